@@ -1,0 +1,107 @@
+//! The registry of kinds of work. It is open: the core names no kind; whoever
+//! builds the binary hands it a list.
+
+use crate::{
+    outcome::Failure,
+    plan::{PlanStep, VERIFY},
+    problem::{Problem, Span},
+    step::{Step, Steps},
+    verify::Verify,
+    yaml::{R, Scope, read},
+};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::sync::Arc;
+
+type Read = fn(R<'_>, Span, &dyn Scope, &mut Vec<Problem>) -> Option<Arc<dyn Step>>;
+
+/// A kind of work: its name, and how it is read.
+#[derive(Clone, Copy)]
+pub struct Kind {
+    /// Its name under `do:`.
+    pub name: &'static str,
+    read: Read,
+    from_json: fn(Value) -> Result<Arc<dyn Step>, String>,
+    schema: fn(&mut SchemaGenerator) -> Schema,
+}
+
+impl Kind {
+    /// The kind that `T` is.
+    pub const fn of<T: DeserializeOwned + JsonSchema + Step + 'static>(name: &'static str) -> Self {
+        Self {
+            name,
+            read: |node, at, scope, problems| read::<T>(node, at, scope, problems).map(|step| Arc::new(step) as _),
+            from_json: |with| {
+                serde_json::from_value::<T>(with).map(|step| Arc::new(step) as _).map_err(|e| e.to_string())
+            },
+            schema: |generator| generator.subschema_for::<T>(),
+        }
+    }
+}
+
+/// Every kind of work that this program knows.
+#[derive(Clone)]
+pub struct Registry {
+    kinds: Vec<Kind>,
+}
+
+impl Registry {
+    /// A registry of these kinds.
+    pub fn of(kinds: impl Into<Vec<Kind>>) -> Self {
+        Self { kinds: kinds.into() }
+    }
+
+    /// The names of all kinds.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.kinds.iter().map(|kind| kind.name)
+    }
+
+    /// Reads what stands under a kind's name in a runbook, with all mistakes.
+    pub fn read(
+        &self,
+        kind: &str,
+        kind_span: Span,
+        with: R<'_>,
+        scope: &dyn Scope,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Arc<dyn Step>> {
+        if let Some(known) = self.find(kind) {
+            return (known.read)(with, kind_span, scope, problems);
+        }
+        let problem = Problem::new(kind_span, format!("unknown kind of step `{kind}`"));
+        problems.push(match crate::problem::did_you_mean(kind, self.names()) {
+            Some(near) => problem.help(format!("did you mean `{near}`?")),
+            None => problem.help(format!("known kinds: {}", self.names().collect::<Vec<_>>().join(", "))),
+        });
+        None
+    }
+
+    /// The schema of every kind, by name.
+    pub fn schemas(&self, generator: &mut SchemaGenerator) -> Vec<(&'static str, Schema)> {
+        self.kinds.iter().map(|kind| (kind.name, (kind.schema)(generator))).collect()
+    }
+
+    fn find(&self, kind: &str) -> Option<&Kind> {
+        self.kinds.iter().find(|known| known.name == kind)
+    }
+
+    /// The step of this kind with these inputs, all of them resolved.
+    pub fn make(&self, kind: &str, with: Value) -> Result<Arc<dyn Step>, Failure> {
+        let known = self.find(kind).ok_or_else(|| {
+            Failure::new(format!("this version of dr has no kind of step `{kind}`"))
+                .hint("resume with the version that began the run, or a newer one")
+        })?;
+        (known.from_json)(with).map_err(|why| Failure::new(format!("the inputs of `{kind}` are wrong: {why}")))
+    }
+}
+
+impl Steps for Registry {
+    fn step(&self, step: &PlanStep, with: Value) -> Result<Arc<dyn Step>, Failure> {
+        // The grammar's own step: several probes of other kinds as one.
+        if step.kind == VERIFY {
+            return Verify::from_json(self, with).map(|step| Arc::new(step) as _);
+        }
+        self.make(&step.kind, with)
+    }
+}
