@@ -1,0 +1,273 @@
+//! What can happen in a run: the vocabulary of the journal.
+//!
+//! An event is a fact in the past tense. The list of events is the only truth
+//! about a run; everything else is folded from it. A step is named by its
+//! place in the plan, which travels in the first event: small to write, fast
+//! to fold. What is not a fact (progress, what the service says just now) is
+//! not here.
+
+#![expect(missing_docs, reason = "the doc of a variant tells of its fields")]
+
+use crate::{
+    clock::Time,
+    outcome::{Fact, Failure, Output},
+    plan::{Plan, StepIx},
+    question::{Choice, Question},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// One fact, its place in the order, and when it was written down.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// Counts from one without a gap.
+    pub seq: u64,
+    /// When; never earlier than the event before.
+    pub at: Time,
+    /// What.
+    pub kind: Kind,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Kind {
+    /// The run exists, with the whole plan. Always the first event, and only that.
+    Opened(Box<Opened>),
+    /// A controller took the run. Whatever ran under the one before is in doubt.
+    Joined(Controller),
+    /// An attempt begins. Written before anything is done.
+    Started { step: StepIx, attempt: u32 },
+    /// A step wrote down what it resolved, will overwrite, or was given a handle for.
+    Recorded { step: StepIx, attempt: u32, fact: Fact },
+    /// The step's goal is reached; `found` when its `check` saw that it already was.
+    Succeeded { step: StepIx, attempt: u32, output: Output, found: bool },
+    /// The attempt failed for certain, and another follows at `retry_at`.
+    AttemptFailed { step: StepIx, attempt: u32, error: Failure, retry_at: Time },
+    /// The step failed and will not be tried again unless a person says so.
+    Failed { step: StepIx, attempt: u32, error: Failure },
+    /// The attempt ended without an answer, or `check` could not tell.
+    /// At `look_at` the step's `check` is asked; never, when it could not tell.
+    InDoubt { step: StepIx, attempt: u32, doubt: Doubt, error: Failure, look_at: Option<Time> },
+    /// The step is not done, and what needs it goes on.
+    Skipped { step: StepIx, by: Skipper, why: String },
+    /// A person did it by hand.
+    Bypassed { step: StepIx, by: Person, why: String, output: Output, proof: Proof },
+    /// A person is asked. Nothing happens to this step until an answer comes.
+    Asked { step: StepIx, question: Question },
+    /// A person answered.
+    Answered { step: StepIx, by: Person, choice: Choice, why: String },
+    /// A deadline passed; work goes on.
+    DeadlinePassed { which: Deadline },
+    /// A person wants these steps taken back.
+    UndoAsked { steps: Vec<StepIx>, whole: bool, by: Person, why: String },
+    /// An attempt to take a step back begins.
+    UndoStarted { step: StepIx, attempt: u32 },
+    /// The step is taken back.
+    UndoDone { step: StepIx, attempt: u32 },
+    /// The step could not be taken back.
+    UndoFailed { step: StepIx, attempt: u32, error: Failure },
+    /// A line for the timeline; with `help_wanted` it stands under requests for help.
+    Noted { by: Person, text: String, help_wanted: bool },
+    /// A person changed inputs of a step for its next attempt.
+    Amended { step: StepIx, inputs: Map<String, Value>, by: Person, why: String },
+    /// A person corrected when the outage began, was detected or declared.
+    ClockSet { which: Moment, at: Time, by: Person, why: String },
+    /// Nothing new starts.
+    Paused { by: Person },
+    /// The pause is over.
+    Continued { by: Person },
+    /// A finished run goes on, to be undone.
+    Reopened { by: Person, why: String },
+    /// A signal asked the controller to leave: nothing new starts until the next one joins.
+    CancelAsked { by: Person },
+    /// The end. Only notes, clocks and `Reopened` may follow.
+    Finished { outcome: Outcome },
+}
+
+/// The beginning of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Opened {
+    /// The run's id.
+    pub run: String,
+    /// What is executed, nothing else.
+    pub plan: Plan,
+    /// The folder of the runbook on the host that began the run: relative
+    /// paths of commands start there.
+    #[serde(default)]
+    pub folder: String,
+    /// Whether this is a real recovery.
+    pub kind: RunKind,
+    /// When the outage began: the RTO counts from here.
+    pub incident_at: Time,
+    /// Nobody said when the outage began: the start of the run stands in.
+    pub incident_assumed: bool,
+    /// When it was noticed, if that was said.
+    pub detected_at: Option<Time>,
+    /// When the disaster was declared, if that was said.
+    pub declared_at: Option<Time>,
+    /// Who declared it, if that was said.
+    pub declared_by: Option<String>,
+    /// Who started the run.
+    pub by: Person,
+}
+
+/// Whether a run is a real recovery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunKind {
+    /// Production.
+    Live,
+    /// A rehearsal in isolation.
+    Drill,
+    /// Against a local AWS.
+    Lab,
+}
+
+/// The process that writes the journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Controller {
+    /// Its host.
+    pub host: String,
+    /// Its process id there.
+    pub pid: u32,
+    /// The fencing token: one more than that of the controller before.
+    pub epoch: u64,
+    /// The version of `dr`.
+    pub version: String,
+    /// Why it took over from a controller that still lived.
+    pub why: Option<String>,
+}
+
+/// A person, as claimed: there is no sign-in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Person {
+    /// The name given by `--as`, found in the runbook's `roles`.
+    pub name: Option<String>,
+    /// The user of the operating system.
+    pub user: String,
+    /// The host.
+    pub host: String,
+    /// The inbox message that said it; taken once, however often it is found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// Why it is not known whether an attempt had its effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Doubt {
+    /// The controller died or left.
+    Lost,
+    /// The attempt's time was up.
+    Timeout,
+    /// A panic, a lost reply, or a 5xx on a mutating call.
+    NoAnswer,
+    /// `check` looked and could not tell.
+    Unknown,
+}
+
+/// Who or what skipped a step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Skipper {
+    /// Its `when` is false.
+    Condition,
+    /// Somebody.
+    Person(Person),
+}
+
+/// How it is known that a person did a step by hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Proof {
+    /// The step's own `check` saw it.
+    Proven,
+    /// The person says so.
+    Vouched,
+}
+
+/// What passed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Deadline {
+    /// The run's RTO.
+    Rto,
+    /// A store lost more than its RPO.
+    Rpo(StepIx),
+    /// A step takes longer than its p90.
+    Estimate(StepIx),
+    /// A question is late.
+    Question(StepIx),
+}
+
+/// A moment that people may correct.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Moment {
+    /// The outage began.
+    Incident,
+    /// It was noticed.
+    Detected,
+    /// The disaster was declared.
+    Declared,
+}
+
+/// How a run ended: derived from its steps, never set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Everything was done and verified.
+    Recovered,
+    /// Verified, but something was tolerated, skipped by a person or vouched for.
+    RecoveredWithExceptions,
+    /// Everything was done; the runbook has no `verify`.
+    Unverified,
+    /// A step failed and the plan says to stop then.
+    Failed,
+    /// A person stopped it.
+    Stopped,
+    /// It was taken back.
+    Undone,
+}
+
+impl Kind {
+    /// The step it is about, if it is about one.
+    pub fn step(&self) -> Option<StepIx> {
+        match self {
+            Self::Started { step, .. }
+            | Self::Recorded { step, .. }
+            | Self::Succeeded { step, .. }
+            | Self::AttemptFailed { step, .. }
+            | Self::Failed { step, .. }
+            | Self::InDoubt { step, .. }
+            | Self::Skipped { step, .. }
+            | Self::Bypassed { step, .. }
+            | Self::Asked { step, .. }
+            | Self::Answered { step, .. }
+            | Self::UndoStarted { step, .. }
+            | Self::UndoDone { step, .. }
+            | Self::UndoFailed { step, .. }
+            | Self::Amended { step, .. } => Some(*step),
+            _ => None,
+        }
+    }
+
+    /// The person who said it, if a person did.
+    pub fn person(&self) -> Option<&Person> {
+        match self {
+            Self::Bypassed { by, .. }
+            | Self::Answered { by, .. }
+            | Self::UndoAsked { by, .. }
+            | Self::Noted { by, .. }
+            | Self::Amended { by, .. }
+            | Self::ClockSet { by, .. }
+            | Self::Paused { by }
+            | Self::Continued { by }
+            | Self::Reopened { by, .. }
+            | Self::CancelAsked { by }
+            | Self::Skipped { by: Skipper::Person(by), .. } => Some(by),
+            Self::Opened(opened) => Some(&opened.by),
+            _ => None,
+        }
+    }
+}

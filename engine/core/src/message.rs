@@ -1,0 +1,239 @@
+//! What people say to a run from another terminal, and the events it becomes.
+//!
+//! The sender knows little; whether a message makes sense is decided here,
+//! against the run as it is when the message arrives.
+
+#![expect(missing_docs, reason = "the doc of a variant tells of its fields")]
+
+use crate::{
+    clock::Time,
+    event::{Kind, Moment, Person, Skipper},
+    plan::StepIx,
+    question::{About, Choice},
+    run::{Run, State},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// Something a person says to a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    /// Who says it; `by.message` is the message's own id.
+    pub by: Person,
+    /// What.
+    pub ask: Ask,
+}
+
+/// What a person says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ask {
+    /// An answer to the question of a step; `set` changes inputs first.
+    Answer { step: String, choice: Choice, set: Map<String, Value>, why: String },
+    /// A step was done by hand.
+    Done { step: String, values: Map<String, Value>, why: String },
+    /// A line for the timeline.
+    Note { text: String, help_wanted: bool },
+    /// A clock was wrong.
+    Clock { which: Moment, at: Time, why: String },
+    /// Start nothing new.
+    Pause,
+    /// Go on.
+    Continue,
+    /// Take back one step with what was built on it, or everything.
+    Undo { step: Option<String>, around: bool, why: String },
+}
+
+/// What a message leads to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Taken {
+    /// These events.
+    Events(Vec<Kind>),
+    /// A look first: the step's `check` may prove what the person says.
+    Prove { step: StepIx, values: Map<String, Value>, by: Person, why: String },
+}
+
+/// Turns a message into what follows from it, or says why nothing can.
+pub fn take(run: &Run, message: &Message) -> Result<Taken, String> {
+    let by = message.by.clone();
+    let events = match &message.ask {
+        Ask::Answer { step, choice, set, why } => answer(run, place(run, step)?, choice, set, why, &by)?,
+        Ask::Done { step, values, why } => {
+            let place = place(run, step)?;
+            let state = &run.step(place).state;
+            if let State::Asking { question, .. } = state
+                && question.about == About::Work
+            {
+                may_answer(run, place, &by)?;
+                let choice = Choice::Done { values: values.clone() };
+                if !question.allows(&choice) {
+                    return Err(format!("`{step}` can be answered with: {}", question.choices.join(", ")));
+                }
+                vec![Kind::Answered { step: place, by, choice, why: why.clone() }]
+            } else if run.plan().step(place).is_gate() {
+                return Err(format!("`{step}` wants an approval: `dr answer {} {step} approve`", run.opened.run));
+            } else if run.being_undone(place) {
+                return Err(format!("`{step}` is being taken back: answer with retry, skip or stop"));
+            } else if matches!(
+                state,
+                State::Waiting | State::Backoff { .. } | State::Failed { .. } | State::Asking { .. }
+            ) {
+                if run.finished.is_some() {
+                    return Err("the run is over".into());
+                }
+                return Ok(Taken::Prove { step: place, values: values.clone(), by, why: why.clone() });
+            } else {
+                return Err(format!("`{step}` is {}: there is nothing to do by hand", state.word()));
+            }
+        }
+        Ask::Note { text, help_wanted } => vec![Kind::Noted { by, text: text.clone(), help_wanted: *help_wanted }],
+        Ask::Clock { which, at, why } => vec![Kind::ClockSet { which: *which, at: *at, by, why: why.clone() }],
+        Ask::Pause if run.paused => return Err("the run is paused already".into()),
+        Ask::Pause => vec![Kind::Paused { by }],
+        Ask::Continue if !run.paused => return Err("the run is not paused".into()),
+        Ask::Continue => vec![Kind::Continued { by }],
+        Ask::Undo { step, around, why } => undo(run, step.as_deref(), *around, why, by)?,
+    };
+    let only_notes = events.iter().all(|e| matches!(e, Kind::Noted { .. } | Kind::ClockSet { .. }));
+    if run.finished.is_some() && !only_notes && !matches!(events.first(), Some(Kind::Reopened { .. })) {
+        return Err("the run is over: only notes, clocks and `dr undo` are taken".into());
+    }
+    Ok(Taken::Events(events))
+}
+
+/// The place of the step with this id, or the id that may have been meant.
+pub fn place(run: &Run, id: &str) -> Result<StepIx, String> {
+    run.plan().find(id).ok_or_else(|| {
+        let ids = run.plan().steps.iter().map(|s| s.id.as_str());
+        match crate::problem::did_you_mean(id, ids) {
+            Some(near) => format!("there is no step `{id}` in this run; did you mean `{near}`?"),
+            None => format!("there is no step `{id}` in this run"),
+        }
+    })
+}
+
+fn answer(
+    run: &Run,
+    step: StepIx,
+    choice: &Choice,
+    set: &Map<String, Value>,
+    why: &str,
+    by: &Person,
+) -> Result<Vec<Kind>, String> {
+    let (id, it) = (&run.plan().step(step).id, run.step(step));
+    let answered = || Kind::Answered { step, by: by.clone(), choice: choice.clone(), why: why.into() };
+    let State::Asking { question, .. } = &it.state else {
+        // Leaving a step out needs no question: a person may see that it is not wanted.
+        if matches!((&it.state, choice), (State::Waiting, Choice::Skip)) && !run.plan().step(step).is_gate() {
+            // Its gate goes with it: nobody need agree to what will not be done.
+            let open = |gate: &StepIx| matches!(run.step(*gate).state, State::Waiting | State::Asking { .. });
+            let gate = run.plan().find(&format!("{id}!approve")).filter(open);
+            let skip = |step| Kind::Skipped { step, by: Skipper::Person(by.clone()), why: why.into() };
+            return Ok(std::iter::once(step).chain(gate).map(skip).collect());
+        }
+        return Err(format!("`{id}` asks nothing: it is {}", it.state.word()));
+    };
+    if !question.allows(choice) {
+        return Err(format!("`{id}` can be answered with: {}", question.choices.join(", ")));
+    }
+    may_answer(run, step, by)?;
+    if matches!(choice, Choice::Retry) && !run.being_undone(step) && !run.may_begin(step) {
+        return Err(format!("what `{id}` needs was taken back, so it cannot run again"));
+    }
+    if set.is_empty() {
+        return Ok(vec![answered()]);
+    }
+    if !matches!(choice, Choice::Retry) {
+        return Err("inputs can be changed with `retry` only".into());
+    }
+    let with = run.plan().step(step).with.as_object();
+    if let Some(unknown) = set.keys().find(|name| !with.is_some_and(|with| with.contains_key(*name))) {
+        let names = with.into_iter().flat_map(|with| with.keys()).map(String::as_str);
+        let near =
+            crate::problem::did_you_mean(unknown, names).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
+        return Err(format!("`{id}` has no input `{unknown}`{near}"));
+    }
+    if why.is_empty() {
+        return Err("say why the inputs change: --why TEXT".into());
+    }
+    Ok(vec![Kind::Amended { step, inputs: set.clone(), by: by.clone(), why: why.into() }, answered()])
+}
+
+/// Whether this person's answer counts.
+fn may_answer(run: &Run, step: StepIx, by: &Person) -> Result<(), String> {
+    let State::Asking { question, approved_by, .. } = &run.step(step).state else {
+        return Ok(());
+    };
+    if question.roles.is_empty() && !question.not_starter && question.count == 1 {
+        return Ok(());
+    }
+    if !question.roles.is_empty() {
+        let name =
+            by.name.as_deref().ok_or_else(|| format!("say who you are: --as NAME, one of {}", names(run, question)))?;
+        let roles = question.roles.iter().filter_map(|role| run.plan().roles.get(role));
+        if !roles.into_iter().any(|role| role.name == name || role.deputies.iter().any(|d| d == name)) {
+            return Err(format!("`{name}` may not answer this; {} may", names(run, question)));
+        }
+    }
+    let starter = &run.opened.by;
+    // One account under two names is one person until somebody signs in.
+    let same = |other: &Person| {
+        (by.name.is_some() && by.name == other.name) || (by.user == other.user && by.host == other.host)
+    };
+    if question.not_starter && same(starter) {
+        return Err("whoever started the run may not approve this; somebody else, from their own account".into());
+    }
+    if approved_by.iter().any(same) {
+        return Err(format!("you have approved already; {} of {} so far", approved_by.len(), question.count));
+    }
+    Ok(())
+}
+
+fn names(run: &Run, question: &crate::question::Question) -> String {
+    let roles = question.roles.iter().filter_map(|role| run.plan().roles.get(role).map(|r| (role, r)));
+    let names: Vec<_> = roles
+        .flat_map(|(role, r)| std::iter::once(&r.name).chain(&r.deputies).map(move |n| format!("{n} ({role})")))
+        .collect();
+    names.join(", ")
+}
+
+/// The events that begin to take steps back: what was built on them with them.
+fn undo(run: &Run, step: Option<&str>, around: bool, why: &str, by: Person) -> Result<Vec<Kind>, String> {
+    let whole = step.is_none();
+    let wanted: Vec<StepIx> = match step {
+        None => run.plan().places().collect(),
+        Some(id) => built_on(run, place(run, id)?),
+    };
+    let busy = wanted
+        .iter()
+        .find(|s| matches!(run.step(**s).state, State::Running { .. } | State::InDoubt { .. } | State::Undoing { .. }));
+    if let Some(busy) = busy {
+        let (id, word) = (&run.plan().step(*busy).id, run.step(*busy).state.word());
+        return Err(format!("`{id}` is {word}: wait until it has ended, then undo"));
+    }
+    let done = |s: &StepIx| matches!(run.step(*s).state, State::Done | State::Bypassed { .. });
+    let (can, cannot): (Vec<_>, Vec<_>) = wanted
+        .into_iter()
+        .filter(|s| done(s) && run.plan().step(*s).changes)
+        .partition(|s| run.plan().step(*s).can_undo && matches!(run.step(*s).state, State::Done));
+    if !cannot.is_empty() && !around {
+        let ids: Vec<_> = cannot.iter().map(|s| format!("`{}`", run.plan().step(*s).id)).collect();
+        return Err(format!("{} cannot be taken back; `--around` takes back the rest", ids.join(", ")));
+    }
+    if can.is_empty() {
+        return Err("nothing was done that can be taken back".into());
+    }
+    let asked = Kind::UndoAsked { steps: can, whole, by: by.clone(), why: why.into() };
+    let reopened = run.finished.map(|_| Kind::Reopened { by, why: why.into() });
+    Ok(reopened.into_iter().chain([asked]).collect())
+}
+
+/// A step and everything that was built on it.
+fn built_on(run: &Run, step: StepIx) -> Vec<StepIx> {
+    let mut found = std::collections::BTreeSet::from([step]);
+    let mut left = vec![step];
+    while let Some(step) = left.pop() {
+        left.extend(run.graph.dependents(step).iter().filter(|d| found.insert(**d)));
+    }
+    found.into_iter().collect()
+}

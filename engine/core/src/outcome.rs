@@ -1,0 +1,74 @@
+//! What an attempt at a step leaves: outputs, facts, failures. All of it is
+//! data, told once and kept in the journal.
+
+use crate::clock::Time;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// Something a step wants to find again after a crash.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Fact {
+    /// Its name within the step.
+    pub name: String,
+    /// What it says.
+    pub value: Value,
+    /// A handle that the provider gave after a mutating call: from here on the
+    /// provider works, and the wait is counted as the provider's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub handle: bool,
+}
+
+/// What a step leaves behind for others.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Output {
+    /// Named values, for `${steps.ID.NAME}`.
+    pub values: Map<String, Value>,
+    /// The moment up to which the data is there, where data is involved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery_point: Option<RecoveryPoint>,
+}
+
+/// Up to when the data of a store was saved, and how that is known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RecoveryPoint {
+    /// The moment.
+    pub at: Time,
+    /// The field it was read from.
+    pub source: String,
+}
+
+/// Why something did not work, as data.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What happened, lower case, no full stop.
+    pub message: String,
+    /// Whether trying again may help.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub transient: bool,
+    /// What lies beneath, outermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<String>,
+    /// The call to a service that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<Call>,
+    /// A way out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// A call to a service, for the people who will ask the service about it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Call {
+    /// The service, as its SDK names it.
+    pub service: String,
+    /// The operation.
+    pub operation: String,
+    /// The region it was sent to.
+    pub region: String,
+    /// The service's own error code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The service's id of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
