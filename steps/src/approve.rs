@@ -1,0 +1,74 @@
+//! `approve`: somebody has to agree before what needs this step goes on.
+//!
+//! Asking changes nothing in the world, so there is never a doubt about it: a
+//! crash between the start of an attempt and its question asks once more. An
+//! answer is an event of the run and never comes back here.
+
+use async_trait::async_trait;
+use dr_engine::{
+    duration::Dur,
+    outcome::{Failure, Output},
+    question::{About, Question},
+    step::{Check, Description, OutputName, OutputType, ReadCx, Step, StepCx, StepError},
+    yaml::In,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::num::NonZeroU32;
+
+/// Asks for an approval.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Approve {
+    /// What is asked, as one sentence that can be answered with yes or no.
+    pub question: In<String>,
+    /// Whose approval counts: names under `roles`. None is anybody's.
+    #[serde(default)]
+    pub roles: Vec<String>,
+    /// How many different people must approve.
+    #[serde(default = "one")]
+    pub count: NonZeroU32,
+    /// Whoever started the run may not approve.
+    #[serde(default)]
+    pub not_starter: bool,
+    /// After this time without an answer it is told as late. The question stays open.
+    pub timeout: Option<Dur>,
+}
+
+fn one() -> NonZeroU32 {
+    NonZeroU32::MIN
+}
+
+#[async_trait]
+impl Step for Approve {
+    fn describe(&self) -> Description {
+        let whom = if self.roles.is_empty() { "anybody".into() } else { self.roles.join(", ") };
+        Description { summary: format!("asks {whom}: {}", self.question), ..Description::default() }
+    }
+
+    fn outputs(&self) -> Vec<OutputName> {
+        vec![OutputName { name: "approved_by".into(), is: OutputType::Any }]
+    }
+
+    fn roles(&self) -> Vec<String> {
+        self.roles.clone()
+    }
+
+    fn changes(&self) -> bool {
+        false
+    }
+
+    /// There is nothing in the world to look at: it can always be asked.
+    async fn check(&self, _: &ReadCx) -> Result<Check, Failure> {
+        Ok(Check::Absent)
+    }
+
+    async fn run(&self, _: &StepCx) -> Result<Output, StepError> {
+        let mut question = Question::new(About::Approval, self.question.get().clone(), &["approve", "decline"]);
+        question.roles.clone_from(&self.roles);
+        question.count = self.count.get();
+        question.not_starter = self.not_starter;
+        question.late_after = self.timeout;
+        Err(StepError::Ask(Box::new(question)))
+    }
+}

@@ -1,0 +1,56 @@
+//! The kinds of work of `dr`: one file each.
+//!
+//! A kind is a struct with its inputs as fields; what it does stands in its
+//! [`Step`](dr_engine::step::Step). The documents of the fields are what an
+//! editor shows over a runbook.
+
+pub mod approve;
+pub mod aws;
+mod client;
+pub mod cloudfront_update_origin;
+pub mod command;
+mod dns;
+pub mod dns_verify;
+pub mod dynamodb_restore_backup;
+pub mod ecs_scale_service;
+pub mod http;
+pub mod limits;
+pub mod manual;
+pub mod output;
+pub mod probe;
+pub mod process;
+pub mod rds_restore_snapshot;
+mod reach;
+pub mod redact;
+pub mod route53_upsert;
+pub mod s3_sync_point_in_time;
+pub mod secret;
+pub mod status_page_static;
+pub mod text;
+pub mod verify;
+pub mod wait_until;
+pub mod web;
+pub mod world;
+
+use dr_engine::kind::{Kind, Registry};
+
+/// Every kind of work that this program knows: the visible list.
+pub fn registry() -> Registry {
+    Registry::of([
+        Kind::of::<approve::Approve>("approve"),
+        Kind::of::<cloudfront_update_origin::UpdateOrigin>("cloudfront.update_origin"),
+        Kind::of::<command::Command>("command"),
+        Kind::of::<dns_verify::DnsVerify>("dns.verify"),
+        Kind::of::<dynamodb_restore_backup::RestoreBackup>("dynamodb.restore_backup"),
+        Kind::of::<ecs_scale_service::ScaleService>("ecs.scale_service"),
+        Kind::of::<http::Http>("http"),
+        Kind::of::<manual::Manual>("manual"),
+        Kind::of::<rds_restore_snapshot::RestoreSnapshot>("rds.restore_snapshot"),
+        Kind::of::<route53_upsert::Upsert>("route53.upsert"),
+        Kind::of::<s3_sync_point_in_time::SyncPointInTime>("s3.sync_point_in_time"),
+        Kind::of::<status_page_static::StatusPage>("status_page.static"),
+        Kind::of::<verify::VerifyHttp>("verify.http"),
+        Kind::of::<verify::VerifyTcp>("verify.tcp"),
+        Kind::of::<wait_until::WaitUntil>("wait_until"),
+    ])
+}

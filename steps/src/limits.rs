@@ -1,0 +1,37 @@
+//! Every limit of the step kinds has a name, and they stand here.
+
+use dr_engine::duration::Dur;
+
+/// From TERM to KILL, for a command whose time is up.
+pub const TERM_TO_KILL: Dur = Dur(10_000);
+/// How long the end of a killed process group is waited for.
+pub const KILL_TO_END: Dur = Dur(2_000);
+/// The pause between two looks at processes of this machine.
+pub const PROCESS_PAUSE: Dur = Dur(100);
+/// The longest output of a command from which values are read.
+pub const STDOUT_BYTES_MAX: u64 = 1024 * 1024;
+/// Within this many bytes from the end of stderr, its last line is looked for.
+pub const STDERR_TAIL_BYTES: u64 = 64 * 1024;
+/// The longest part of a line of somebody else's that a message carries.
+pub const QUOTE_CHARS_MAX: usize = 400;
+/// The longest secret.
+pub const SECRET_BYTES_MAX: u64 = 64 * 1024;
+/// From this length on the disguises of a secret (base64, URL-encoded) are
+/// looked for too; those of a shorter one are found everywhere.
+pub const SECRET_DISGUISE_BYTES_MIN: usize = 6;
+/// File names made of step ids are not longer, whatever the id.
+pub const LOG_NAME_BYTES_MAX: usize = 160;
+/// The longest answer that is read of an HTTP server.
+pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// How long a connection may take to stand, its TLS included.
+pub const CONNECT_TIMEOUT: Dur = Dur(10_000);
+/// How long the request of an `http` step may take in all, if its step has so long.
+pub const REQUEST_TIMEOUT: Dur = Dur(300_000);
+/// How long one request of a probe or a check may take in all.
+pub const PROBE_TIMEOUT: Dur = Dur(10_000);
+/// The shortest pause between two probes of a service.
+pub const PROBE_PAUSE_MIN: Dur = Dur(10);
+/// How long one try of a name server may take.
+pub const DNS_TIMEOUT: Dur = Dur(2_000);
+/// How often every name server is tried.
+pub const DNS_ROUNDS: usize = 2;

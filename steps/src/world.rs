@@ -1,0 +1,69 @@
+//! What lies behind the step kinds: folders, name servers, clients.
+
+use crate::{aws::Aws, client::Tls};
+use dr_engine::step::ReadCx;
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+/// What [`ReadCx::world`] holds. Made once for a run; everything that costs
+/// something to make is made when it is first wanted.
+#[derive(Default)]
+pub struct World {
+    /// The folder of the run, for logs; none while planning.
+    pub run_folder: Option<PathBuf>,
+    /// The folder of the runbook: relative paths begin there.
+    pub runbook_folder: PathBuf,
+    /// Name servers to ask instead of the system's, in labs.
+    pub nameservers: Vec<SocketAddr>,
+    /// AWS; nothing is loaded before the first step that needs it.
+    pub aws: Aws,
+    /// The numbers of the accounts that the runbook names.
+    pub accounts: Accounts,
+    pub(crate) tls: Tls,
+}
+
+impl World {
+    /// The world of a run.
+    pub fn new(run_folder: impl Into<PathBuf>, runbook_folder: impl Into<PathBuf>) -> Self {
+        Self { run_folder: Some(run_folder.into()), runbook_folder: runbook_folder.into(), ..Self::default() }
+    }
+
+    /// The world behind a step.
+    ///
+    /// # Panics
+    /// When the engine was given another world.
+    pub fn of(cx: &ReadCx) -> &Self {
+        cx.world.downcast_ref().expect("the engine is given the world of dr-steps")
+    }
+
+    /// The folder of logs, if there is one.
+    pub fn logs(&self) -> Option<PathBuf> {
+        self.run_folder.as_deref().map(|folder| folder.join("logs"))
+    }
+
+    /// A path of the runbook.
+    pub(crate) fn path(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.runbook_folder.join(path)
+    }
+}
+
+/// The accounts of a runbook, by name.
+#[derive(Debug, Clone, Default)]
+pub struct Accounts {
+    /// The account of a step that names none.
+    pub default: Option<String>,
+    /// Twelve digits for each name.
+    pub ids: BTreeMap<String, String>,
+}
+
+impl Accounts {
+    /// The name and number of the account that a step works in, where the
+    /// runbook says.
+    pub fn of(&self, cx: &ReadCx) -> Option<(&str, &str)> {
+        let name = cx.step.account.as_deref().or(self.default.as_deref())?;
+        self.ids.get_key_value(name).map(|(name, id)| (name.as_str(), id.as_str()))
+    }
+}

@@ -1,0 +1,8 @@
+//! Every kind of work, against real processes and real sockets on loopback.
+
+mod command;
+mod http;
+mod people;
+mod server;
+mod support;
+mod verify;
