@@ -1,0 +1,236 @@
+//! AWS: clients that only look, clients that may act, nothing in between.
+//!
+//! A [`ReadCx`] gives clients that refuse whatever is not a read, twice over:
+//! an interceptor that cannot be switched off, and an HTTP client behind it
+//! that looks at the finished request. Only a [`StepCx`] gives clients that
+//! can change something, and each such call passes the run's guard first.
+//!
+//! Where to go and who one is comes from the SDK's own chain and from nothing
+//! else. Its retries are off: one place retries, and that is the executor.
+
+pub mod error;
+pub mod limits;
+pub mod pace;
+pub mod tags;
+pub mod wall;
+
+use crate::world::World;
+use aws_config::{BehaviorVersion, Region, SdkConfig, meta::region::ProvideRegion};
+use aws_smithy_http_client::{Builder as Http, ConnectorBuilder, proxy::ProxyConfig, tls};
+use aws_smithy_runtime_api::client::{
+    http::SharedHttpClient, interceptors::SharedInterceptor, runtime_components::RuntimeComponents,
+};
+use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
+use dr_engine::{
+    clock::Time,
+    outcome::Failure,
+    step::{Guard, ReadCx, StepCx},
+};
+use error::Site;
+use pace::Pace;
+use std::sync::Arc;
+use tokio::sync::{Mutex, OnceCell};
+use wall::{Guarded, ReadOnly, Wall};
+
+/// The way to AWS. Making one costs nothing; the SDK's chain is walked when
+/// the first step asks.
+#[derive(Default)]
+pub struct Aws {
+    loaded: OnceCell<Loaded>,
+    chain_region: OnceCell<Option<String>>,
+    given: Option<SdkConfig>,
+    pace: Pace,
+    me: Mutex<Option<String>>,
+}
+
+/// What the chain gave.
+struct Loaded {
+    config: SdkConfig,
+    http: SharedHttpClient,
+}
+
+/// Which door a client goes through.
+#[derive(Clone)]
+enum Door {
+    Look,
+    Act(Arc<dyn Guard>),
+}
+
+impl Door {
+    fn interceptor(&self) -> SharedInterceptor {
+        match self {
+            Self::Look => SharedInterceptor::permanent(ReadOnly),
+            Self::Act(guard) => SharedInterceptor::permanent(Guarded::new(guard.clone())),
+        }
+    }
+}
+
+/// The one list of services: all clients are made here.
+macro_rules! clients {
+    ($($name:ident: $sdk:ident),* $(,)?) => {
+        /// A client for every service that a step kind uses, in one region.
+        pub struct Clients {
+            /// The region they were made for.
+            pub region: String,
+            $(#[doc = concat!("`", stringify!($sdk), "`.")] pub $name: $sdk::Client,)*
+        }
+
+        impl Clients {
+            fn new(shared: &SdkConfig, region: String, door: &Door, http: impl Fn(&'static str) -> Wall) -> Self {
+                Self {
+                    $($name: {
+                        let mut config = $sdk::config::Builder::from(shared);
+                        config.push_interceptor(door.interceptor());
+                        config.set_http_client(Some(SharedHttpClient::new(http(stringify!($name)))));
+                        $sdk::Client::from_conf(config.build())
+                    },)*
+                    region,
+                }
+            }
+        }
+    };
+}
+
+clients! {
+    cloudfront: aws_sdk_cloudfront,
+    dynamodb: aws_sdk_dynamodb,
+    ecs: aws_sdk_ecs,
+    rds: aws_sdk_rds,
+    route53: aws_sdk_route53,
+    s3: aws_sdk_s3,
+    sts: aws_sdk_sts,
+}
+
+impl Clients {
+    /// Names a call to a service in this region, for whatever becomes of it.
+    pub fn call(&self, service: &'static str, operation: &'static str) -> Site {
+        // Global services have one control plane, wherever the step stands.
+        let region = if matches!(service, "route53" | "cloudfront") { "us-east-1" } else { &self.region };
+        Site::new(service, operation, region)
+    }
+}
+
+impl Aws {
+    /// AWS with a configuration that is at hand, in place of the SDK's chain:
+    /// for tests.
+    pub fn given(config: SdkConfig) -> Self {
+        Self { given: Some(config), ..Self::default() }
+    }
+
+    /// The same with its own number of looks per second, service by service.
+    #[must_use]
+    pub fn paced(self, pace: Pace) -> Self {
+        Self { pace, ..self }
+    }
+
+    /// Clients that can only look.
+    pub async fn read(&self, cx: &ReadCx) -> Result<Clients, Failure> {
+        self.read_in(cx, None).await
+    }
+
+    /// Clients that can only look, in a region that the step names itself.
+    pub async fn read_in(&self, cx: &ReadCx, region: Option<&str>) -> Result<Clients, Failure> {
+        self.clients(cx, region, &Door::Look).await
+    }
+
+    /// Clients that may act. Each call that changes something passes the
+    /// guard; before the first one, the caller's account is looked at.
+    pub async fn write(&self, cx: &StepCx) -> Result<Clients, Failure> {
+        self.write_in(cx, None).await
+    }
+
+    /// Clients that may act, in a region that the step names itself.
+    pub async fn write_in(&self, cx: &StepCx, region: Option<&str>) -> Result<Clients, Failure> {
+        self.right_account(&cx.read).await?;
+        self.clients(&cx.read, region, &Door::Act(cx.guard())).await
+    }
+
+    async fn clients(&self, cx: &ReadCx, region: Option<&str>, door: &Door) -> Result<Clients, Failure> {
+        let region = match region.or(cx.step.region.as_deref()) {
+            Some(region) => region.to_owned(),
+            None => self.region_of_chain().await?,
+        };
+        let Loaded { config, http } = self.loaded(&region).await;
+        let shared = config.to_builder().region(Region::new(region.clone())).build();
+        let looking = matches!(door, Door::Look);
+        let wall = |service| Wall::new(http.clone(), looking, self.pace.gate(service, &region, &cx.clock));
+        Ok(Clients::new(&shared, region.clone(), door, wall))
+    }
+
+    async fn region_of_chain(&self) -> Result<String, Failure> {
+        if let Some(region) = self.given.as_ref().and_then(SdkConfig::region) {
+            return Ok(region.to_string());
+        }
+        let find =
+            || async { aws_config::default_provider::region::default_provider().region().await.map(|r| r.to_string()) };
+        let found = self.chain_region.get_or_init(find).await.clone();
+        found.ok_or_else(|| Failure::new("the step names no region, and neither does the AWS configuration"))
+    }
+
+    /// Walks the chain, once. The region is that of the first step: a role
+    /// of a profile is then assumed from its STS, not from the lost region's.
+    async fn loaded(&self, region: &str) -> &Loaded {
+        self.loaded
+            .get_or_init(|| async {
+                let http = http_client();
+                let config = if let Some(config) = &self.given {
+                    config.clone()
+                } else {
+                    let chain = aws_config::defaults(BehaviorVersion::latest());
+                    chain.http_client(http.clone()).region(Region::new(region.to_owned())).load().await
+                };
+                let timeouts = TimeoutConfig::builder()
+                    .connect_timeout(limits::CONNECT)
+                    .read_timeout(limits::READ)
+                    .operation_timeout(limits::OPERATION)
+                    .build();
+                // The wall is set after loading: the credential providers keep the free client.
+                let config = config.into_builder().retry_config(RetryConfig::disabled()).timeout_config(timeouts);
+                Loaded { config: config.build(), http }
+            })
+            .await
+    }
+
+    /// Refuses to act in an account that is not the one the runbook names.
+    async fn right_account(&self, cx: &ReadCx) -> Result<(), Failure> {
+        let Some((name, wanted)) = World::of(cx).accounts.of(cx) else {
+            return Ok(());
+        };
+        let mut me = self.me.lock().await;
+        if me.as_deref() == Some(wanted) {
+            return Ok(());
+        }
+        let clients = self.read(cx).await?;
+        let site = clients.call("sts", "GetCallerIdentity");
+        let identity = clients.sts.get_caller_identity().send().await.map_err(|e| site.read(&e))?;
+        let is = identity.account().unwrap_or_default();
+        if is != wanted {
+            let arn = identity.arn().unwrap_or("an unknown caller");
+            let text = format!("these credentials are of account {is} ({arn}), and `{name}` is account {wanted}");
+            return Err(Failure::new(text).hint("choose the profile of that account: AWS_PROFILE"));
+        }
+        *me = Some(is.to_owned());
+        Ok(())
+    }
+}
+
+/// A time that an input names, as `before` does.
+pub fn moment(field: &str, text: &str) -> Result<Time, Failure> {
+    let stamp: Result<jiff::Timestamp, _> = text.parse();
+    stamp
+        .map(|stamp| Time(stamp.as_millisecond()))
+        .map_err(|_| Failure::new(format!("`{field}` is `{text}`; it takes a time as in 2026-11-22T06:15:00Z")))
+}
+
+/// The SDK's default HTTP client, made by hand because the wall stands in
+/// front of it: the same TLS, the same proxies from the environment.
+fn http_client() -> SharedHttpClient {
+    Http::new().build_with_connector_fn(|settings, components| {
+        let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
+        let mut connector = ConnectorBuilder::default().tls_provider(provider);
+        connector.set_connector_settings(settings.cloned());
+        connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
+        connector.set_proxy_config(Some(ProxyConfig::from_env()));
+        connector.build()
+    })
+}

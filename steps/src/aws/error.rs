@@ -1,0 +1,242 @@
+//! What an error of AWS means for an attempt.
+//!
+//! A read may always be repeated. For a call that changes something there are
+//! three ends: refused (nothing happened, for certain), done, and in doubt.
+//! In doubt is whatever was sent and not clearly answered: no answer, a lost
+//! connection, a 5xx, an answer that cannot be read.
+
+use super::wall::Refused;
+use aws_sdk_sts::operation::RequestId;
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use dr_engine::{
+    outcome::{Call, Failure},
+    step::StepError,
+};
+use std::error::Error;
+
+/// A call: the service, the operation, the region it is sent to.
+#[derive(Debug, Clone)]
+pub struct Site {
+    service: &'static str,
+    operation: &'static str,
+    region: String,
+}
+
+/// Codes with which a service says *later*: the call had no effect.
+const LATER: [&str; 22] = [
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "TooManyRequestsException",
+    "RequestLimitExceeded",
+    "ProvisionedThroughputExceededException",
+    "BandwidthLimitExceeded",
+    "LimitExceededException",
+    "SlowDown",
+    "PriorRequestNotComplete",
+    "TransactionInProgressException",
+    "EC2ThrottledException",
+    "InvalidDBInstanceState",
+    "InvalidDBInstanceStateFault",
+    "InvalidDBClusterStateFault",
+    "ResourceInUseException",
+    "TableInUseException",
+    "BackupInUseException",
+    "ConditionalRequestConflict",
+    "OperationAborted",
+];
+
+/// Codes of credentials whose time is over.
+const EXPIRED: [&str; 5] =
+    ["ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired", "AuthFailure.ExpiredToken"];
+
+/// Codes of a caller that may not.
+const DENIED: [&str; 7] = [
+    "AccessDenied",
+    "AccessDeniedException",
+    "UnauthorizedOperation",
+    "UnauthorizedException",
+    "AuthorizationError",
+    "NotAuthorized",
+    "Forbidden",
+];
+
+/// Codes of credentials that AWS does not know.
+const UNKNOWN_CALLER: [&str; 5] = [
+    "InvalidClientTokenId",
+    "UnrecognizedClientException",
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "MissingAuthenticationToken",
+];
+
+/// How a call ended.
+enum End {
+    /// We refused to send it.
+    Refused(Box<Failure>),
+    /// It was not sent: no credentials.
+    Anonymous,
+    /// It was not sent: nobody took it.
+    Unsent,
+    /// It was not sent: it cannot be built.
+    Malformed,
+    /// The service refused, and will later take it.
+    Later,
+    /// The service refused: the credentials are too old.
+    Expired,
+    /// The service refused: the caller may not.
+    Denied,
+    /// The service refused: it does not know the caller.
+    UnknownCaller,
+    /// The service refused for good.
+    No,
+    /// The service failed.
+    Broken,
+    /// It was sent, and the answer did not come or cannot be read.
+    Lost,
+}
+
+impl Site {
+    pub(super) fn new(service: &'static str, operation: &'static str, region: &str) -> Self {
+        Self { service, operation, region: region.to_owned() }
+    }
+
+    /// A look that failed. Passing, unless the service said no.
+    pub fn read<E>(&self, error: &SdkError<E, HttpResponse>) -> Failure
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        let end = end(error);
+        let passing = matches!(end, End::Unsent | End::Later | End::Expired | End::Broken | End::Lost);
+        Failure { transient: passing, ..self.failure(&end, error) }
+    }
+
+    /// A call that was to change something, and what is known of its effect.
+    pub fn wrote<E>(&self, error: &SdkError<E, HttpResponse>) -> StepError
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        let end = end(error);
+        let doubt = matches!(end, End::Broken | End::Lost);
+        let passing = matches!(end, End::Unsent | End::Later | End::Expired | End::Broken | End::Lost);
+        let failure = match end {
+            End::Refused(failure) => *failure,
+            end => Failure { transient: passing, ..self.failure(&end, error) },
+        };
+        if doubt { StepError::Doubt(failure) } else { StepError::Failed(failure) }
+    }
+
+    fn failure<E>(&self, end: &End, error: &SdkError<E, HttpResponse>) -> Failure
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        let code = error.as_service_error().and_then(|e| e.code());
+        let said = error.as_service_error().and_then(|e| e.message());
+        let Self { service, operation, region } = self;
+        let call = format!("{service} {operation} in {region}");
+        let text = match end {
+            End::Refused(failure) => return (**failure).clone(),
+            End::Anonymous => format!("{call} was not sent: no AWS credentials"),
+            End::Unsent => format!("{call} was not sent: no connection"),
+            End::Malformed => format!("{call} was not sent: it is not a valid call"),
+            End::Lost => format!("{call} got no answer that can be read"),
+            End::Expired => format!("{call} was refused: the credentials have expired"),
+            _ => format!("{call}: {}", [code, said].into_iter().flatten().collect::<Vec<_>>().join(": ")),
+        };
+        let hint = match end {
+            End::Anonymous => Some("sign in (`aws sso login`), or set AWS_PROFILE, in the shell that runs dr".into()),
+            End::Expired => Some("sign in again (`aws sso login`, or fresh keys), then answer `retry`".into()),
+            End::UnknownCaller => Some("check AWS_PROFILE and the keys: AWS does not know them".into()),
+            End::Denied => Some(format!("the caller needs the permission `{}`", self.action())),
+            End::Unsent | End::Lost => Some(format!("is {service} in {region} impaired? it is asked again")),
+            _ => None,
+        };
+        let call = Call {
+            service: (*service).into(),
+            operation: (*operation).into(),
+            region: region.clone(),
+            code: code.map(Into::into),
+            request_id: error.request_id().map(Into::into),
+        };
+        let causes = if said.is_some() { Vec::new() } else { causes(error) };
+        Failure { call: Some(call), hint, causes, ..Failure::new(text) }
+    }
+
+    /// The permission that the call needs.
+    fn action(&self) -> String {
+        let name = match (self.service, self.operation) {
+            ("s3", "CopyObject" | "CreateMultipartUpload" | "UploadPartCopy" | "CompleteMultipartUpload") => {
+                "PutObject"
+            }
+            ("s3", "HeadObject") => "GetObject",
+            ("s3", "HeadBucket" | "ListObjectsV2") => "ListBucket",
+            ("s3", "ListObjectVersions") => "ListBucketVersions",
+            (_, operation) => operation,
+        };
+        format!("{}:{name}", self.service)
+    }
+}
+
+/// The service's own code of an error, where it gave one.
+pub fn code<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> &str {
+    error.as_service_error().and_then(ProvideErrorMetadata::code).unwrap_or_default()
+}
+
+fn end<E>(error: &SdkError<E, HttpResponse>) -> End
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+{
+    if let Some(Refused(failure)) = find::<Refused>(error) {
+        return End::Refused(failure.clone());
+    }
+    if find::<aws_credential_types::provider::error::CredentialsError>(error).is_some() {
+        return End::Anonymous;
+    }
+    match error {
+        SdkError::ConstructionFailure(_) => End::Malformed,
+        SdkError::DispatchFailure(failure) if failure.is_user() => End::Malformed,
+        SdkError::DispatchFailure(_) if never_connected(error) => End::Unsent,
+        SdkError::ServiceError(answer) => {
+            let status = answer.raw().status().as_u16();
+            match answer.err().code() {
+                Some(code) if LATER.contains(&code) || code.starts_with("Throttl") => End::Later,
+                Some(code) if EXPIRED.contains(&code) => End::Expired,
+                Some(code) if DENIED.contains(&code) => End::Denied,
+                Some(code) if UNKNOWN_CALLER.contains(&code) => End::UnknownCaller,
+                // An answer that says neither what nor why cannot be read.
+                None if !(400..600).contains(&status) => End::Lost,
+                // S3 can begin with success and end with an error.
+                _ if !(300..500).contains(&status) => End::Broken,
+                _ => End::No,
+            }
+        }
+        _ => End::Lost,
+    }
+}
+
+/// Whether no connection was made, so that no byte of the call has left. What
+/// does not say so clearly counts as sent.
+fn never_connected(error: &(dyn Error + 'static)) -> bool {
+    chain(error).any(|cause| {
+        let text = cause.to_string();
+        text == "client error (Connect)" || text.starts_with("HTTP connect timeout")
+    })
+}
+
+fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    chain(error).find_map(|cause| cause.downcast_ref())
+}
+
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |cause: &&'a (dyn Error + 'static)| (*cause).source())
+}
+
+/// What lies beneath, each thing once.
+fn causes(error: &(dyn Error + 'static)) -> Vec<String> {
+    let mut causes: Vec<String> = chain(error).skip(1).map(ToString::to_string).collect();
+    causes.dedup();
+    causes
+}

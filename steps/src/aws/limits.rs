@@ -1,0 +1,36 @@
+//! Every limit of the way to AWS has a name, and they stand here.
+
+use dr_engine::duration::Dur;
+use std::time::Duration;
+
+/// How long a connection may take to be made: a region that is down is
+/// noticed this soon.
+pub const CONNECT: Duration = Duration::from_secs(3);
+/// How long the first byte of an answer may take.
+pub const READ: Duration = Duration::from_secs(30);
+/// How long a call may take in all.
+pub const OPERATION: Duration = Duration::from_mins(1);
+/// How long the copy of one large object may take in all.
+pub const COPY: Duration = Duration::from_mins(15);
+/// How long something that was just made may not be seen yet.
+pub const UNSEEN: Dur = Dur(60_000);
+/// How many characters of values a Route 53 batch may hold.
+pub const ROUTE53_VALUE_CHARS_MAX: usize = 32_000;
+/// How many records a Route 53 batch may hold; a change of one is two.
+pub const ROUTE53_RECORDS_MAX: usize = 1_000;
+/// The longest tag value that AWS takes.
+pub const TAG_CHARS_MAX: usize = 256;
+
+/// How many looks per second each service is asked for, in one region; what
+/// is not listed is not bounded. Route 53 takes five calls a second from a
+/// whole account, ours and everybody else's.
+pub const LOOKS_PER_SECOND: [(&str, u32); 6] =
+    [("rds", 5), ("route53", 3), ("dynamodb", 8), ("ecs", 10), ("cloudfront", 2), ("sts", 5)];
+/// The largest object that one copy takes: above it, S3 wants parts.
+pub const COPY_BYTES_MAX: i64 = 5 * 1024 * 1024 * 1024;
+/// How many objects are copied or deleted at the same time.
+pub const COPIES_MAX: usize = 16;
+/// How many objects are looked at at the same time.
+pub const HEADS_MAX: usize = 32;
+/// After how many copies progress is said.
+pub const COPIES_SAID: usize = 100;

@@ -1,0 +1,327 @@
+//! Drives a whole executor over one step of a kind, kills it where it is told
+//! to, and goes on with another one.
+
+use crate::lab::Estate;
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_sts::config::{Credentials, SharedCredentialsProvider};
+use dr_engine::{
+    clock::{Clock, SystemClock, Time},
+    crash::{Edge, Place},
+    duration::Dur,
+    event::{Controller, Event, Kind, Opened, Person, RunKind},
+    executor::{Executor, Exit, Observer, Stopped},
+    journal::{Error, Journal},
+    outcome::Failure,
+    plan::{Mode, Objectives, Plan, PlanStep, Retry, Selection, StepIx},
+    question::Choice,
+    run::{Run, State},
+    step::{Guard, ReadCx, StepCx},
+    testing::Bench,
+};
+use dr_steps::{
+    aws::{Aws, pace::Pace},
+    world::{Accounts, World},
+};
+use serde_json::Value;
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+/// Where the power goes.
+pub(crate) type Point = (Place, u64, Edge);
+
+/// One controller's life: counts, and ends at its point.
+#[derive(Default)]
+pub(crate) struct Life {
+    end: Option<Point>,
+    over: AtomicBool,
+    calls: AtomicU64,
+    replies: AtomicU64,
+    commits: AtomicU64,
+    committed: AtomicU64,
+}
+
+impl Life {
+    pub(crate) fn until(end: Option<Point>) -> Arc<Self> {
+        Arc::new(Self { end, ..Self::default() })
+    }
+
+    fn pass(&self, place: Place, edge: Edge) -> bool {
+        // Calls can overlap: the nth reply is not that of the nth call.
+        let counter = match (place, edge) {
+            (Place::Call, Edge::Before) => &self.calls,
+            (Place::Call, Edge::After) => &self.replies,
+            (Place::Commit, Edge::Before) => &self.commits,
+            (Place::Commit, Edge::After) => &self.committed,
+        };
+        let at = counter.fetch_add(1, Ordering::SeqCst) + 1;
+        if self.end == Some((place, at, edge)) {
+            self.over.store(true, Ordering::SeqCst);
+        }
+        !self.over.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
+    }
+
+    /// Mutating calls and commits.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        (self.calls.load(Ordering::SeqCst), self.commits.load(Ordering::SeqCst))
+    }
+}
+
+impl Guard for Life {
+    fn before(&self) -> Result<(), Failure> {
+        if self.is_over() || !self.pass(Place::Call, Edge::Before) {
+            return Err(Failure::new("the power is gone"));
+        }
+        Ok(())
+    }
+
+    fn after(&self) {
+        self.pass(Place::Call, Edge::After);
+    }
+}
+
+/// A journal that a dead controller cannot write.
+struct Ink<'a> {
+    events: &'a mut Vec<Event>,
+    life: Arc<Life>,
+}
+
+impl Journal for Ink<'_> {
+    fn append(&mut self, events: &[Event]) -> Result<(), Error> {
+        let gone = || Error::Missing { path: "the power is gone".into() };
+        if self.life.is_over() || !self.life.pass(Place::Commit, Edge::Before) {
+            return Err(gone());
+        }
+        self.events.extend_from_slice(events);
+        if self.life.pass(Place::Commit, Edge::After) { Ok(()) } else { Err(gone()) }
+    }
+}
+
+struct Silent;
+
+impl Observer for Silent {
+    fn told(&mut self, _: &[Event], _: &Run) {}
+}
+
+/// A run of one step against an account.
+pub(crate) struct Drive {
+    /// The run's id.
+    pub(crate) id: String,
+    plan: Plan,
+    pub(crate) events: Vec<Event>,
+    pub(crate) config: SdkConfig,
+    pub(crate) account: String,
+    pub(crate) nameservers: Vec<SocketAddr>,
+    pub(crate) said: Arc<Mutex<Vec<String>>>,
+}
+
+/// How a drive ended.
+pub(crate) struct Ended {
+    pub(crate) exit: Result<Exit, Stopped>,
+    pub(crate) run: Run,
+    pub(crate) life: Arc<Life>,
+}
+
+impl Ended {
+    pub(crate) fn state(&self) -> &State {
+        &self.run.step(StepIx(0)).state
+    }
+
+    /// Why the step failed, whether a person was asked about it or not.
+    pub(crate) fn failure(&self) -> Failure {
+        match self.state() {
+            State::Failed { error } | State::Stuck { error } | State::InDoubt { error, .. } => error.clone(),
+            State::Asking { question, .. } => {
+                question.error().cloned().unwrap_or_else(|| panic!("a question without an error: {question:?}"))
+            }
+            other => panic!("not a failure: {other:?}"),
+        }
+    }
+}
+
+/// A configuration that points at a lab.
+pub(crate) fn config(endpoint: &str, key: &str) -> SdkConfig {
+    let keys = Credentials::new(key, "any", None, None, "lab");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .endpoint_url(endpoint)
+        .region(Region::new("eu-central-1"))
+        .credentials_provider(SharedCredentialsProvider::new(keys))
+        .build()
+}
+
+/// One step of a kind as a plan.
+pub(crate) fn plan(kind: &str, with: &Value) -> Plan {
+    let step = PlanStep {
+        id: "it".into(),
+        phase: None,
+        kind: kind.into(),
+        with: with.clone(),
+        needs: Vec::new(),
+        when: None,
+        on_failure: dr_engine::plan::OnFailure::Hold,
+        on_unknown: dr_engine::plan::OnUnknown::Ask,
+        retry: Retry { attempts: 3, backoff_min: Dur(5), backoff_max: Dur(10) },
+        timeout: Dur(30_000),
+        check_timeout: Dur(10_000),
+        estimate: None,
+        irreversible: false,
+        changes: true,
+        blind: false,
+        calls_provider: true,
+        can_undo: true,
+        gates: None,
+        rpo: None,
+        region: Some("eu-central-1".into()),
+        account: None,
+    };
+    Plan {
+        format: 1,
+        name: "evacuate".into(),
+        description: None,
+        owner: None,
+        regions: indexmap::IndexMap::default(),
+        accounts: indexmap::IndexMap::default(),
+        objectives: Objectives::default(),
+        roles: indexmap::IndexMap::default(),
+        params: serde_json::Map::new(),
+        mode: Mode::Ungraceful,
+        comms: None,
+        failback: None,
+        phases: Vec::new(),
+        selection: Selection::default(),
+        steps: vec![step],
+    }
+}
+
+fn person() -> Person {
+    Person { name: None, user: "tester".into(), host: "here".into(), message: None }
+}
+
+impl Drive {
+    pub(crate) fn new(estate: &Estate, kind: &str, with: &Value) -> Self {
+        let config = config(&estate.lab.endpoint, &format!("LAB{}", estate.account));
+        let (plan, account) = (plan(kind, with), estate.account.clone());
+        Self {
+            id: "20261122-061532-evacuate-3fa9".into(),
+            plan,
+            events: Vec::new(),
+            config,
+            account,
+            nameservers: Vec::new(),
+            said: Arc::default(),
+        }
+    }
+
+    /// Goes on from what is written down until the end, a question, or the point.
+    pub(crate) async fn go(&mut self, end: Option<Point>) -> Ended {
+        self.with(end, Vec::new()).await
+    }
+
+    /// The same, and the finished run is taken back.
+    pub(crate) async fn undo(&mut self, end: Option<Point>) -> Ended {
+        let asked = self.events.iter().any(|e| matches!(e.kind, Kind::UndoAsked { .. }));
+        let why = String::from("a test");
+        let ask = vec![
+            Kind::Reopened { by: person(), why: why.clone() },
+            Kind::UndoAsked { steps: vec![StepIx(0)], whole: false, by: person(), why },
+        ];
+        self.with(end, if asked { Vec::new() } else { ask }).await
+    }
+
+    /// A person says `retry` to the question that is open, and it goes on.
+    pub(crate) async fn again(&mut self) -> Ended {
+        let answer = Kind::Answered { step: StepIx(0), choice: Choice::Retry, by: person(), why: "seen".into() };
+        self.with(None, vec![answer]).await
+    }
+
+    async fn with(&mut self, end: Option<Point>, more: Vec<Kind>) -> Ended {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let life = Life::until(end);
+        if self.events.is_empty() {
+            let opened = Opened {
+                run: self.id.clone(),
+                plan: self.plan.clone(),
+                folder: String::new(),
+                kind: RunKind::Lab,
+                incident_at: Time(clock.now().0 - 1000),
+                incident_assumed: false,
+                detected_at: None,
+                declared_at: None,
+                declared_by: None,
+                by: person(),
+            };
+            self.events.push(Event { seq: 1, at: clock.now(), kind: Kind::Opened(Box::new(opened)) });
+        }
+        let mut run = Run::open(self.events[0].clone()).expect("it is opened");
+        for event in &self.events[1..] {
+            run.apply(event).expect("it happened");
+        }
+        let controller = Controller { host: "here".into(), pid: 1, epoch: 1, version: "0".into(), why: None };
+        let first = std::iter::once(Kind::Joined(controller)).chain(more).collect();
+        let accounts = Accounts {
+            default: Some("production".into()),
+            ids: [("production".to_owned(), self.account.clone())].into(),
+        };
+        let mut world = World::default();
+        world.aws = Aws::given(self.config.clone()).paced(Pace::per_second([]));
+        world.accounts = accounts;
+        world.nameservers.clone_from(&self.nameservers);
+        let (_arrive, mut arrivals) = tokio::sync::mpsc::unbounded_channel();
+        let said = self.said.clone();
+        let mut journal = Ink { events: &mut self.events, life: life.clone() };
+        let exit = Executor {
+            journal: &mut journal,
+            steps: Arc::new(dr_steps::registry()),
+            clock,
+            world: Arc::new(world),
+            guard: life.clone(),
+            observer: &mut Silent,
+            chatter: Arc::new(move |_, text| said.lock().expect("whole").push(text.into())),
+            parallel: 4,
+            poll_gap_min: Dur(5),
+            no_wait: true,
+        }
+        .execute(&mut run, first, &mut arrivals)
+        .await;
+        Ended { exit, run, life }
+    }
+
+    /// The step as it is planned, before it begins.
+    pub(crate) fn step(&mut self) -> &mut PlanStep {
+        &mut self.plan.steps[0]
+    }
+}
+
+fn bench(config: SdkConfig) -> Bench {
+    let mut world = World::default();
+    world.aws = Aws::given(config);
+    let mut bench = Bench::new("it", Arc::new(SystemClock::new()), Arc::new(world));
+    bench.step.region = Some("eu-central-1".into());
+    bench
+}
+
+/// The view of a step that may only look.
+pub(crate) fn looking(config: SdkConfig) -> ReadCx {
+    bench(config).cx().read
+}
+
+/// The view of a step that may act.
+pub(crate) fn acting(config: SdkConfig) -> StepCx {
+    bench(config).cx()
+}
+
+/// A configuration whose chain of credentials ends in nothing.
+pub(crate) fn nobody(endpoint: &str) -> SdkConfig {
+    let nothing = EnvironmentVariableCredentialsProvider::new();
+    config(endpoint, "x").into_builder().credentials_provider(SharedCredentialsProvider::new(nothing)).build()
+}

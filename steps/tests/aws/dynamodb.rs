@@ -1,0 +1,76 @@
+//! `dynamodb.restore_backup`.
+
+use crate::{
+    drive::Drive,
+    lab::{Estate, lab},
+    sweep::Trial,
+};
+use dr_engine::{plan::StepIx, run::State};
+use serde_json::{Value, json};
+
+fn with(estate: &Estate) -> Value {
+    json!({
+        "table": estate.param("table_sessions"),
+        "backup": "latest",
+        "target": "sessions-dr",
+        "ttl": estate.param("ttl_sessions"),
+        "stream": estate.param("stream_view_type"),
+        "pitr": true,
+        "tags": { "service": "shop" },
+    })
+}
+
+const TRIAL: Trial = Trial { kind: "dynamodb.restore_backup", with, before: |_| () };
+
+#[tokio::test]
+async fn a_table_comes_back_with_what_a_restore_loses() {
+    let Some(lab) = lab() else { return };
+    let estate = lab.estate();
+    let ended = Drive::new(&estate, TRIAL.kind, &with(&estate)).go(None).await;
+    assert!(matches!(ended.state(), State::Done), "{:?}", ended.state());
+    let output = &ended.run.step(StepIx(0)).output;
+    let point = output.recovery_point.as_ref().expect("a recovery point");
+    assert_eq!(point.source, "BackupCreationDateTime");
+    let lost = (ended.run.at.0 - point.at.0) / 60_000;
+    assert!((14..=17).contains(&lost), "the newest backup is a quarter of an hour old, not {lost} minutes");
+    let dump: Value = serde_json::from_str(&estate.dump()).expect("JSON");
+    let table = &dump["dynamodb"]["eu-central-1"]["tables"]["sessions-dr"];
+    assert_eq!(table["ttl"]["AttributeName"], "expires");
+    assert_eq!(table["pitr"], "ENABLED");
+    assert_eq!(table["stream"]["StreamViewType"], "NEW_AND_OLD_IMAGES");
+    assert_eq!(table["tags"]["service"], "shop");
+    assert_eq!(table["items"], 20);
+}
+
+#[tokio::test]
+async fn a_table_of_somebody_else_is_never_touched() {
+    let Some(lab) = lab() else { return };
+    let estate = lab.estate();
+    let mut with = with(&estate);
+    with["target"] = "carts".into();
+    let failure = Drive::new(&estate, TRIAL.kind, &with).go(None).await.failure();
+    assert!(failure.message.contains("`carts` already exists in eu-central-1"), "{failure:?}");
+    assert_eq!(estate.writes(), []);
+}
+
+#[tokio::test]
+async fn before_excludes_what_is_too_new() {
+    let Some(lab) = lab() else { return };
+    let estate = lab.estate();
+    let mut with = with(&estate);
+    with["before"] = "2020-01-01T00:00:00Z".into();
+    let failure = Drive::new(&estate, TRIAL.kind, &with).go(None).await.failure();
+    assert!(failure.message.contains("not later than 2020-01-01T00:00:00Z"), "{failure:?}");
+}
+
+#[tokio::test]
+async fn a_restore_survives_whatever_happens_at_whichever_call() {
+    let Some(lab) = lab() else { return };
+    TRIAL.sweep(lab).await;
+}
+
+#[tokio::test]
+async fn so_does_taking_it_back() {
+    let Some(lab) = lab() else { return };
+    TRIAL.sweep_undo(lab).await;
+}

@@ -1,0 +1,15 @@
+//! The AWS kinds against the lab.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a test says how much it tried, and that it did not")]
+
+mod cloudfront;
+mod dns;
+mod drive;
+mod dynamodb;
+mod ecs;
+mod errors;
+mod lab;
+mod outage;
+mod rds;
+mod route53;
+mod s3;
+mod sweep;

@@ -1,0 +1,105 @@
+//! `rds.restore_snapshot`.
+
+use crate::{
+    drive::Drive,
+    lab::{Estate, lab},
+    sweep::Trial,
+};
+use dr_engine::run::State;
+use serde_json::{Value, json};
+
+fn with(estate: &Estate) -> Value {
+    json!({
+        "source": "orders",
+        "snapshot": "latest",
+        "target": "Orders-DR",
+        "class": "db.r6g.large",
+        "subnet_group": estate.param("subnet_group"),
+        "security_groups": [estate.param("security_group_id")],
+        "parameter_group": estate.param("parameter_group"),
+        "multi_az": true,
+    })
+}
+
+const TRIAL: Trial = Trial { kind: "rds.restore_snapshot", with, before: |_| () };
+
+#[tokio::test]
+async fn the_newest_data_is_restored_and_its_moment_is_the_recovery_point() {
+    let Some(lab) = lab() else { return };
+    let estate = lab.estate();
+    let mut drive = Drive::new(&estate, "rds.restore_snapshot", &with(&estate));
+    let ended = drive.go(None).await;
+    assert!(matches!(ended.state(), State::Done), "{:?}", ended.state());
+    let output = &ended.run.step(dr_engine::plan::StepIx(0)).output;
+    assert_eq!(output.values["snapshot"], estate.params["snapshot_orders_newest"]);
+    assert_eq!(output.values["port"], 5432);
+    assert_eq!(output.recovery_point.as_ref().map(|p| p.source.as_str()), Some("SnapshotDatabaseTime"));
+}
+
+#[tokio::test]
+async fn a_restore_survives_whatever_happens_at_whichever_call() {
+    let Some(lab) = lab() else { return };
+    TRIAL.sweep(lab).await;
+}
+
+#[tokio::test]
+async fn so_does_taking_it_back() {
+    let Some(lab) = lab() else { return };
+    TRIAL.sweep_undo(lab).await;
+}
+
+#[tokio::test]
+async fn before_takes_an_older_snapshot() {
+    let Some(lab) = lab() else { return };
+    let estate = lab.estate();
+    let mut with = with(&estate);
+    // The newest data but one is seventy minutes old.
+    let stamp = |minutes: i64| {
+        let newest = estate.param("sync_at").parse::<jiff::Timestamp>().expect("a time");
+        (newest - jiff::SignedDuration::from_mins(minutes)).to_string()
+    };
+    with["before"] = stamp(0).into();
+    let ended = Drive::new(&estate, TRIAL.kind, &with).go(None).await;
+    assert!(matches!(ended.state(), State::Done), "{:?}", ended.state());
+    let output = &ended.run.step(dr_engine::plan::StepIx(0)).output;
+    assert_eq!(output.values["snapshot"], "orders-2026-b70");
+    with["before"] = stamp(600).into();
+    with["target"] = "other".into();
+    let failure = Drive::new(&estate, TRIAL.kind, &with).go(None).await.failure();
+    assert!(failure.message.contains("no available snapshot of `orders` not later than"), "{failure:?}");
+    assert!(failure.message.contains("`orders-2026-c130`"), "{failure:?}");
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_refused_before_anything_is_made() {
+    let Some(lab) = lab() else { return };
+    let estate = lab.estate();
+    for (field, value, says) in [
+        ("snapshot", "users-2026-a10", "`users-2026-a10` is a snapshot of `users`, not of `orders`"),
+        ("snapshot", "nothing", "there is no snapshot `nothing` in eu-central-1"),
+        ("kms_key", "some-key", "is not encrypted, not with some-key"),
+        ("before", "yesterday", "`before` is `yesterday`"),
+    ] {
+        let mut with = with(&estate);
+        with[field] = value.into();
+        let failure = Drive::new(&estate, TRIAL.kind, &with).go(None).await.failure();
+        assert!(failure.message.contains(says), "{failure:?}");
+    }
+    assert_eq!(estate.writes(), []);
+}
+
+#[tokio::test]
+async fn an_instance_of_another_run_is_never_touched() {
+    let Some(lab) = lab() else { return };
+    let estate = lab.estate();
+    let done = Drive::new(&estate, TRIAL.kind, &with(&estate)).go(None).await;
+    assert!(matches!(done.state(), State::Done));
+    let mut other = Drive::new(&estate, TRIAL.kind, &with(&estate));
+    other.id = "20261122-070000-evacuate-0000".into();
+    let failure = other.go(None).await.failure();
+    let says = "`orders-dr` already exists in eu-central-1 and belongs to run 20261122-061532-evacuate-3fa9";
+    assert_eq!(failure.message, says);
+    let undone = other.undo(None).await;
+    assert!(!matches!(undone.state(), State::Undone));
+    assert_eq!(estate.changes(), ["RestoreDBInstanceFromDBSnapshot"]);
+}
