@@ -1,0 +1,72 @@
+"""Production as it stands before the disaster, planted in one call.
+
+The primary region holds what runs; the recovery region holds what a
+runbook restores from. The reply names everything a runbook needs.
+"""
+
+from . import seed_data, seed_edge, seed_objects
+
+PRIMARY, RECOVERY = "eu-west-1", "eu-central-1"
+SERVICES = ("payments", "orders", "web")
+TARGETS = {
+    "orders": "orders-dr", "users": "users-dr", "sessions": "sessions-dr", "carts": "carts-dr",
+}  # fmt: skip
+
+
+def graph_of(targets):
+    """What each service stands on, by the names that the runbook will restore to."""
+    return {
+        "payments": [f"table:{targets['sessions']}"],
+        "orders": [f"db:{targets['orders']}", "service:payments"],
+        "web": ["service:orders", f"db:{targets['users']}"],
+    }
+
+
+def plant(lab, document):
+    """Plants the estate of an account and gives its parameters."""
+    name = str(document["account"])
+    if len(name) != 12 or not name.isdigit():
+        raise ValueError("an account is twelve digits")
+    primary = document.get("primary", PRIMARY)
+    recovery = document.get("recovery", RECOVERY)
+    targets = {**TARGETS, **document.get("targets", {})}
+    with lab.lock:
+        account = lab.account(name)
+        account.looks = int(document.get("looks", lab.looks))
+        seconds = document.get("seconds", lab.seconds)
+        account.seconds = None if seconds is None else float(seconds)
+        domain = f"{name}.lab.test"
+        places = {
+            "account": name, "primary": primary, "recovery": recovery, "cluster": "prod",
+            "domain": domain, "name": f"app.{domain}", "origin": "app",
+            "primary_origin": f"app-{primary}.{domain}", "recovery_origin": f"app-{recovery}.{domain}",
+            "primary_target": f"app-{primary}.{domain}", "recovery_target": f"app-{recovery}.{domain}",
+        }  # fmt: skip
+        places |= {k: document[k] for k in ("primary_target", "recovery_target") if k in document}
+        params = {
+            **places, "region_primary": primary, "region_recovery": recovery,
+            "services": ",".join(SERVICES), "record": places["name"], "record_type": "CNAME",
+            "record_ttl": 60, "desired": 2,
+            **{f"target_{source}": target for source, target in targets.items()},
+            "endpoint": lab.addresses.get("endpoint"), "dns": lab.addresses.get("dns"),
+            "health": lab.addresses.get("health"),
+            "health_port": int((lab.addresses.get("health") or ":0").rsplit(":", 1)[1]),
+        }  # fmt: skip
+        params |= seed_data.databases(account, primary, recovery)
+        params |= seed_data.tables(account, primary, recovery)
+        objects, history = seed_objects.buckets(account, primary, recovery, document)
+        params |= objects
+        params |= seed_edge.services(account, primary, recovery, SERVICES)
+        params |= seed_edge.edge(account, places)
+        account.seed = {
+            **places, **history, "graph": document.get("graph") or graph_of(targets),
+            "distribution": params["distribution_id"],
+            "s3_seconds": bool(document.get("s3_seconds", False)),
+            "hosts": [f"{host}.{domain}." for host in (*SERVICES, "www", f"app-{primary}", f"app-{recovery}")],
+        }  # fmt: skip
+        port = params["health_port"]
+        for service in (*SERVICES, "www"):
+            params[f"health_{service}"] = f"http://{service}.{domain}:{port}/health"
+            params[f"health_path_{service}"] = f"{params['health']}/{name}/{service}/health"
+        params["access_key_id"] = f"LAB{name}"
+    return params

@@ -1,0 +1,3 @@
+//! Drills, and the lab that they are rehearsed in.
+
+pub mod lab;
