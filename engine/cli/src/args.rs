@@ -1,0 +1,405 @@
+//! The arguments of every command.
+
+pub mod lab;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Runs, rehearses and proves disaster-recovery runbooks.
+#[derive(Debug, Parser)]
+#[command(name = "dr", version, max_term_width = 100, disable_help_subcommand = true)]
+pub struct Args {
+    /// Settings, instead of dr.toml beside the runbook or in the user's configuration.
+    #[arg(long, global = true, value_name = "FILE", env = "DR_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Where runs are kept.
+    #[arg(long, global = true, value_name = "DIR", env = "DR_STATE")]
+    pub state: Option<PathBuf>,
+    /// One JSON object a line instead of text.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a runbook, or a plan that was saved.
+    Execute(Execute),
+    /// Show what would be done and how long it would take; changes nothing.
+    Plan(PlanArgs),
+    /// Check a runbook without a network.
+    Lint(Chosen),
+    /// Go on with a run.
+    Resume(Resume),
+    /// Show a run, or all of them.
+    Status(OneRun),
+    /// Follow a run, line by line.
+    Watch(OneRun),
+    /// Answer a question of a step.
+    Answer(Answer),
+    /// Say that a step was done by hand.
+    Done(Done),
+    /// Add a fact to the timeline, or correct a clock.
+    Note(Note),
+    /// Start nothing new until `dr resume`.
+    Pause(Says),
+    /// Take back what was done.
+    Undo(Undo),
+    /// Show the output of a step's command.
+    Logs(Logs),
+    /// What the run took and lost.
+    Report(Report),
+    /// Check evidence.
+    #[command(subcommand)]
+    Audit(Audit),
+    /// Write a run into one file.
+    Export(Export),
+    /// Take a run in from a file.
+    Import(Import),
+    /// Print the JSON Schema of runbooks, for editors.
+    Schema,
+    /// A local AWS to rehearse disasters against.
+    Lab(lab::Lab),
+    /// Could I recover from here, now?
+    Doctor(Doctor),
+}
+
+/// What is read: a runbook and its parameters.
+#[derive(Debug, ClapArgs)]
+pub struct Chosen {
+    /// The runbook, or a plan saved by `dr plan --out`.
+    pub runbook: PathBuf,
+    /// A parameter of the runbook; may be repeated.
+    #[arg(long = "param", value_name = "NAME=VALUE")]
+    pub params: Vec<String>,
+    /// Whether the primary region can still be asked.
+    #[arg(long, value_enum, default_value = "ungraceful")]
+    pub mode: ModeArg,
+    /// Only these steps or phases (`phase.dns`).
+    #[arg(long, value_name = "STEP")]
+    pub only: Vec<String>,
+    /// These steps and what they need.
+    #[arg(long, value_name = "STEP")]
+    pub until: Vec<String>,
+    /// Without these steps.
+    #[arg(long, value_name = "STEP")]
+    pub skip: Vec<String>,
+    /// Steps that cannot be taken back need no approval.
+    #[arg(long)]
+    pub accept_irreversible: bool,
+}
+
+/// Whether the primary region can still be asked.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum ModeArg {
+    /// It can: a switchover.
+    Graceful,
+    /// It cannot: a failover.
+    Ungraceful,
+}
+
+/// Arguments of `dr plan`.
+#[derive(Debug, ClapArgs)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pub chosen: Chosen,
+    /// Save the plan; `dr execute FILE` runs exactly that.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// How many steps may run at the same time.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub parallel: Option<u32>,
+}
+
+/// Arguments of `dr execute`.
+#[derive(Debug, ClapArgs)]
+pub struct Execute {
+    #[command(flatten)]
+    pub chosen: Chosen,
+    /// Print the plan, exactly as `dr plan` does, and stop.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The hash of the plan that was reviewed; at least 8 of its digits.
+    #[arg(long, value_name = "HASH")]
+    pub confirm: Option<String>,
+    /// Do not ask; for drills and labs only.
+    #[arg(long)]
+    pub yes: bool,
+    /// A real recovery or a drill; runs against a local AWS are lab runs.
+    #[arg(long, value_enum)]
+    pub kind: Option<KindArg>,
+    /// When the outage began: RFC 3339, HH:MM (UTC) or -25m. The RTO counts from here.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub incident_at: Option<String>,
+    /// When it was noticed.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub detected_at: Option<String>,
+    /// When the disaster was declared.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub declared_at: Option<String>,
+    /// Who declared it: a name of the runbook's roles.
+    #[arg(long, value_name = "NAME")]
+    pub declared_by: Option<String>,
+    /// Who you are: a name of the runbook's roles.
+    #[arg(long = "as", value_name = "NAME")]
+    pub who: Option<String>,
+    /// Start although another live run of this runbook is not finished.
+    #[arg(long)]
+    pub also: bool,
+    #[command(flatten)]
+    pub driving: Driving,
+}
+
+/// Whether a run is a real recovery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum KindArg {
+    /// Production.
+    Live,
+    /// A rehearsal.
+    Drill,
+    /// Against a local AWS alone.
+    Lab,
+}
+
+/// How a run is driven.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Driving {
+    /// How many steps may run at the same time.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub parallel: Option<u32>,
+    /// End with 4 as soon as nothing goes on without a person.
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Anything but `recovered` ends with 3.
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// Arguments of `dr resume`.
+#[derive(Debug, ClapArgs)]
+pub struct Resume {
+    /// The run; the only unfinished one if none is named.
+    pub run: Option<String>,
+    /// Take the run from a controller that lives but does not answer.
+    #[arg(long, requires = "why")]
+    pub take_over: bool,
+    /// Why it is taken over.
+    #[arg(long, value_name = "TEXT")]
+    pub why: Option<String>,
+    /// The run came from another host, which is off for certain.
+    #[arg(long)]
+    pub moved: bool,
+    #[command(flatten)]
+    pub driving: Driving,
+}
+
+/// A run, if one is named.
+#[derive(Debug, ClapArgs)]
+pub struct OneRun {
+    /// The run, or enough of its beginning.
+    pub run: Option<String>,
+}
+
+/// Who says something, and why.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Saying {
+    /// Why.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub why: String,
+    /// Who you are: a name of the runbook's roles.
+    #[arg(long = "as", value_name = "NAME")]
+    pub who: Option<String>,
+    /// How long to wait for a controller to take it.
+    #[arg(long, value_name = "TIME", default_value = "10s")]
+    pub within: String,
+}
+
+/// Something said to a run.
+#[derive(Debug, ClapArgs)]
+pub struct Says {
+    /// The run.
+    pub run: String,
+    #[command(flatten)]
+    pub saying: Saying,
+}
+
+/// Arguments of `dr answer`.
+#[derive(Debug, ClapArgs)]
+pub struct Answer {
+    /// The run.
+    pub run: String,
+    /// The step that asks.
+    pub step: String,
+    /// What to do.
+    #[arg(value_enum)]
+    pub choice: ChoiceArg,
+    /// With `set`: the value, as NAME=VALUE.
+    pub value: Option<String>,
+    /// With `retry`: an input of the step for the next attempt; may be repeated.
+    #[arg(long = "set", value_name = "INPUT=VALUE")]
+    pub set: Vec<String>,
+    #[command(flatten)]
+    pub saying: Saying,
+}
+
+/// What can be answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ChoiceArg {
+    /// Try again.
+    Retry,
+    /// Go on waiting for what is under way.
+    Wait,
+    /// Leave it out; what needs it goes on.
+    Skip,
+    /// Take back what this step did.
+    Undo,
+    /// End the run.
+    Stop,
+    /// Give a value that is missing.
+    Set,
+    /// Agree.
+    Approve,
+    /// Do not agree.
+    Decline,
+}
+
+/// Arguments of `dr done`.
+#[derive(Debug, ClapArgs)]
+pub struct Done {
+    /// The run.
+    pub run: String,
+    /// The step.
+    pub step: String,
+    /// An output that the step would have left; may be repeated.
+    #[arg(long = "output", value_name = "NAME=VALUE")]
+    pub outputs: Vec<String>,
+    #[command(flatten)]
+    pub saying: Saying,
+}
+
+/// Arguments of `dr note`.
+#[derive(Debug, ClapArgs)]
+pub struct Note {
+    /// The run.
+    pub run: String,
+    /// What to write down.
+    pub text: Option<String>,
+    /// It is a request for help.
+    #[arg(long)]
+    pub help_wanted: bool,
+    /// Correct when the outage began.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub incident_at: Option<String>,
+    /// Correct when it was noticed.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub detected_at: Option<String>,
+    /// Correct when the disaster was declared.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub declared_at: Option<String>,
+    #[command(flatten)]
+    pub saying: Saying,
+}
+
+/// Arguments of `dr undo`.
+#[derive(Debug, ClapArgs)]
+pub struct Undo {
+    /// The run.
+    pub run: String,
+    /// One step, with what was built on it; everything if none is named.
+    pub step: Option<String>,
+    /// Take back what can be, around what cannot.
+    #[arg(long)]
+    pub around: bool,
+    /// Do not ask.
+    #[arg(long)]
+    pub yes: bool,
+    #[command(flatten)]
+    pub saying: Saying,
+    #[command(flatten)]
+    pub driving: Driving,
+}
+
+/// Arguments of `dr logs`.
+#[derive(Debug, ClapArgs)]
+pub struct Logs {
+    /// The run.
+    pub run: String,
+    /// The step.
+    pub step: String,
+    /// Go on as more is written, until the step ends.
+    #[arg(short, long)]
+    pub follow: bool,
+}
+
+/// Arguments of `dr report`.
+#[derive(Debug, ClapArgs)]
+pub struct Report {
+    /// The run.
+    pub run: String,
+    /// The form.
+    #[arg(long, value_enum, default_value = "md")]
+    pub format: ReportForm,
+}
+
+/// Forms of a report.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum ReportForm {
+    /// Markdown.
+    Md,
+    /// JSON.
+    Json,
+}
+
+/// Checks of evidence.
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// Check the hash chain of a run, offline.
+    Verify(Verified),
+}
+
+/// Arguments of `dr audit verify`.
+#[derive(Debug, ClapArgs)]
+pub struct Verified {
+    /// The run, or the folder of a copy.
+    pub run: String,
+    /// A head hash, or its beginning, that was kept elsewhere.
+    #[arg(long, value_name = "HASH")]
+    pub head: Option<String>,
+}
+
+/// Arguments of `dr export`.
+#[derive(Debug, ClapArgs)]
+pub struct Export {
+    /// The run.
+    pub run: String,
+    /// The form: one JSON object a line, the journal's own.
+    #[arg(long, value_enum, default_value = "jsonl")]
+    pub format: ExportForm,
+    /// Where to write; the screen if not given.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// Forms of an export.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum ExportForm {
+    /// The events, one JSON object a line.
+    Jsonl,
+}
+
+/// Arguments of `dr import`.
+#[derive(Debug, ClapArgs)]
+pub struct Import {
+    /// A file that `dr export` wrote.
+    pub file: PathBuf,
+}
+
+/// Arguments of `dr doctor`.
+#[derive(Debug, ClapArgs)]
+pub struct Doctor {
+    /// The runbook to recover by, if one is at hand.
+    pub runbook: Option<PathBuf>,
+}

@@ -1,0 +1,217 @@
+//! One file per command, and what several of them share.
+
+mod audit;
+mod doctor;
+mod execute;
+mod export;
+mod lab;
+mod logs;
+mod plan;
+mod report;
+mod resume;
+mod say;
+mod schema;
+mod status;
+mod undo;
+mod watch;
+
+use crate::{
+    args::{Args, Audit, Chosen, Command, ModeArg},
+    failure::Failure,
+    settings::Settings,
+    show,
+    state::State,
+};
+use dr_engine::{
+    clock::Time,
+    plan::{
+        Mode, Plan, Selection,
+        build::{self, Options, Sources},
+    },
+    run::Run,
+    yaml::Limits,
+};
+use dr_steps::{
+    aws::{Aws, pace::Pace},
+    world::{Accounts, World},
+};
+use std::{
+    any::Any,
+    fs,
+    io::{self, Read},
+    path::{Component, Path, PathBuf},
+    sync::Arc,
+};
+
+/// Does what was asked; gives the exit code.
+pub fn run(args: Args) -> Result<u8, Failure> {
+    let runbook = match &args.command {
+        Command::Execute(execute) => Some(execute.chosen.runbook.clone()),
+        Command::Plan(plan) => Some(plan.chosen.runbook.clone()),
+        Command::Doctor(doctor) => doctor.runbook.clone(),
+        _ => None,
+    };
+    // A shell that was in a lab still names the settings of it; that must not
+    // keep anybody from starting the lab again.
+    let config = args.config.filter(|file| !matches!(args.command, Command::Lab(_)) || file.exists());
+    let settings = Settings::load(config.as_deref(), args.state.as_deref(), runbook.as_deref())?;
+    let here = Here { state: State::at(&settings.state), settings, json: args.json };
+    match args.command {
+        Command::Execute(args) => execute::execute(&here, args),
+        Command::Plan(args) => plan::plan(&here, &args),
+        Command::Lint(chosen) => plan::lint(&here, &chosen),
+        Command::Resume(args) => resume::resume(&here, args),
+        Command::Status(args) => status::status(&here, args.run.as_deref()),
+        Command::Watch(args) => watch::watch(&here, args.run.as_deref()),
+        Command::Answer(args) => say::answer(&here, args),
+        Command::Done(args) => say::done(&here, args),
+        Command::Note(args) => say::note(&here, args),
+        Command::Pause(args) => say::pause(&here, &args),
+        Command::Undo(args) => undo::undo(&here, args),
+        Command::Logs(args) => logs::logs(&here, &args),
+        Command::Report(args) => report::report(&here, &args),
+        Command::Audit(Audit::Verify(args)) => audit::verify(&here, &args),
+        Command::Export(args) => export::export(&here, &args),
+        Command::Import(args) => export::import(&here, &args),
+        Command::Schema => schema::schema(),
+        Command::Lab(args) => lab::lab(&here, args),
+        Command::Doctor(args) => Ok(doctor::doctor(&here, &args)),
+    }
+}
+
+/// What every command knows of its surroundings.
+pub struct Here {
+    pub settings: Settings,
+    pub state: State,
+    pub json: bool,
+}
+
+/// Reads runbooks from the disk.
+struct Files;
+
+impl Sources for Files {
+    fn read(&self, path: &str, from: Option<&str>) -> Result<(String, String), String> {
+        let path: PathBuf = match from.and_then(|from| Path::new(from).parent()) {
+            // Without the dots of `./parts/db.yaml`, which would only be noise.
+            Some(folder) => folder.join(path).components().filter(|part| *part != Component::CurDir).collect(),
+            None => PathBuf::from(path),
+        };
+        let shown = path.display().to_string();
+        let unread = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => format!("there is no file {shown}"),
+            io::ErrorKind::PermissionDenied => format!("{shown} may not be read by this user"),
+            _ => format!("{shown} cannot be read: {error}"),
+        };
+        let file = fs::File::open(&path).map_err(unread)?;
+        let size = file.metadata().map_err(unread)?;
+        if size.is_dir() {
+            return Err(format!("{shown} is a folder, not a runbook"));
+        }
+        let max = bytes_max();
+        let too_long = |size: String| {
+            format!("{shown} has {size} bytes, at most {max} are read (DR_READ_BYTES_MAX raises the limit)")
+        };
+        // The size before the text: what is too long is not read at all. What
+        // has no size, such as a pipe, is read no further than that.
+        if size.len() > max as u64 {
+            return Err(too_long(size.len().to_string()));
+        }
+        let mut bytes = Vec::new();
+        file.take(max as u64 + 1).read_to_end(&mut bytes).map_err(unread)?;
+        if bytes.len() > max {
+            return Err(too_long(format!("more than {max}")));
+        }
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let good = error.utf8_error().valid_up_to();
+            let line = String::from_utf8_lossy(&error.as_bytes()[..good]).matches('\n').count() + 1;
+            format!("{shown} is not UTF-8 text: line {line} is the first that cannot be read; save it as UTF-8")
+        })?;
+        Ok((shown, text))
+    }
+}
+
+fn bytes_max() -> usize {
+    let raised = std::env::var("DR_READ_BYTES_MAX").ok().and_then(|text| text.parse().ok());
+    raised.unwrap_or_else(|| Limits::default().bytes_max)
+}
+
+/// Plans a runbook; shows every mistake when it has any.
+pub fn plan_of(chosen: &Chosen) -> Result<Plan, Failure> {
+    let mut params = Vec::new();
+    for param in &chosen.params {
+        params.push(pair(param).ok_or_else(|| {
+            Failure::usage(format!("`--param {param}` gives no value")).hint("write --param NAME=VALUE")
+        })?);
+    }
+    let options = Options {
+        params,
+        mode: match chosen.mode {
+            ModeArg::Graceful => Mode::Graceful,
+            ModeArg::Ungraceful => Mode::Ungraceful,
+        },
+        selection: Selection { only: chosen.only.clone(), until: chosen.until.clone(), skip: chosen.skip.clone() },
+        accept_irreversible: chosen.accept_irreversible,
+        limits: Limits { bytes_max: bytes_max(), ..Limits::default() },
+    };
+    let path = chosen.runbook.display().to_string();
+    build::plan(&path, &Files, &dr_steps::registry(), &options).map_err(|problems| {
+        show::aside(show::problems::render(&problems).trim_end());
+        let message = format!("{path} has {} mistakes", problems.problems.len());
+        Failure { shown: true, ..Failure::usage(message) }
+    })
+}
+
+/// `NAME=VALUE`.
+pub fn pair(text: &str) -> Option<(String, String)> {
+    let (name, value) = text.split_once('=')?;
+    (!name.is_empty()).then(|| (name.to_owned(), value.to_owned()))
+}
+
+/// A value as it was typed: JSON where it is JSON, else text.
+pub fn value(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap_or_else(|_| text.into())
+}
+
+/// What lies behind the step kinds, for a run.
+pub fn world(run: &Run, folder: &Path, settings: &Settings) -> Arc<dyn Any + Send + Sync> {
+    let mut world = World::new(folder, PathBuf::from(&run.opened.folder));
+    world.nameservers.clone_from(&settings.nameservers);
+    let rates = settings.looks_per_second.iter().map(|(service, rate)| (service.as_str(), *rate));
+    world.aws = Aws::default().paced(Pace::per_second(rates));
+    let accounts = &run.plan().accounts;
+    world.accounts = Accounts {
+        default: accounts.keys().next().filter(|_| accounts.len() == 1).cloned(),
+        ids: accounts.iter().map(|(name, account)| (name.clone(), account.id.clone())).collect(),
+    };
+    Arc::new(world)
+}
+
+/// A day, in milliseconds.
+const DAY: i64 = 86_400_000;
+
+/// A moment as people give it: RFC 3339, `HH:MM` in UTC (the last that has
+/// passed) or `-25m`. The future is refused.
+pub fn moment(text: &str, now: Time) -> Result<Time, Failure> {
+    let wrong = || {
+        Failure::usage(format!("`{text}` is no time"))
+            .hint("give RFC 3339 (2026-11-22T06:10:00Z), HH:MM in UTC, or a span such as -25m")
+    };
+    let at = if let Some(span) = text.strip_prefix('-') {
+        let span: dr_engine::duration::Dur = span.parse().map_err(|_| wrong())?;
+        Time(now.0 - span.0)
+    } else if let Ok(stamp) = text.parse::<jiff::Timestamp>() {
+        Time(stamp.as_millisecond())
+    } else {
+        let (hours, minutes) = text.split_once(':').ok_or_else(wrong)?;
+        let (hours, minutes): (i64, i64) = (hours.parse().map_err(|_| wrong())?, minutes.parse().map_err(|_| wrong())?);
+        if !(0..24).contains(&hours) || !(0..60).contains(&minutes) {
+            return Err(wrong());
+        }
+        let today = now.0 - now.0.rem_euclid(DAY) + (hours * 60 + minutes) * 60_000;
+        Time(if today > now.0 { today - DAY } else { today })
+    };
+    if at > now {
+        return Err(Failure::usage(format!("`{text}` lies in the future: it is {now}")));
+    }
+    Ok(at)
+}

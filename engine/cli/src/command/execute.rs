@@ -1,0 +1,173 @@
+//! `dr execute`: open a run and drive it.
+
+use super::{Here, moment, plan, plan_of};
+use crate::{
+    args::Execute,
+    control::{self, Control},
+    endpoints::Endpoints,
+    failure::{self, Failure},
+    person, show, state,
+};
+use dr_engine::{
+    event::{Event, Kind, Opened, RunKind},
+    journal::{Journal, sqlite::Sqlite},
+    plan::Plan,
+    run::Run,
+};
+use std::io::{self, BufRead, IsTerminal};
+
+/// Executes a runbook, or a plan that was saved.
+pub fn execute(here: &Here, args: Execute) -> Result<u8, Failure> {
+    let path = &args.chosen.runbook;
+    let (plan, folder) = match plan::saved(path)? {
+        Some(saved) => {
+            if !args.chosen.params.is_empty() || !args.chosen.only.is_empty() || !args.chosen.skip.is_empty() {
+                return Err(Failure::usage("a saved plan runs exactly as it is: it takes no parameters or selection"));
+            }
+            show::aside(&format!("plan {} of {}", &saved.hash[..12], saved.planned_at));
+            (saved.plan, saved.folder)
+        }
+        None => (plan_of(&args.chosen)?, control::folder_of(path)),
+    };
+    let prediction = show::plan::predict(&plan, args.driving.parallel)?;
+    if args.dry_run {
+        show::print(&show::plan::render(&plan, &prediction));
+        return Ok(failure::DONE);
+    }
+    let clock = control::clock();
+    let crash = control::crash_at()?;
+    let now = clock.now();
+    let kind = Endpoints::in_force().kind(plan.calls_provider(), args.kind)?;
+    if let Some(name) = args.who.as_deref().or(args.declared_by.as_deref()) {
+        known(&plan, name)?;
+    }
+    let at = |text: &Option<String>| text.as_deref().map(|t| moment(t, now)).transpose();
+    let (incident, detected_at, declared_at) = (at(&args.incident_at)?, at(&args.detected_at)?, at(&args.declared_at)?);
+    alone(here, &plan, kind, args.also)?;
+    confirm(&plan, kind, &args, &prediction)?;
+    let incident = match incident {
+        None if kind == RunKind::Live && io::stdin().is_terminal() => ask_incident(now)?,
+        given => given,
+    };
+    let run = state::new_id(now, &plan.name);
+    let opened = Opened {
+        run: run.clone(),
+        plan,
+        folder,
+        kind,
+        incident_at: incident.unwrap_or(now),
+        incident_assumed: incident.is_none(),
+        detected_at,
+        declared_at,
+        declared_by: args.declared_by.clone(),
+        by: person::here(args.who.as_deref()),
+    };
+    let folder = here.state.folder(&run);
+    let mut journal = Sqlite::create(&folder, &person::process(), crash.clone())?;
+    let first = Event { seq: 1, at: now, kind: Kind::Opened(Box::new(opened)) };
+    let run = Run::open(first.clone()).map_err(|e| Failure::before(e.to_string()))?;
+    // Until this is written there is no run; nothing else was changed.
+    let written = vec![first];
+    journal.append(&written)?;
+    let first = vec![control::joined(journal.epoch(), None)];
+    let control = Control {
+        folder,
+        journal,
+        run,
+        written,
+        first,
+        registry: dr_steps::registry(),
+        settings: &here.settings,
+        driving: args.driving,
+        json: here.json,
+        crash,
+        clock,
+    };
+    show::aside(&show::lines::head(&control.run));
+    control.drive()
+}
+
+/// A name must stand in the runbook's roles.
+pub fn known(plan: &Plan, name: &str) -> Result<(), Failure> {
+    let names = || plan.roles.values().flat_map(|r| std::iter::once(&r.name).chain(&r.deputies));
+    if names().any(|known| known == name) {
+        return Ok(());
+    }
+    let failure = Failure::usage(format!("`{name}` stands in no role of this runbook"));
+    Err(match names().map(String::as_str).collect::<Vec<_>>() {
+        all if all.is_empty() => failure.hint("the runbook names nobody under `roles`"),
+        all => failure.hint(format!("the names are: {}", all.join(", "))),
+    })
+}
+
+/// Two recoveries of one plan at the same time would undo each other.
+fn alone(here: &Here, plan: &Plan, kind: RunKind, also: bool) -> Result<(), Failure> {
+    for (id, run) in here.state.loaded() {
+        let run = match run {
+            Ok(run) if run.finished.is_none() && run.plan().name == plan.name => run,
+            Ok(_) => continue,
+            Err(failure) => {
+                show::aside(&format!("note: whether the run {id} is finished cannot be read: {}", failure.message));
+                continue;
+            }
+        };
+        if run.opened.kind != RunKind::Live || kind != RunKind::Live {
+            show::aside(&format!("note: the {} run {id} of this runbook is not finished", word(run.opened.kind)));
+        } else if !also {
+            return Err(Failure::new(failure::TAKEN, format!("the live run {id} of this runbook is not finished"))
+                .hint(format!("`dr resume {id}` goes on with it; --also starts another beside it")));
+        }
+    }
+    Ok(())
+}
+
+/// Whoever starts a live recovery says so in full.
+fn confirm(plan: &Plan, kind: RunKind, args: &Execute, prediction: &show::plan::Prediction) -> Result<(), Failure> {
+    let hash = plan.hash();
+    if let Some(given) = &args.confirm {
+        if given.len() >= 8 && hash.starts_with(given.as_str()) {
+            return Ok(());
+        }
+        return Err(Failure::usage(format!(
+            "the plan is {}, not `{given}`: it changed since it was reviewed",
+            &hash[..12]
+        ))
+        .hint("review it again: dr plan RUNBOOK"));
+    }
+    if args.yes && kind != RunKind::Live {
+        return Ok(());
+    }
+    let way = format!("--confirm {} says that this plan was reviewed", &hash[..12]);
+    if args.yes {
+        return Err(Failure::usage("--yes is for drills and labs; this is a live run").hint(way));
+    }
+    if !io::stdin().is_terminal() {
+        return Err(
+            Failure::usage(format!("a {} run has to be confirmed, and nobody can be asked here", word(kind))).hint(way)
+        );
+    }
+    show::aside(&show::plan::render(plan, prediction));
+    show::aside(&format!("{} · type the runbook's name to start it ({}):", word(kind).to_uppercase(), plan.name));
+    let mut typed = String::new();
+    io::stdin().lock().read_line(&mut typed).map_err(|e| Failure::before(e.to_string()))?;
+    if typed.trim() == plan.name {
+        return Ok(());
+    }
+    Err(Failure::before("that is not the runbook's name: nothing was started"))
+}
+
+fn ask_incident(now: dr_engine::clock::Time) -> Result<Option<dr_engine::clock::Time>, Failure> {
+    show::aside("when did the outage begin? HH:MM in UTC, -25m, or empty if nobody knows:");
+    let mut typed = String::new();
+    io::stdin().lock().read_line(&mut typed).map_err(|e| Failure::before(e.to_string()))?;
+    if typed.trim().is_empty() { Ok(None) } else { moment(typed.trim(), now).map(Some) }
+}
+
+/// The word for a kind of run.
+pub fn word(kind: RunKind) -> &'static str {
+    match kind {
+        RunKind::Live => "live",
+        RunKind::Drill => "drill",
+        RunKind::Lab => "lab",
+    }
+}

@@ -1,0 +1,193 @@
+//! What people say to a run: answers, work done by hand, notes, a pause.
+
+use super::{Here, moment, pair, resume, value};
+use crate::{
+    args::{Answer, ChoiceArg, Done, Note, Saying, Says},
+    control,
+    failure::{self, Failure},
+    person, show, state,
+};
+use dr_engine::{
+    duration::Dur,
+    event::{Event, Kind, Moment},
+    journal::{
+        Journal,
+        sqlite::{Feed, Sqlite},
+    },
+    message::{self, Ask, Message, Taken},
+    question::Choice,
+    run::Run,
+};
+use serde_json::Map;
+use std::path::Path;
+
+/// `dr answer`.
+pub fn answer(here: &Here, args: Answer) -> Result<u8, Failure> {
+    let choice = match args.choice {
+        ChoiceArg::Retry => Choice::Retry,
+        ChoiceArg::Wait => Choice::Wait,
+        ChoiceArg::Skip => Choice::Skip,
+        ChoiceArg::Undo => Choice::Undo,
+        ChoiceArg::Stop => Choice::Stop,
+        ChoiceArg::Approve => Choice::Approve,
+        ChoiceArg::Decline => Choice::Decline,
+        ChoiceArg::Set => {
+            let given = args.value.as_deref().and_then(pair);
+            let (name, given) = given.ok_or_else(|| {
+                Failure::usage("`set` wants a value").hint("dr answer RUN STEP set steps.ID.OUTPUT=VALUE")
+            })?;
+            Choice::Set { name, value: value(&given) }
+        }
+    };
+    let mut set = Map::new();
+    for text in &args.set {
+        let (name, given) = pair(text).ok_or_else(|| Failure::usage(format!("`{text}` is not INPUT=VALUE")))?;
+        set.insert(name, value(&given));
+    }
+    let ask = Ask::Answer { step: args.step, choice, set, why: args.saying.why.clone() };
+    say(here, &args.run, ask, &args.saying)
+}
+
+/// `dr done`.
+pub fn done(here: &Here, args: Done) -> Result<u8, Failure> {
+    if args.saying.why.is_empty() {
+        return Err(Failure::usage("say what was done: --why TEXT"));
+    }
+    let mut values = Map::new();
+    for text in &args.outputs {
+        let (name, given) = pair(text).ok_or_else(|| Failure::usage(format!("`{text}` is not NAME=VALUE")))?;
+        values.insert(name, value(&given));
+    }
+    let ask = Ask::Done { step: args.step, values, why: args.saying.why.clone() };
+    say(here, &args.run, ask, &args.saying)
+}
+
+/// `dr note`.
+pub fn note(here: &Here, args: Note) -> Result<u8, Failure> {
+    let now = control::clock().now();
+    let clocks = [
+        (Moment::Incident, &args.incident_at),
+        (Moment::Detected, &args.detected_at),
+        (Moment::Declared, &args.declared_at),
+    ];
+    let mut code = failure::DONE;
+    let mut said = false;
+    for (which, text) in clocks {
+        let Some(text) = text else { continue };
+        if args.saying.why.is_empty() {
+            return Err(Failure::usage("a clock is corrected with a reason: --why TEXT"));
+        }
+        let ask = Ask::Clock { which, at: moment(text, now)?, why: args.saying.why.clone() };
+        code = code.max(say(here, &args.run, ask, &args.saying)?);
+        said = true;
+    }
+    match args.text {
+        Some(text) => say(here, &args.run, Ask::Note { text, help_wanted: args.help_wanted }, &args.saying),
+        None if said => Ok(code),
+        None => Err(Failure::usage("there is nothing to note").hint("dr note RUN TEXT")),
+    }
+}
+
+/// `dr pause`.
+pub fn pause(here: &Here, args: &Says) -> Result<u8, Failure> {
+    say(here, &args.run, Ask::Pause, &args.saying)
+}
+
+/// What is said when nothing else was given.
+pub fn usual() -> Saying {
+    Saying { why: String::new(), who: None, within: "10s".into() }
+}
+
+/// Says something to a run and waits until it is written down.
+pub fn say(here: &Here, run: &str, ask: Ask, saying: &Saying) -> Result<u8, Failure> {
+    let id = here.state.find(run)?;
+    let folder = here.state.folder(&id);
+    let (known, _) = state::load(&folder)?;
+    let mut by = person::here(saying.who.as_deref());
+    if let Some(name) = &saying.who {
+        super::execute::known(known.plan(), name)?;
+    }
+    let now = control::clock().now();
+    by.message = Some(format!("{:013}-{}", now.0, std::process::id()));
+    let message = Message { by, ask };
+    if resume::alive(&folder)? {
+        return send(&folder, &id, &message, saying);
+    }
+    let after_the_end = known.finished.is_some() && matches!(message.ask, Ask::Note { .. } | Ask::Clock { .. });
+    if after_the_end || matches!(message.ask, Ask::Note { .. } | Ask::Clock { .. }) {
+        return append(&folder, &message);
+    }
+    if message.ask == Ask::Pause {
+        show::aside(&format!("no controller runs, so nothing starts; dr resume {id} goes on"));
+        return Ok(failure::DONE);
+    }
+    // Refused now rather than by a controller that comes later.
+    message::take(&known, &message).map_err(|why| Failure::before(why).hint(format!("dr status {id}")))?;
+    if known.finished.is_some() {
+        return Err(Failure::before("the run is over"));
+    }
+    resume::inbox(&folder).send(&message).map_err(|e| Failure::before(format!("it could not be said: {e}")))?;
+    show::aside("no controller runs now: this is written down for the next");
+    show::aside(&format!("start one: dr resume {id}"));
+    Ok(failure::HELD)
+}
+
+/// Puts a message into the inbox and waits for the event it becomes.
+fn send(folder: &Path, id: &str, message: &Message, saying: &Saying) -> Result<u8, Failure> {
+    let within: Dur = saying.within.parse().map_err(|e| Failure::usage(format!("--within: {e}")))?;
+    let inbox = resume::inbox(folder);
+    let name = message.by.message.clone().unwrap_or_default();
+    let mut feed = Feed::open(folder)?;
+    feed.fresh()?;
+    inbox.send(message).map_err(|e| Failure::before(format!("it could not be said: {e}")))?;
+    let clock = control::clock();
+    let until = clock.now().after(within);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .map_err(|e| Failure::before(e.to_string()))?;
+    loop {
+        let heard = |event: &Event| event.kind.person().and_then(|p| p.message.as_ref()) == Some(&name);
+        if feed.fresh()?.iter().any(heard) {
+            return Ok(failure::DONE);
+        }
+        if let Some(why) = inbox.refused(&name) {
+            return Err(Failure::before(why).hint(format!("dr status {id}")));
+        }
+        if clock.now() > until {
+            if inbox.withdraw(&name) {
+                return Err(Failure::new(
+                    failure::TAKEN,
+                    format!("the controller did not take it within {within}; it was taken back"),
+                )
+                .hint(format!("if it does not answer: dr resume {id} --take-over --why TEXT")));
+            }
+            // Taken just now: its event comes next.
+            continue;
+        }
+        runtime.block_on(clock.sleep(Dur(20)));
+    }
+}
+
+/// Notes and clocks need no controller: whoever says them takes the lock,
+/// writes, and lets go.
+fn append(folder: &Path, message: &Message) -> Result<u8, Failure> {
+    let crash = control::crash_at()?;
+    let (mut journal, read) = Sqlite::take(folder, &person::process(), crash, false)?;
+    let mut run: Run = state::fold(&read.events)?;
+    let events = match message::take(&run, message).map_err(Failure::before)? {
+        Taken::Events(kinds) => kinds,
+        Taken::Prove { .. } => return Err(Failure::before("that needs a controller")),
+    };
+    let now = control::clock().now().max(run.at);
+    let first = control::joined(journal.epoch(), None);
+    let mut batch = Vec::new();
+    for kind in std::iter::once(first).chain(events) {
+        let event = Event { seq: run.seq + 1, at: now, kind };
+        run.apply(&event).map_err(|e| Failure::before(e.to_string()))?;
+        batch.push(event);
+    }
+    debug_assert!(batch.iter().any(|e| matches!(e.kind, Kind::Noted { .. } | Kind::ClockSet { .. })));
+    journal.append(&batch)?;
+    Ok(failure::DONE)
+}

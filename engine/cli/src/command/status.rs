@@ -1,0 +1,67 @@
+//! `dr status`: one run, or all of them.
+
+use super::Here;
+use crate::{
+    control,
+    failure::{self, Failure},
+    show, state,
+};
+use dr_engine::{journal::sqlite, run::State};
+
+/// Shows a run; without one, all of them.
+pub fn status(here: &Here, run: Option<&str>) -> Result<u8, Failure> {
+    let Some(run) = run else { return Ok(all(here)) };
+    let id = here.state.find(run)?;
+    let folder = here.state.folder(&id);
+    let (run, _) = state::load(&folder)?;
+    let now = control::clock().now();
+    if here.json {
+        show::print(&format!("{}\n", dr_engine::report::status(&run, now)));
+        return Ok(failure::DONE);
+    }
+    let mut lines = vec![show::lines::head(&run), dr_engine::report::headline(&run, now)];
+    if run.finished.is_none() {
+        lines.push(match sqlite::holder(&folder)? {
+            Some(holder) => format!("held by {}", holder.text),
+            None => format!("no controller runs: dr resume {id}"),
+        });
+    }
+    lines.push(String::new());
+    let width = run.plan().steps.iter().map(|s| s.id.len()).max().unwrap_or(4).min(40);
+    for (step, it) in run.steps() {
+        let more = match &it.state {
+            State::Asking { .. } => "  see below".into(),
+            State::Failed { error } | State::Stuck { error } | State::InDoubt { error, .. } => {
+                format!("  {}", error.message)
+            }
+            State::Unneeded { because } => format!("  {because}"),
+            State::Running { since } => format!("  for {}", show::plan::brief(now.since(*since))),
+            _ => String::new(),
+        };
+        lines.push(format!("  {:<width$}  {:<9}{more}", run.plan().step(step).id, it.state.word()).trim_end().into());
+    }
+    for (step, it) in run.steps() {
+        if let State::Asking { question, .. } = &it.state {
+            lines.push(String::new());
+            lines.push(question.text.clone());
+            let commands = show::lines::commands(&run.plan().step(step).id, question, &run);
+            lines.extend(commands.iter().map(|command| format!("    {command}")));
+        }
+    }
+    let text = lines.join("\n") + "\n";
+    show::print(&show::plain(&text));
+    Ok(failure::DONE)
+}
+
+fn all(here: &Here) -> u8 {
+    let now = control::clock().now();
+    for id in here.state.ids() {
+        let line = match state::load(&here.state.folder(&id)) {
+            Ok((run, _)) if here.json => dr_engine::report::status(&run, now).to_string(),
+            Ok((run, _)) => format!("{id}  {}", dr_engine::report::headline(&run, now)),
+            Err(failure) => format!("{id}  cannot be read: {}", failure.message),
+        };
+        show::print(&format!("{line}\n"));
+    }
+    failure::DONE
+}

@@ -1,0 +1,47 @@
+//! `dr undo`: take back what was done, in the reverse order.
+
+use super::{Here, resume, say};
+use crate::{args::Undo, control, failure::Failure, person, show, state::Known};
+use dr_engine::{
+    event::Kind,
+    message::{self, Ask, Message, Taken},
+};
+use std::io::{self, BufRead, IsTerminal};
+
+/// Shows what would be taken back, asks, and does it.
+pub fn undo(here: &Here, args: Undo) -> Result<u8, Failure> {
+    let id = here.state.find(&args.run)?;
+    let known = Known::load(here.state.folder(&id))?;
+    let run = &known.run;
+    if let Some(name) = &args.saying.who {
+        super::execute::known(run.plan(), name)?;
+    }
+    let ask = Ask::Undo { step: args.step.clone(), around: args.around, why: args.saying.why.clone() };
+    let mut by = person::here(args.saying.who.as_deref());
+    by.message = Some(format!("{:013}-{}", control::clock().now().0, std::process::id()));
+    let message = Message { by, ask: ask.clone() };
+    let taken = message::take(run, &message).map_err(|why| Failure::before(why).hint(format!("dr status {id}")))?;
+    let Taken::Events(kinds) = taken else { return Err(Failure::before("an undo needs no proof")) };
+    let steps = kinds.iter().find_map(|k| if let Kind::UndoAsked { steps, .. } = k { Some(steps) } else { None });
+    let ids: Vec<_> = steps.into_iter().flatten().rev().map(|s| run.plan().step(*s).id.as_str()).collect();
+    show::aside(&format!(
+        "{} · taken back, in this order: {}",
+        super::execute::word(run.opened.kind).to_uppercase(),
+        ids.join(", ")
+    ));
+    if !args.yes {
+        if !io::stdin().is_terminal() {
+            return Err(Failure::usage("an undo has to be confirmed, and nobody can be asked here").hint("--yes"));
+        }
+        show::aside(&format!("type the runbook's name to take these steps back ({}):", run.plan().name));
+        let mut typed = String::new();
+        io::stdin().lock().read_line(&mut typed).map_err(|e| Failure::before(e.to_string()))?;
+        if typed.trim() != run.plan().name {
+            return Err(Failure::before("that is not the runbook's name: nothing was taken back"));
+        }
+    }
+    if resume::alive(&known.folder)? {
+        return say::say(here, &id, ask, &args.saying);
+    }
+    resume::drive(here, known, None, args.driving, kinds)
+}

@@ -1,0 +1,263 @@
+//! A controller: the process that holds a run and drives it to its end.
+
+use crate::{
+    args::Driving,
+    failure::{self, Failure},
+    person,
+    settings::Settings,
+    show::{self, lines::Lines},
+};
+use dr_engine::{
+    clock::{Clock, SystemClock},
+    crash::CrashAt,
+    event::{Controller, Event, Kind},
+    executor::{Arrival, Executor, Exit, in_doubt},
+    inbox::Inbox,
+    journal::sqlite::{self, Sqlite},
+    kind::Registry,
+    lease::Lease,
+    limits,
+    message::Message,
+    run::Run,
+};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, oneshot},
+};
+
+/// Everything that a controller begins with.
+pub struct Control<'a> {
+    /// The run's folder.
+    pub folder: PathBuf,
+    /// Its journal, held.
+    pub journal: Sqlite,
+    /// The run so far.
+    pub run: Run,
+    /// What was written before the loop begins, to be told first.
+    pub written: Vec<Event>,
+    /// The events that this controller brings.
+    pub first: Vec<Kind>,
+    /// The kinds of work.
+    pub registry: Registry,
+    /// The settings in force.
+    pub settings: &'a Settings,
+    /// How it is driven.
+    pub driving: Driving,
+    /// JSON lines instead of text.
+    pub json: bool,
+    /// The power goes there.
+    pub crash: Arc<CrashAt>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Where the power goes, if the environment says so.
+pub fn crash_at() -> Result<Arc<CrashAt>, Failure> {
+    let text = std::env::var("DR_CRASH_AT").unwrap_or_default();
+    CrashAt::parse(&text).map(Arc::new).map_err(Failure::usage)
+}
+
+/// The machine's clock.
+pub fn clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock::new())
+}
+
+/// The event of a controller that joins.
+pub fn joined(epoch: u64, why: Option<String>) -> Kind {
+    Kind::Joined(Controller {
+        host: person::host(),
+        pid: std::process::id(),
+        epoch,
+        version: env!("CARGO_PKG_VERSION").into(),
+        why,
+    })
+}
+
+impl Control<'_> {
+    /// Drives the run until it ends, and gives the exit code.
+    pub fn drive(self) -> Result<u8, Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| Failure::before(format!("no runtime could be made: {e}")))?;
+        let code = runtime.block_on(self.until_the_end());
+        // Steps that still wait on a provider are left: a resume adopts them.
+        runtime.shutdown_background();
+        code
+    }
+
+    async fn until_the_end(mut self) -> Result<u8, Failure> {
+        let id = self.run.opened.run.clone();
+        let (tell, mut arrivals) = mpsc::unbounded_channel();
+        listen(&tell)?;
+        let inbox = Inbox::of(&self.folder);
+        let said = inbox.waiting().unwrap_or_default().into_iter();
+        let said: Vec<_> = said.map(|message| hand_on(&tell, message)).collect();
+        tokio::spawn(listen_to(inbox, said, self.clock.clone(), tell.clone()));
+        let mut lines = Lines::begin(self.json);
+        lines.events(&self.written, &self.run);
+        lines.remind(&self.run);
+        let lease = Lease::new(self.folder.clone(), self.journal.epoch(), self.crash.clone());
+        let world = crate::command::world(&self.run, &self.folder, self.settings);
+        let mut executor = Executor {
+            journal: &mut self.journal,
+            steps: Arc::new(self.registry.clone()),
+            clock: self.clock.clone(),
+            world,
+            guard: Arc::new(lease),
+            observer: &mut lines,
+            chatter: Arc::new(|_, _| {}),
+            parallel: self.driving.parallel.map_or(limits::PARALLEL_MAX, |n| n as usize),
+            poll_gap_min: self.settings.poll_gap_min,
+            no_wait: self.driving.no_wait,
+        };
+        let first = std::mem::take(&mut self.first);
+        let lock = sqlite::lock_file(&self.folder);
+        let exit = tokio::select! {
+            biased;
+            exit = executor.execute(&mut self.run, first, &mut arrivals) => exit,
+            by = taken_over(&self.folder, lock, &self.clock) => {
+                lines.end();
+                return Err(Failure::new(failure::TAKEN, format!("{by} has taken this run over; this controller ends"))
+                    .hint(format!("dr watch {id}")));
+            }
+        };
+        let exit = match exit {
+            Ok(exit) => exit,
+            Err(stopped) => {
+                lines.end();
+                return Err(failure::stopped(stopped, &id));
+            }
+        };
+        lines.end();
+        Ok(self.last_words(&id, exit))
+    }
+
+    /// The exit code, and what a person does next.
+    fn last_words(&self, id: &str, exit: Exit) -> u8 {
+        let doubtful = in_doubt(&self.run);
+        let ids = || doubtful.iter().map(|s| self.run.plan().step(*s).id.as_str()).collect::<Vec<_>>().join(", ");
+        match exit {
+            Exit::Finished(outcome) => {
+                show::aside(&format!("{}: dr report {id}", show::lines::ending(outcome)));
+                failure::code(outcome, self.driving.strict)
+            }
+            Exit::Held => {
+                show::aside(&format!("held: nothing goes on without a person; `dr status {id}` shows the questions"));
+                show::aside(&format!("then: dr resume {id}"));
+                failure::HELD
+            }
+            Exit::Left => {
+                if !doubtful.is_empty() {
+                    show::aside(&format!("left under way, looked at on resume: {}", ids()));
+                }
+                show::aside(&format!("interrupted, state saved: dr resume {id}"));
+                failure::INTERRUPTED
+            }
+        }
+    }
+}
+
+/// Signals: the first asks to leave, the second leaves. A terminal that went
+/// away ends nothing.
+fn listen(tell: &mpsc::UnboundedSender<Arrival>) -> Result<(), Failure> {
+    let failed = |e| Failure::before(format!("signals cannot be heard: {e}"));
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
+    let tell = tell.clone();
+    tokio::spawn(async move {
+        let mut asked = false;
+        loop {
+            tokio::select! {
+                Some(()) = interrupt.recv() => {}
+                Some(()) = terminate.recv() => {}
+                Some(()) = hangup.recv() => continue,
+                else => return,
+            }
+            let arrival = if asked { Arrival::Leave } else { Arrival::Cancel(person::here(None)) };
+            if !asked {
+                show::aside("leaving when what runs has ended; once more leaves at once");
+            }
+            asked = true;
+            if tell.send(arrival).is_err() {
+                return;
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Returns when another lock lies in the place of this one, with who put it
+/// there. A controller that only waits for people writes nothing, and would
+/// not learn from its journal that it is fenced.
+async fn taken_over(folder: &Path, ours: Option<u64>, clock: &Arc<dyn Clock>) -> String {
+    loop {
+        clock.sleep(limits::INBOX_PAUSE).await;
+        let named = sqlite::lock_file(folder);
+        if named.is_some() && named != ours {
+            let holder = sqlite::holder(folder).ok().flatten();
+            return holder.map_or_else(|| "another controller".into(), |holder| holder.text);
+        }
+    }
+}
+
+/// A message on its way to the loop, and what the loop will say to it.
+type Said = (Message, oneshot::Receiver<Result<(), String>>);
+
+fn hand_on(tell: &mpsc::UnboundedSender<Arrival>, message: Message) -> Said {
+    let (reply, said) = oneshot::channel();
+    // A loop that is gone hears nothing; then the reply never comes either.
+    tell.send(Arrival::Message(message.clone(), reply)).ok();
+    (message, said)
+}
+
+/// Takes messages as they come, and removes each once it is durable. `first`
+/// are those that waited for this controller: their senders are gone.
+async fn listen_to(inbox: Inbox, first: Vec<Said>, clock: Arc<dyn Clock>, tell: mpsc::UnboundedSender<Arrival>) {
+    for (message, said) in first {
+        match settle(&inbox, &message, said).await {
+            Some(Ok(())) => {}
+            Some(Err(why)) => {
+                let by = message.by.name.as_ref().unwrap_or(&message.by.user);
+                show::aside(&format!("what {by} said before this controller came was not taken: {why}"));
+            }
+            None => return,
+        }
+    }
+    loop {
+        for message in inbox.waiting().unwrap_or_default() {
+            let (message, said) = hand_on(&tell, message);
+            if settle(&inbox, &message, said).await.is_none() {
+                return;
+            }
+        }
+        clock.sleep(limits::INBOX_PAUSE).await;
+    }
+}
+
+/// Waits for what becomes of a message and takes it out of the inbox; `None`
+/// when the loop has ended.
+async fn settle(
+    inbox: &Inbox,
+    message: &Message,
+    said: oneshot::Receiver<Result<(), String>>,
+) -> Option<Result<(), String>> {
+    let said = said.await.ok()?;
+    // A file that cannot be removed is known by its id when it is found again.
+    match &said {
+        Ok(()) => inbox.done(message).ok(),
+        Err(why) => inbox.refuse(message.by.message.as_deref().unwrap_or_default(), why).ok(),
+    };
+    Some(said)
+}
+
+/// The folder of the runbook, for relative paths of commands.
+pub fn folder_of(runbook: &Path) -> String {
+    let parent = runbook.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    parent.canonicalize().unwrap_or_else(|_| parent.to_path_buf()).display().to_string()
+}

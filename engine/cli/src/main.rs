@@ -1,0 +1,34 @@
+//! `dr`: the disaster-recovery runbook engine on the command line.
+
+#![expect(unreachable_pub, reason = "in a binary nothing is reachable; `pub` says what other files use")]
+
+mod args;
+mod command;
+mod control;
+mod endpoints;
+mod failure;
+mod person;
+mod settings;
+mod show;
+mod state;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args = match args::Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version are no mistakes; everything else is a wrong use.
+            error.print().ok();
+            return ExitCode::from(if error.use_stderr() { failure::USAGE } else { failure::DONE });
+        }
+    };
+    match command::run(args) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            show::failure(&failure);
+            ExitCode::from(failure.code)
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Settings: `--config`, else `dr.toml` beside the runbook, else the user's.
+
+use crate::failure::Failure;
+use dr_engine::{duration::Dur, limits};
+use dr_steps::aws::limits::LOOKS_PER_SECOND;
+use serde::Deserialize;
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+/// What is in force, and where it came from.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where runs are kept.
+    pub state: PathBuf,
+    /// Name servers to ask instead of the system's.
+    pub nameservers: Vec<SocketAddr>,
+    /// The shortest gap between two looks at a provider.
+    pub poll_gap_min: Dur,
+    /// How many looks per second each service is asked for, in one region.
+    pub looks_per_second: BTreeMap<String, u32>,
+    /// The file that was read, if there was one.
+    pub file: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Text {
+    #[serde(default)]
+    state: StateText,
+    #[serde(default)]
+    dns: DnsText,
+    #[serde(default)]
+    limits: LimitsText,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StateText {
+    dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DnsText {
+    #[serde(default)]
+    nameservers: Vec<SocketAddr>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LimitsText {
+    poll_gap_min: Option<String>,
+    rds_per_second: Option<u32>,
+    route53_per_second: Option<u32>,
+    dynamodb_per_second: Option<u32>,
+    ecs_per_second: Option<u32>,
+    cloudfront_per_second: Option<u32>,
+    sts_per_second: Option<u32>,
+}
+
+impl LimitsText {
+    /// The named rates, where nothing is said as the step kinds have them.
+    fn looks_per_second(&self) -> BTreeMap<String, u32> {
+        let said = [
+            ("rds", self.rds_per_second),
+            ("route53", self.route53_per_second),
+            ("dynamodb", self.dynamodb_per_second),
+            ("ecs", self.ecs_per_second),
+            ("cloudfront", self.cloudfront_per_second),
+            ("sts", self.sts_per_second),
+        ];
+        let usual = LOOKS_PER_SECOND.map(|(service, rate)| (service.to_owned(), rate));
+        let said = said.into_iter().filter_map(|(service, rate)| Some((service.to_owned(), rate?)));
+        usual.into_iter().chain(said).collect()
+    }
+}
+
+/// Sections that belong to later versions: refused, not ignored.
+const LATER: [&str; 3] = ["slack", "mail", "statuspage"];
+
+impl Settings {
+    /// The settings for a runbook, if one is at hand.
+    pub fn load(config: Option<&Path>, state: Option<&Path>, runbook: Option<&Path>) -> Result<Self, Failure> {
+        let file = match config {
+            Some(path) => Some(path.to_path_buf()),
+            None => candidates(runbook).into_iter().find(|path| path.is_file()),
+        };
+        let text = match &file {
+            Some(path) => read(path)?,
+            None => Text::default(),
+        };
+        let beside =
+            |dir: PathBuf| file.as_ref().and_then(|f| f.parent()).map_or(dir.clone(), |parent| parent.join(&dir));
+        let state = state.map(Path::to_path_buf).or(text.state.dir.map(beside)).or_else(usual_state);
+        let Some(state) = state else {
+            return Err(
+                Failure::usage("there is no place for runs: neither DR_STATE nor HOME is set").hint("--state DIR")
+            );
+        };
+        let looks_per_second = text.limits.looks_per_second();
+        let poll_gap_min = match text.limits.poll_gap_min {
+            None => limits::POLL_GAP_MIN,
+            Some(text) => text.parse().map_err(|e| Failure::usage(format!("limits.poll_gap_min: {e}")))?,
+        };
+        Ok(Self { state, nameservers: text.dns.nameservers, poll_gap_min, looks_per_second, file })
+    }
+}
+
+fn candidates(runbook: Option<&Path>) -> Vec<PathBuf> {
+    let beside = runbook.map(|path| path.parent().unwrap_or(Path::new(".")).join("dr.toml"));
+    let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".config"));
+    let user = env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).or_else(home).map(|dir| dir.join("dr/dr.toml"));
+    beside.into_iter().chain(user).collect()
+}
+
+fn usual_state() -> Option<PathBuf> {
+    let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"));
+    env::var_os("XDG_STATE_HOME").map(PathBuf::from).or_else(home).map(|dir| dir.join("dr"))
+}
+
+fn read(path: &Path) -> Result<Text, Failure> {
+    let text = fs::read_to_string(path)
+        .map_err(|e| Failure::usage(format!("the settings {} cannot be read: {e}", path.display())))
+        .map_err(|failure| {
+            failure.hint("--config and DR_CONFIG name the file; `unset DR_CONFIG` leaves a lab that is gone")
+        })?;
+    toml::from_str(&text).map_err(|error| {
+        let later = LATER.iter().find(|name| error.message().contains(&format!("unknown field `{name}`")));
+        let message = match later {
+            Some(name) => format!("{}: [{name}] is not in this version", path.display()),
+            None => format!("{}: {}", path.display(), error.to_string().trim()),
+        };
+        Failure::usage(message)
+    })
+}

@@ -1,0 +1,73 @@
+//! Everything that a person sees.
+
+pub mod lines;
+pub mod plan;
+pub mod problems;
+
+use crate::failure::Failure;
+use std::{
+    io::{self, IsTerminal, Write},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, RecvTimeoutError},
+    },
+    thread,
+    time::Duration,
+};
+
+/// Prints a text. A reader that went away ends the printing, quietly.
+pub fn print(text: &str) {
+    io::stdout().lock().write_all(text.as_bytes()).ok();
+}
+
+/// How long a terminal may take before nothing more is said to it.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Prints for people beside what is printed for programs.
+///
+/// A terminal that is stopped, or a pipe that nobody reads, holds up no
+/// recovery: it is waited for once, and then left alone.
+pub fn aside(text: &str) {
+    static STUCK: AtomicBool = AtomicBool::new(false);
+    if STUCK.load(Ordering::Relaxed) {
+        return;
+    }
+    let text = format!("{text}\n");
+    let (written, wait) = mpsc::channel();
+    thread::spawn(move || {
+        io::stderr().lock().write_all(text.as_bytes()).ok();
+        written.send(()).ok();
+    });
+    if wait.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+        STUCK.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Prints why a command ended badly, and the way out.
+pub fn failure(failure: &Failure) {
+    if failure.shown {
+        return;
+    }
+    aside(&format!("error: {}", failure.message));
+    if let Some(hint) = &failure.hint {
+        aside(&format!("hint: {hint}"));
+    }
+}
+
+/// Whether people see colours here.
+pub fn colour(stream: &impl IsTerminal) -> bool {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty());
+    stream.is_terminal() && !set("NO_COLOR") && std::env::var("TERM").is_ok_and(|term| term != "dumb")
+}
+
+/// A text from elsewhere without anything a terminal would obey.
+pub fn plain(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control() || *c == '\n' || *c == '\t').collect()
+}
+
+/// A word as a shell takes it: the ids of gates and instances hold signs that
+/// shells obey.
+pub fn word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./=:".contains(c);
+    if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}

@@ -1,0 +1,271 @@
+//! A run as plain lines, one per event; or as JSON, one object per line.
+//!
+//! Written by a thread of their own: a terminal that is stopped, slow or gone
+//! holds up the lines, never the recovery.
+
+use dr_engine::{
+    clock::Time,
+    event::{Deadline, Event, Kind, Outcome, Proof, RunKind, Skipper},
+    executor::Observer,
+    outcome::Failure,
+    plan::StepIx,
+    question::{About, Question},
+    run::{Run, State},
+};
+use std::{
+    io::{self, Write},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+/// The version of the JSON lines.
+const FORMAT: &str = r#"{"format":"dr-events","version":1}"#;
+
+/// Says what happens.
+pub struct Lines {
+    to: mpsc::SyncSender<String>,
+    /// Nothing ever comes from here; it is closed when all is written.
+    written: mpsc::Receiver<()>,
+    json: bool,
+}
+
+/// Texts that nobody reads are kept up to this number; then they are left out.
+const BEHIND_MAX: usize = 10_000;
+/// How long the end waits for a reader that does not read.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+impl Lines {
+    /// Begins to say, on standard output.
+    pub fn begin(json: bool) -> Self {
+        let (to, texts) = mpsc::sync_channel::<String>(BEHIND_MAX);
+        let (writing, written) = mpsc::channel();
+        thread::spawn(move || {
+            let _writing: mpsc::Sender<()> = writing;
+            let mut out = io::stdout();
+            for text in texts {
+                // Nobody reads any more: the run goes on without a screen.
+                if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+                    return;
+                }
+            }
+        });
+        let lines = Self { to, written, json };
+        if json {
+            lines.say(format!("{FORMAT}\n"));
+        }
+        lines
+    }
+
+    fn say(&self, text: String) {
+        // A full queue is a reader that went away without closing.
+        self.to.try_send(text).ok();
+    }
+
+    /// Says what happened: one text for all of it, since each wakes the writer.
+    pub fn events(&self, events: &[Event], run: &Run) {
+        let line = |event| if self.json { Some(json(event, run)) } else { text(event, run) };
+        let lines: String = events.iter().filter_map(line).map(|line| line + "\n").collect();
+        if !lines.is_empty() {
+            self.say(lines);
+        }
+    }
+
+    /// Says what is asked since before: whoever comes now has not seen it.
+    pub fn remind(&self, run: &Run) {
+        for (step, it) in run.steps() {
+            if let State::Asking { question, .. } = &it.state
+                && !self.json
+            {
+                self.say(still_asked(run.at, &run.plan().step(step).id, question, run));
+            }
+        }
+    }
+
+    /// Waits until what was said is written, but not for a reader that does
+    /// not read.
+    pub fn end(self) {
+        drop(self.to);
+        self.written.recv_timeout(LAST_WORDS).ok();
+    }
+}
+
+impl Observer for Lines {
+    fn told(&mut self, events: &[Event], run: &Run) {
+        self.events(events, run);
+    }
+}
+
+fn json(event: &Event, run: &Run) -> String {
+    let step = event.kind.step().map(|step| run.plan().step(step).id.clone());
+    let kind = match &event.kind {
+        // The plan is long and stands in the journal; here its hash will do.
+        Kind::Opened(opened) => serde_json::json!({ "Opened": { "run": opened.run, "plan": opened.plan.hash() } }),
+        kind => serde_json::to_value(kind).unwrap_or_default(),
+    };
+    serde_json::json!({ "seq": event.seq, "at": event.at.to_string(), "step": step, "event": kind }).to_string()
+}
+
+/// An event as a line, or nothing for what people need not see pass by.
+pub fn text(event: &Event, run: &Run) -> Option<String> {
+    let id = |step: &StepIx| run.plan().step(*step).id.clone();
+    let (who, what) = match &event.kind {
+        Kind::Opened(opened) => {
+            let assumed = if opened.incident_assumed { " (assumed)" } else { "" };
+            let what = format!("opened; the outage began {}{assumed}", opened.incident_at);
+            (String::new(), what)
+        }
+        Kind::Joined(c) if c.epoch == 1 => (String::new(), format!("controller: pid {} on {}", c.pid, c.host)),
+        Kind::Joined(c) => {
+            let why = c.why.as_ref().map_or(String::new(), |why| format!(", taken over: {why}"));
+            (String::new(), format!("controller: pid {} on {} goes on with it{why}", c.pid, c.host))
+        }
+        // A gate starts by asking: that is the next line.
+        Kind::Started { step, .. } if run.plan().step(*step).gates.is_some() => return None,
+        Kind::Started { step, attempt: 1 } => (id(step), "started".into()),
+        Kind::Started { step, attempt } => (id(step), format!("started, attempt {attempt}")),
+        Kind::Recorded { .. } => return None,
+        Kind::Succeeded { step, found: true, .. } => (id(step), "done: it was so already".into()),
+        Kind::Succeeded { step, .. } => (id(step), "done".into()),
+        Kind::AttemptFailed { step, attempt, error, retry_at } => {
+            let again = format!("; attempt {} in {}", attempt + 1, super::plan::brief(retry_at.since(event.at)));
+            (id(step), format!("attempt {attempt} failed: {}{again}", failure(error)))
+        }
+        Kind::Failed { step, error, .. } => (id(step), format!("FAILED: {}", failure(error))),
+        Kind::InDoubt { step, error, .. } => (id(step), format!("in doubt: {}", failure(error))),
+        Kind::Skipped { step, by: Skipper::Condition, why } => (id(step), format!("skipped: {why}")),
+        Kind::Skipped { step, by: Skipper::Person(by), .. } => (id(step), format!("skipped by {}", name(by))),
+        Kind::Bypassed { step, by, proof, .. } => {
+            let proof = if *proof == Proof::Proven { "proven by its check" } else { "vouched for, not proven" };
+            (id(step), format!("done by hand by {}: {proof}", name(by)))
+        }
+        Kind::Asked { step, question } => return Some(asked(event.at, &id(step), question, run)),
+        Kind::Answered { step, by, choice, .. } => (id(step), format!("answered by {}: {}", name(by), choice.word())),
+        Kind::DeadlinePassed { which } => match which {
+            Deadline::Rto => (String::new(), "THE RTO HAS PASSED".into()),
+            Deadline::Rpo(step) => (id(step), "more data is lost than its RPO allows".into()),
+            Deadline::Estimate(step) => (id(step), "takes longer than its p90".into()),
+            Deadline::Question(step) => (id(step), "the answer is late".into()),
+        },
+        Kind::UndoAsked { steps, by, .. } => (String::new(), format!("{} takes back {} steps", name(by), steps.len())),
+        Kind::UndoStarted { step, .. } => (id(step), "being taken back".into()),
+        Kind::UndoDone { step, .. } => (id(step), "taken back".into()),
+        Kind::UndoFailed { step, error, .. } => (id(step), format!("COULD NOT BE TAKEN BACK: {}", failure(error))),
+        Kind::Noted { by, text, help_wanted } => {
+            let what = if *help_wanted { "HELP WANTED" } else { "note" };
+            (String::new(), format!("{what} by {}: {text}", name(by)))
+        }
+        Kind::Amended { step, inputs, by, .. } => {
+            let names: Vec<_> = inputs.keys().map(String::as_str).collect();
+            (id(step), format!("{} changed {}", name(by), names.join(", ")))
+        }
+        Kind::ClockSet { which, at, by, .. } => {
+            (String::new(), format!("{} says: {which:?} at {at}", name(by)).to_lowercase())
+        }
+        Kind::Paused { by } => (String::new(), format!("PAUSED by {}", name(by))),
+        Kind::Continued { by } => (String::new(), format!("continued by {}", name(by))),
+        Kind::Reopened { by, .. } => (String::new(), format!("reopened by {}", name(by))),
+        Kind::CancelAsked { .. } => {
+            let running = run.steps().filter_map(|(step, it)| match it.state {
+                State::Running { since } | State::Undoing { since: Some(since) } => {
+                    Some(format!("{} for {}", id(&step), super::plan::brief(event.at.since(since))))
+                }
+                _ => None,
+            });
+            let running = running.collect::<Vec<_>>().join(", ");
+            let still = if running.is_empty() { "nothing runs".into() } else { format!("still running: {running}") };
+            (String::new(), format!("asked to leave: nothing new starts; {still}"))
+        }
+        Kind::Finished { outcome } => (String::new(), ending(*outcome).into()),
+    };
+    Some(row(event.at, &who, &what, run))
+}
+
+fn asked(at: Time, id: &str, question: &Question, run: &Run) -> String {
+    let what = match &question.about {
+        About::Approval => format!("WAITS FOR APPROVAL: {}", question.text),
+        About::Work => format!("WAITS FOR A PERSON'S WORK: {}", question.text),
+        // The line before says how it failed.
+        About::Failure(_) => "HELD: what needs it waits, the rest goes on".into(),
+        _ => format!("HELD: {}", question.text),
+    };
+    with_commands(row(at, id, &what, run), id, question, run)
+}
+
+/// A question that stands since before this controller came.
+pub fn still_asked(at: Time, id: &str, question: &Question, run: &Run) -> String {
+    with_commands(row(at, id, &format!("STILL ASKED: {}", question.text), run), id, question, run)
+}
+
+fn with_commands(mut text: String, id: &str, question: &Question, run: &Run) -> String {
+    for command in commands(id, question, run) {
+        text.push_str("\n    ");
+        text.push_str(&command);
+    }
+    text
+}
+
+/// What may be typed in answer to a question.
+pub fn commands(id: &str, question: &Question, run: &Run) -> Vec<String> {
+    let (run, id) = (&run.opened.run, super::word(id));
+    let who = if question.roles.is_empty() { "" } else { " --as NAME" };
+    let by_hand = format!("dr done {run} {id} --why TEXT{who}");
+    let choices = question.choices.iter().map(|choice| match choice.as_str() {
+        "done" => by_hand.clone(),
+        "set" => format!("dr answer {run} {id} set NAME=VALUE{who}"),
+        choice => format!("dr answer {run} {id} {choice}{who}"),
+    });
+    let looked = matches!(question.about, About::Doubt(_)).then(|| by_hand.clone());
+    choices.chain(looked).collect()
+}
+
+/// What stands above every run: its kind, where it works, its id.
+pub fn head(run: &Run) -> String {
+    let plan = run.plan();
+    let kind = match run.opened.kind {
+        RunKind::Live => "LIVE",
+        RunKind::Drill => "DRILL",
+        RunKind::Lab => "LAB",
+    };
+    let regions = match (plan.regions.get("primary"), plan.regions.get("recovery")) {
+        (Some(primary), Some(recovery)) => format!(" · {primary} → {recovery}"),
+        _ => String::new(),
+    };
+    let accounts: Vec<_> = plan.accounts.iter().map(|(name, a)| format!("{name} {}", a.id)).collect();
+    let accounts = if accounts.is_empty() { String::new() } else { format!(" · {}", accounts.join(", ")) };
+    super::plain(&format!("{kind} · {}{regions}{accounts} · run {}", plan.name, run.opened.run))
+}
+
+fn row(at: Time, who: &str, what: &str, run: &Run) -> String {
+    let since = at.since(run.opened.incident_at);
+    let clock = at.to_string();
+    let time = clock.get(11..19).unwrap_or(&clock).to_owned();
+    let colon = if who.is_empty() { "" } else { ": " };
+    super::plain(&format!("{time} {:>8}  {who}{colon}{what}", format!("+{}", super::plan::brief(since))))
+}
+
+fn failure(failure: &Failure) -> String {
+    let call = failure.call.as_ref().map_or(String::new(), |call| {
+        let code = call.code.as_ref().map_or(String::new(), |code| format!(", {code}"));
+        let id = call.request_id.as_ref().map_or(String::new(), |id| format!(", request {id}"));
+        format!(" [{} {} in {}{code}{id}]", call.service, call.operation, call.region)
+    });
+    let hint = failure.hint.as_ref().map_or(String::new(), |hint| format!(" — {hint}"));
+    format!("{}{call}{hint}", failure.message)
+}
+
+fn name(by: &dr_engine::event::Person) -> String {
+    by.name.clone().unwrap_or_else(|| format!("{}@{}", by.user, by.host))
+}
+
+/// How a run ended, for people.
+pub fn ending(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Recovered => "RECOVERED",
+        Outcome::RecoveredWithExceptions => "RECOVERED, WITH EXCEPTIONS",
+        Outcome::Unverified => "DONE, NOT VERIFIED: the runbook has no `verify`, or it was left out",
+        Outcome::Failed => "FAILED",
+        Outcome::Stopped => "STOPPED",
+        Outcome::Undone => "TAKEN BACK",
+    }
+}

@@ -1,0 +1,227 @@
+//! A plan as people read it before they trust it.
+
+use crate::failure::Failure;
+use dr_engine::{
+    duration::Dur,
+    limits,
+    plan::{Plan, StepIx},
+    rehearse::{Draw, Slot, rehearse},
+};
+use std::fmt::Write;
+
+/// A plan of more steps than this is folded by phases.
+const ROWS_MAX: usize = 120;
+
+/// The prediction for a plan.
+pub struct Prediction {
+    /// When each step begins and ends if all take their usual time.
+    pub usual: Vec<Option<Slot>>,
+    /// The end of the last step, usually.
+    pub p50: Dur,
+    /// The end of the last step when every step is slow.
+    pub p90: Dur,
+    /// Steps that change something or wait, and have no estimate.
+    pub unknown: usize,
+}
+
+/// Rehearses a plan on the simulated clock.
+pub fn predict(plan: &Plan, parallel: Option<u32>) -> Result<Prediction, Failure> {
+    let parallel = parallel.map_or(limits::PARALLEL_MAX, |n| n as usize);
+    let run =
+        |draw| rehearse(plan, draw, parallel).map_err(|e| Failure::before(format!("this is a defect of dr: {e}")));
+    let slots = run(Draw::P50)?;
+    let end = |slots: &[Slot]| slots.iter().map(|s| s.end).max().unwrap_or_default();
+    let p50 = end(&slots);
+    // Without a single estimate there is nothing to be slow.
+    let p90 = if plan.steps.iter().any(|s| s.estimate.is_some()) { end(&run(Draw::P90)?) } else { p50 };
+    let mut usual = vec![None; plan.steps.len()];
+    for slot in slots {
+        usual[slot.step.ix()] = Some(slot);
+    }
+    let unknown = plan.steps.iter().filter(|s| s.estimate.is_none() && s.gates.is_none()).count();
+    Ok(Prediction { usual, p50, p90, unknown })
+}
+
+/// The steps that decide when the plan ends, by the usual times.
+pub fn critical(plan: &Plan, prediction: &Prediction) -> Vec<bool> {
+    let mut on = vec![false; plan.steps.len()];
+    let end = |step: StepIx| prediction.usual[step.ix()].map_or(Dur(0), |slot| slot.end);
+    let last = plan.places().max_by_key(|step| (end(*step), std::cmp::Reverse(*step)));
+    let mut at = last.filter(|step| end(*step) > Dur(0));
+    while let Some(step) = at {
+        on[step.ix()] = true;
+        at = plan.step(step).needs.iter().copied().max_by_key(|need| (end(*need), std::cmp::Reverse(*need)));
+    }
+    on
+}
+
+/// The whole plan as text. The same bytes for the same plan, everywhere.
+pub fn render(plan: &Plan, prediction: &Prediction) -> String {
+    let mut text = String::new();
+    head(plan, prediction, &mut text);
+    let critical = critical(plan, prediction);
+    if plan.steps.len() <= ROWS_MAX {
+        rows(plan, prediction, &critical, &mut text);
+    } else {
+        folded(plan, prediction, &critical, &mut text);
+    }
+    remarks(plan, prediction, &mut text);
+    text
+}
+
+fn head(plan: &Plan, prediction: &Prediction, text: &mut String) {
+    let count = plan.steps.len();
+    let steps = if count == 1 { "1 step".to_owned() } else { format!("{count} steps") };
+    line(text, &format!("{} · {steps} · {} · plan {}", plan.name, plan.mode.word(), &plan.hash()[..12]));
+    if let Some(description) = &plan.description {
+        line(text, description.trim());
+    }
+    if let (Some(primary), Some(recovery)) = (plan.regions.get("primary"), plan.regions.get("recovery")) {
+        line(text, &format!("from {primary} to {recovery}"));
+    }
+    let least = if prediction.unknown > 0 { "at least " } else { "" };
+    let rto = plan.objectives.rto.map_or_else(
+        || "no RTO is set".to_owned(),
+        |rto| {
+            let late = if prediction.p50 > rto {
+                ": TOO LATE"
+            } else if prediction.p90 > rto {
+                ": too late if slow"
+            } else {
+                ""
+            };
+            format!("RTO {rto}{late}")
+        },
+    );
+    if prediction.unknown == count {
+        line(text, &format!("predicted recovery time: unknown, no step has an estimate · {rto}"));
+    } else {
+        line(
+            text,
+            &format!(
+                "predicted recovery time: {least}{}, {least}{} if every step is slow · {rto}",
+                brief(prediction.p50),
+                brief(prediction.p90)
+            ),
+        );
+    }
+    text.push('\n');
+}
+
+fn rows(plan: &Plan, prediction: &Prediction, critical: &[bool], text: &mut String) {
+    let width = plan.steps.iter().map(|s| s.id.chars().count()).max().unwrap_or(4).clamp(4, 40);
+    line(text, &format!("   {:>7} {:>7}  {:<width$}  does", "starts", "takes", "step"));
+    let mut order: Vec<_> = plan.places().collect();
+    order.sort_by_key(|step| (prediction.usual[step.ix()].map(|s| s.start), *step));
+    for step in order {
+        let it = plan.step(step);
+        let start = prediction.usual[step.ix()].map_or("?".into(), |s| brief(s.start));
+        let takes = match (it.estimate, it.gates.is_some()) {
+            (Some(estimate), _) => brief(estimate.p50),
+            (None, true) => "people".into(),
+            (None, false) => "?".into(),
+        };
+        let mark = if critical[step.ix()] { '*' } else { ' ' };
+        let mut does = it.kind.clone();
+        if let Some(region) = &it.region
+            && it.changes
+            && !it.kind.starts_with("command")
+        {
+            write!(does, " in {region}").ok();
+        }
+        if it.when.is_some() {
+            does.push_str(" [conditional]");
+        }
+        if it.irreversible {
+            does.push_str(" [irreversible]");
+        }
+        if it.blind {
+            does.push_str(" [unseen]");
+        }
+        line(text, &format!(" {mark} {start:>7} {takes:>7}  {:<width$}  {does}", it.id));
+    }
+}
+
+/// Hundreds of steps: what each phase takes, and what needs people.
+fn folded(plan: &Plan, prediction: &Prediction, critical: &[bool], text: &mut String) {
+    let mut phases: Vec<Option<&str>> = plan.phases.iter().map(|p| Some(p.as_str())).collect();
+    phases.push(None);
+    line(text, &format!("   {:>7} {:>7}  {:<16} steps", "starts", "ends", "phase"));
+    for phase in phases {
+        let inside: Vec<_> = plan.places().filter(|s| plan.step(*s).phase.as_deref() == phase).collect();
+        let slots = || inside.iter().filter_map(|step| prediction.usual[step.ix()]);
+        let (Some(start), Some(end)) = (slots().map(|s| s.start).min(), slots().map(|s| s.end).max()) else { continue };
+        let mark = if inside.iter().any(|step| critical[step.ix()]) { '*' } else { ' ' };
+        let name = phase.unwrap_or("no phase");
+        line(text, &format!(" {mark} {:>7} {:>7}  {name:<16} {}", brief(start), brief(end), inside.len()));
+    }
+    text.push('\n');
+    line(text, "the critical path:");
+    let path: Vec<_> = plan.places().filter(|s| critical[s.ix()]).map(|s| plan.step(s).id.as_str()).collect();
+    let shown = if path.len() > 20 {
+        format!("{} → … {} more … → {}", path[..15].join(" → "), path.len() - 18, path[path.len() - 3..].join(" → "))
+    } else {
+        path.join(" → ")
+    };
+    line(text, &format!("  {shown}"));
+}
+
+fn remarks(plan: &Plan, prediction: &Prediction, text: &mut String) {
+    let ids = |which: &dyn Fn(&dr_engine::plan::PlanStep) -> bool| {
+        let ids: Vec<_> = plan.steps.iter().filter(|s| which(s)).map(|s| s.id.as_str()).collect();
+        match ids.len() {
+            0 => None,
+            n if n > 8 => Some(format!("{} and {} more", ids[..8].join(", "), n - 8)),
+            _ => Some(ids.join(", ")),
+        }
+    };
+    text.push('\n');
+    if plan.steps.len() <= ROWS_MAX && prediction.unknown < plan.steps.len() {
+        line(text, "* decides when the plan ends");
+    }
+    let remarks = [
+        ("irreversible: cannot be taken back", ids(&|s| s.irreversible)),
+        ("unseen: after a crash a person has to look whether it was done", ids(&|s| s.blind)),
+        ("conditional: shown as if its condition held", ids(&|s| s.when.is_some())),
+        ("needs approval", ids(&|s| s.gates.is_some() || (s.kind == "approve"))),
+        ("no estimate: counted as no time at all", ids(&|s| s.estimate.is_none() && s.gates.is_none())),
+    ];
+    for (what, which) in remarks {
+        if let Some(which) = which {
+            line(text, &format!("{what}: {which}"));
+        }
+    }
+    if plan.comms.is_some() {
+        line(text, "comms: checked, not acted on by this version");
+    }
+    if plan.failback.is_some() {
+        line(text, "failback: kept, not acted on by this version");
+    }
+    if !plan.selection.is_whole() {
+        let parts =
+            [("only", &plan.selection.only), ("until", &plan.selection.until), ("without", &plan.selection.skip)];
+        let parts: Vec<_> =
+            parts.iter().filter(|(_, l)| !l.is_empty()).map(|(w, l)| format!("{w} {}", l.join(", "))).collect();
+        line(text, &format!("A PART OF THE RUNBOOK: {}", parts.join("; ")));
+    }
+}
+
+fn line(text: &mut String, what: &str) {
+    text.push_str(what.trim_end());
+    text.push('\n');
+}
+
+/// A duration in at most two units.
+pub fn brief(span: Dur) -> String {
+    let seconds = span.0.abs() / 1000;
+    let (days, hours, minutes) = (seconds / 86400, seconds / 3600 % 24, seconds / 60 % 60);
+    let two = |a: i64, x: &str, b: i64, y: &str| if b == 0 { format!("{a}{x}") } else { format!("{a}{x}{b}{y}") };
+    let text = match (days, hours, minutes) {
+        (0, 0, 0) if seconds == 0 && span.0 != 0 => format!("{}ms", span.0.abs()),
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, m) => two(m, "m", seconds % 60, "s"),
+        (0, h, m) => two(h, "h", m, "m"),
+        (d, h, _) => two(d, "d", h, "h"),
+    };
+    if span.0 < 0 { format!("-{text}") } else { text }
+}

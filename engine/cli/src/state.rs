@@ -1,0 +1,148 @@
+//! Where runs are kept, and how a run is found by what somebody typed.
+
+use crate::failure::Failure;
+use dr_engine::{
+    clock::Time,
+    event::Event,
+    journal::sqlite::{self, Read},
+    run::{Illegal, Run},
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The folder of runs.
+#[derive(Debug, Clone)]
+pub struct State {
+    runs: PathBuf,
+}
+
+impl State {
+    /// The runs under a state folder.
+    pub fn at(folder: &Path) -> Self {
+        Self { runs: folder.join("runs") }
+    }
+
+    /// The folder of a run.
+    pub fn folder(&self, run: &str) -> PathBuf {
+        self.runs.join(run)
+    }
+
+    /// Every run's id, oldest first.
+    pub fn ids(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.runs).into_iter().flatten();
+        let mut ids: Vec<_> = entries
+            .filter_map(Result::ok)
+            .filter(|entry| entry.path().join("journal.db").exists())
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            // One that is being taken in is not here yet.
+            .filter(|id| !id.starts_with('.'))
+            .collect();
+        ids.sort();
+        ids
+    }
+
+    /// The run that somebody means by the beginning of its id.
+    pub fn find(&self, typed: &str) -> Result<String, Failure> {
+        let ids = self.ids();
+        let meant: Vec<_> = ids.iter().filter(|id| id.starts_with(typed)).collect();
+        match meant.as_slice() {
+            [one] => Ok((*one).clone()),
+            [] => {
+                let hint = match ids.last() {
+                    Some(last) => format!("the last one is `{last}`; `dr status` lists all"),
+                    None => format!("there are no runs under {}", self.runs.display()),
+                };
+                Err(Failure::usage(format!("there is no run `{typed}`")).hint(hint))
+            }
+            many if many.iter().any(|id| *id == typed) => Ok(typed.to_owned()),
+            many => Err(Failure::usage(format!("`{typed}` could be {} runs", many.len()))
+                .hint(many.iter().map(|id| id.as_str()).collect::<Vec<_>>().join(", "))),
+        }
+    }
+
+    /// The only unfinished run, when none is named.
+    pub fn find_or_only(&self, typed: Option<&str>) -> Result<String, Failure> {
+        if let Some(typed) = typed {
+            return self.find(typed);
+        }
+        let unfinished: Vec<_> = self.unfinished().into_iter().map(|(id, _)| id).collect();
+        match unfinished.as_slice() {
+            [one] => Ok(one.clone()),
+            [] => Err(Failure::usage("no run is unfinished").hint("`dr status` lists all runs")),
+            many => Err(Failure::usage(format!("{} runs are unfinished: say which", many.len())).hint(many.join(", "))),
+        }
+    }
+
+    /// Unfinished runs that can be read.
+    pub fn unfinished(&self) -> Vec<(String, Run)> {
+        let runs = self.loaded().filter_map(|(id, run)| Some((id, run.ok()?)));
+        runs.filter(|(_, run)| run.finished.is_none()).collect()
+    }
+
+    /// Every run, or why it cannot be read.
+    pub fn loaded(&self) -> impl Iterator<Item = (String, Result<Run, Failure>)> {
+        self.ids().into_iter().map(|id| (id.clone(), load(&self.folder(&id)).map(|(run, _)| run)))
+    }
+}
+
+/// Reads a run from its folder.
+pub fn load(folder: &Path) -> Result<(Run, Read), Failure> {
+    let read = sqlite::read(folder)?;
+    Ok((fold(&read.events)?, read))
+}
+
+/// A run that was read, and what is needed to go on with it.
+pub struct Known {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// The run, folded from what was read.
+    pub run: Run,
+    /// What was read.
+    pub read: Read,
+}
+
+impl Known {
+    /// Reads a run from its folder.
+    pub fn load(folder: PathBuf) -> Result<Self, Failure> {
+        let (run, read) = load(&folder)?;
+        Ok(Self { folder, run, read })
+    }
+
+    /// Takes in what was written since it was read.
+    pub fn catch_up(&mut self, newer: Read) -> Result<(), Failure> {
+        for event in newer.events {
+            self.run.apply(&event).map_err(|e| illegal(&e))?;
+        }
+        Ok(())
+    }
+}
+
+/// Folds the events of a journal.
+pub fn fold(events: &[Event]) -> Result<Run, Failure> {
+    let (first, rest) = events.split_first().ok_or_else(|| {
+        let message = "the journal is empty: the run was never opened, and nothing was done";
+        Failure::before(message).hint("start it again: dr execute RUNBOOK")
+    })?;
+    let mut run = Run::open(first.clone()).map_err(|e| illegal(&e))?;
+    for event in rest {
+        run.apply(event).map_err(|e| illegal(&e))?;
+    }
+    Ok(run)
+}
+
+fn illegal(error: &Illegal) -> Failure {
+    Failure::before(format!("the journal tells what cannot have happened: {error}"))
+}
+
+/// A new run's id: when, what, and something to tell two of one second apart.
+pub fn new_id(now: Time, runbook: &str) -> String {
+    let stamp: String = now.to_string().chars().filter(char::is_ascii_digit).collect();
+    let word: String = runbook.chars().take_while(char::is_ascii_alphanumeric).take(12).collect();
+    let mut noise = [0_u8; 2];
+    // Only to tell two ids apart; should the kernel have no noise yet, the folder's name collides and says so.
+    rustix::rand::getrandom(&mut noise, rustix::rand::GetRandomFlags::NONBLOCK).ok();
+    let word = if word.is_empty() { "run" } else { &word };
+    format!("{}-{}-{}-{}", &stamp[..8], &stamp[8..14], word.to_lowercase(), dr_engine::plan::hex(&noise))
+}
