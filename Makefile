@@ -1,0 +1,77 @@
+# A machine needs Rust and Python 3; the rest is fetched by what needs it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := $(CURDIR)/target/lab-venv
+IN_VENV := PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python
+LAB_ENV := DR_LAB_VENV=$(VENV) DR_LAB_PYTHON=$(VENV)/bin/python DR_LAB_REQUIRED=1
+HAS = $(shell command -v $(1))
+
+# A region is lost in the lab, and recovered: everything on loopback, nothing left behind.
+DEMO := target/debug/dr --state target/demo
+ACCOUNT := 000000000001
+
+.PHONY: help demo build test lint bench python
+
+help:
+	@echo "make demo | build | test | lint | bench"
+
+demo: $(VENV)/.made-from
+	cargo build --locked --bin dr
+	-$(DEMO) lab down 2>/dev/null
+	rm -rf target/demo
+	DR_LAB_VENV=$(VENV) $(DEMO) lab up
+	trap '$(DEMO) lab down' EXIT; \
+	eval "$$($(DEMO) lab env $(ACCOUNT))"; \
+	$(DEMO) lab seed $(ACCOUNT) --for runbooks/region_failover.yaml > target/demo/params; \
+	$(DEMO) lab region eu-west-1 down; \
+	eval "set -- $$(tr '\n' ' ' < target/demo/params)"; \
+	$(DEMO) execute runbooks/region_failover.yaml "$$@" --param hold=2s --param every=200ms --incident-at -4m --yes; \
+	$(DEMO) report "$$(ls target/demo/runs | tail -n 1)"
+
+# target/release/dr
+build:
+	cargo build --release --locked --bin dr
+
+# Each runner's own last lines say how many tests there were.
+test: $(VENV)/.made-from
+ifneq ($(call HAS,cargo-nextest),)
+	$(LAB_ENV) cargo nextest run --workspace --locked
+else
+	$(LAB_ENV) cargo test --workspace --locked --lib --bins --tests
+endif
+	cargo test --workspace --locked --doc
+	cd drills && $(IN_VENV) -m unittest discover -t . -s lab
+
+# Ratios against the machine's limits and the peers, measured in turn; eight minutes.
+bench:
+	cargo bench --locked -p dr-cli --bench bench
+
+lint: | python
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+ifneq ($(call HAS,cargo-deny),)
+	cargo deny --log-level error check bans licenses sources
+else
+	@echo "NOT RUN: cargo deny check bans licenses sources (cargo install --locked cargo-deny)"
+endif
+	PYTHONPYCACHEPREFIX=$(CURDIR)/target/pycache $(PYTHON) -m compileall -q drills/lab
+
+# What the lab's tests run in: exactly the versions that requirements.txt names.
+$(VENV)/.made-from: drills/lab/requirements.txt | python
+	$(PYTHON) -m venv --clear $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps -r $<
+	cp $< $@
+
+# Debian keeps venv in a package of its own.
+python:
+	@if ! $(PYTHON) -c 'import venv, ensurepip' 2>/dev/null; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && apt-get install -y -qq --no-install-recommends python3 python3-venv; \
+	  else \
+	    echo "the lab needs Python 3 with venv: sudo apt-get install python3 python3-venv" >&2; exit 1; \
+	  fi; \
+	fi
