@@ -128,7 +128,8 @@ async fn what_was_not_sent_had_no_effect() {
 async fn a_lost_answer_is_a_doubt_that_a_person_or_a_check_ends() {
     let server = Server::start(|_| Reply::Silent).await;
     let mut scene = Scene::new("silent");
-    scene.bench.step.timeout = Dur(200);
+    // Long enough for a busy machine to have sent the request by then.
+    scene.bench.step.timeout = Dur(3_000);
     let work = || step::<Http>(json!({ "method": "POST", "url": server.url("/") }));
     let ended = scene.bench.attempt(work(), None).await;
     let why = doubted(ended).message;
