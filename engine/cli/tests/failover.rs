@@ -161,7 +161,7 @@ struct Left {
 fn compare(point: &str, recovery: &Recovery, undisturbed: &Left) {
     let left = recovery.left();
     let run = recovery.place.fold().expect("a run");
-    assert!(dr_engine::executor::in_doubt(&run).is_empty(), "{point}: in doubt");
+    assert!(run.in_doubt().is_empty(), "{point}: in doubt");
     if left.dump != undisturbed.dump {
         let (a, b) = (&undisturbed.dump, &left.dump);
         let at = a.bytes().zip(b.bytes()).position(|(a, b)| a != b).unwrap_or(a.len().min(b.len()));
