@@ -247,6 +247,7 @@ impl Step for UpdateOrigin {
             ],
             control_plane: Some("us-east-1"),
             irreversible: false,
+            moves_traffic: true,
         }
     }
 

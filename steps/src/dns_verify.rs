@@ -252,6 +252,7 @@ impl Step for DnsVerify {
             actions: if given { Vec::new() } else { vec!["route53:GetHostedZone", "route53:ListHostedZonesByName"] },
             control_plane: (!given).then_some("us-east-1"),
             irreversible: false,
+            moves_traffic: false,
         }
     }
 

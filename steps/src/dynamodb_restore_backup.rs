@@ -434,6 +434,7 @@ impl Step for RestoreBackup {
             ],
             control_plane: None,
             irreversible: false,
+            moves_traffic: false,
         }
     }
 

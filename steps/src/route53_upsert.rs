@@ -434,6 +434,7 @@ impl Step for Upsert {
             ],
             control_plane: Some("us-east-1"),
             irreversible: false,
+            moves_traffic: true,
         }
     }
 

@@ -356,6 +356,7 @@ impl Step for SyncPointInTime {
             ],
             control_plane: None,
             irreversible: false,
+            moves_traffic: false,
         }
     }
 

@@ -215,6 +215,9 @@ pub struct PlanStep {
     /// It can be taken back by `dr undo`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub can_undo: bool,
+    /// It sends users somewhere: taking it back sends them toward what was lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub moves_traffic: bool,
     /// It calls the cloud provider, by what its kind says of itself.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub calls_provider: bool,

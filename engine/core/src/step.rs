@@ -87,6 +87,8 @@ pub struct Description {
     pub control_plane: Option<&'static str>,
     /// Whether it can be taken back.
     pub irreversible: bool,
+    /// Whether it sends users somewhere else, as a change of DNS or of a CDN does.
+    pub moves_traffic: bool,
 }
 
 /// An output that a step promises, and what it is.

@@ -94,6 +94,7 @@ impl Bench {
             changes: true,
             blind: false,
             can_undo: false,
+            moves_traffic: false,
             calls_provider: false,
             gates: None,
             rpo: None,

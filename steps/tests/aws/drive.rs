@@ -179,6 +179,7 @@ pub(crate) fn plan(kind: &str, with: &Value) -> Plan {
         blind: false,
         calls_provider: true,
         can_undo: true,
+        moves_traffic: false,
         gates: None,
         rpo: None,
         region: Some("eu-central-1".into()),

@@ -76,6 +76,7 @@ pub(super) fn plain(id: String, kind: &str, with: Value, usual: Usual) -> PlanSt
         changes: true,
         blind: false,
         can_undo: false,
+        moves_traffic: false,
         calls_provider: false,
         gates: None,
         rpo: None,
@@ -119,6 +120,7 @@ impl Draft {
         self.step.changes = work.changes();
         self.step.blind = work.changes() && !work.sees_effect();
         self.step.can_undo = work.can_undo();
+        self.step.moves_traffic = description.moves_traffic;
         self.step.calls_provider = !description.actions.is_empty();
         self.outputs = work.outputs();
     }

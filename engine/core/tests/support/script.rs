@@ -447,6 +447,7 @@ pub fn step(id: &str) -> PlanStep {
         changes: true,
         blind: false,
         can_undo: false,
+        moves_traffic: false,
         calls_provider: false,
         gates: None,
         rpo: None,

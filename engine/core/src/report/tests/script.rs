@@ -46,6 +46,7 @@ pub(crate) fn step(id: &str, kind: &str) -> PlanStep {
         blind: false,
         calls_provider: false,
         can_undo: true,
+        moves_traffic: false,
         gates: None,
         rpo: None,
         region: Some("eu-central-1".into()),
