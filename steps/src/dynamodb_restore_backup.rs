@@ -433,6 +433,7 @@ impl Step for RestoreBackup {
                 "kms:DescribeKey",
             ],
             control_plane: None,
+            regions: Vec::new(),
             irreversible: false,
             moves_traffic: false,
         }

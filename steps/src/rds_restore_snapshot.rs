@@ -436,6 +436,7 @@ impl Step for RestoreSnapshot {
                 "kms:GenerateDataKey*",
             ],
             control_plane: None,
+            regions: Vec::new(),
             irreversible: false,
             moves_traffic: false,
         }

@@ -355,6 +355,7 @@ impl Step for SyncPointInTime {
                 "s3:DeleteObjectVersion",
             ],
             control_plane: None,
+            regions: Vec::new(),
             irreversible: false,
             moves_traffic: false,
         }

@@ -100,6 +100,8 @@ fn bare(plan: &Plan) -> Plan {
         region: None,
         account: None,
         gates: None,
+        control_plane: None,
+        regions: Vec::new(),
         needs: step.needs.clone(),
         ..*step
     };

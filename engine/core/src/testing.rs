@@ -95,6 +95,8 @@ impl Bench {
             blind: false,
             can_undo: false,
             moves_traffic: false,
+            control_plane: None,
+            regions: Vec::new(),
             calls_provider: false,
             gates: None,
             rpo: None,

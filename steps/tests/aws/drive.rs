@@ -180,6 +180,8 @@ pub(crate) fn plan(kind: &str, with: &Value) -> Plan {
         calls_provider: true,
         can_undo: true,
         moves_traffic: false,
+        control_plane: None,
+        regions: Vec::new(),
         gates: None,
         rpo: None,
         region: Some("eu-central-1".into()),

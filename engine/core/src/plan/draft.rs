@@ -77,6 +77,8 @@ pub(super) fn plain(id: String, kind: &str, with: Value, usual: Usual) -> PlanSt
         blind: false,
         can_undo: false,
         moves_traffic: false,
+        control_plane: None,
+        regions: Vec::new(),
         calls_provider: false,
         gates: None,
         rpo: None,
@@ -122,6 +124,8 @@ impl Draft {
         self.step.can_undo = work.can_undo();
         self.step.moves_traffic = description.moves_traffic;
         self.step.calls_provider = !description.actions.is_empty();
+        self.step.control_plane = description.control_plane.map(ToOwned::to_owned);
+        self.step.regions = description.regions;
         self.outputs = work.outputs();
     }
 }

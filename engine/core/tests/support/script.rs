@@ -448,6 +448,8 @@ pub fn step(id: &str) -> PlanStep {
         blind: false,
         can_undo: false,
         moves_traffic: false,
+        control_plane: None,
+        regions: Vec::new(),
         calls_provider: false,
         gates: None,
         rpo: None,

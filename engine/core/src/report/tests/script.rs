@@ -47,6 +47,8 @@ pub(crate) fn step(id: &str, kind: &str) -> PlanStep {
         calls_provider: false,
         can_undo: true,
         moves_traffic: false,
+        control_plane: None,
+        regions: Vec::new(),
         gates: None,
         rpo: None,
         region: Some("eu-central-1".into()),
