@@ -32,9 +32,5 @@ fn a_run_that_version_0_1_0_left_goes_on_to_its_end() {
         "again done, agree done, by_hand done, cut_off done, easy done, last done, left_out skipped, never skipped, \
          tolerated failed, uses done"
     );
-    place.run(&["report", RUN]).ends(0).prints(&[
-        "2026-11-22T10:49:19.393Z",
-        "the graphs say so",
-        "the carrier was slow",
-    ]);
+    place.run(&["report", RUN]).ends(0).prints(&["2026-11-22T10:49:19.393Z", "the carrier was slow"]);
 }
