@@ -146,7 +146,11 @@ impl Control<'_> {
         match exit {
             Exit::Finished(outcome) => {
                 show::aside(&format!("{}: dr report {id}", show::lines::ending(outcome)));
-                failure::code(outcome, self.driving.strict)
+                if doubtful.is_empty() {
+                    return failure::code(outcome, self.driving.strict);
+                }
+                show::aside(&format!("nobody knows what became of: {}", ids()));
+                failure::UNKNOWN
             }
             Exit::Held => {
                 show::aside(&format!("held: nothing goes on without a person; `dr status {id}` shows the questions"));

@@ -97,7 +97,7 @@ pub fn drive(
         wait(&clock)?;
     }
     let mut first = vec![control::joined(journal.epoch(), take_over)];
-    if run.paused {
+    if run.paused && run.finished.is_none() {
         first.push(Kind::Continued { by: person::here(None) });
     }
     first.extend(then);
