@@ -140,7 +140,7 @@ pub struct Execute {
     /// When the disaster was declared.
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub declared_at: Option<String>,
-    /// Who declared it: a name of the runbook's roles.
+    /// Who declared it: the executive of the runbook's roles, or a deputy.
     #[arg(long, value_name = "NAME")]
     pub declared_by: Option<String>,
     /// Who you are: a name of the runbook's roles.

@@ -10,6 +10,7 @@ mod params;
 mod scope;
 mod services;
 mod steps;
+mod who;
 
 use crate::{duration::Dur, event::Outcome};
 use indexmap::IndexMap;
@@ -123,6 +124,16 @@ pub struct Role {
     /// Names of those who stand in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deputies: Vec<String>,
+}
+
+/// The role whose people may declare a disaster.
+pub const EXECUTIVE: &str = "executive";
+
+impl Role {
+    /// The names of those who can speak for it.
+    pub fn people(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.name).chain(&self.deputies).map(String::as_str)
+    }
 }
 
 /// Whether the primary region can still be asked.
