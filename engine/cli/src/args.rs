@@ -276,6 +276,9 @@ pub struct Done {
     /// An output that the step would have left; may be repeated.
     #[arg(long = "output", value_name = "NAME=VALUE")]
     pub outputs: Vec<String>,
+    /// What shows that it is done, where the step asks for that: a text, or a file, of which a copy is kept.
+    #[arg(long, value_name = "TEXT|FILE")]
+    pub evidence: Option<String>,
     #[command(flatten)]
     pub saying: Saying,
 }

@@ -97,6 +97,7 @@ fn bare(plan: &Plan) -> Plan {
         phase: None,
         region: None,
         account: None,
+        evidence: crate::plan::Evidence::None,
         gates: None,
         needs: step.needs.clone(),
         ..*step

@@ -95,6 +95,7 @@ impl Bench {
             blind: false,
             can_undo: false,
             calls_provider: false,
+            evidence: crate::plan::Evidence::None,
             gates: None,
             rpo: None,
             region: None,

@@ -8,7 +8,7 @@ use dr_engine::{
     event::{Deadline, Event, Kind, Outcome, Proof, RunKind, Skipper},
     executor::Observer,
     outcome::Failure,
-    plan::StepIx,
+    plan::{Evidence, StepIx},
     question::{About, Question},
     run::{Run, State},
 };
@@ -207,9 +207,15 @@ fn with_commands(mut text: String, id: &str, question: &Question, run: &Run) -> 
 
 /// What may be typed in answer to a question.
 pub fn commands(id: &str, question: &Question, run: &Run) -> Vec<String> {
+    let evidence = run.plan().find(id).map_or(Evidence::None, |at| run.plan().step(at).evidence);
     let (run, id) = (&run.opened.run, super::word(id));
     let who = if question.roles.is_empty() { "" } else { " --as NAME" };
-    let by_hand = format!("dr done {run} {id} --why TEXT{who}");
+    let shown = match evidence {
+        Evidence::None => "",
+        Evidence::Text => " --evidence TEXT",
+        Evidence::File => " --evidence FILE",
+    };
+    let by_hand = format!("dr done {run} {id} --why TEXT{shown}{who}");
     let choices = question.choices.iter().map(|choice| match choice.as_str() {
         "done" => by_hand.clone(),
         "set" => format!("dr answer {run} {id} set NAME=VALUE{who}"),

@@ -56,7 +56,8 @@ impl Build<'_> {
                 Some((known, there)) if known != id => {
                     let there = self.map.place(*there).path;
                     let problem = Problem::new(at, format!("account `{name}` is {id} here, and {known} in {there}"));
-                    self.problems.push(problem.help("one name means one account in the whole plan: call this one otherwise"));
+                    self.problems
+                        .push(problem.help("one name means one account in the whole plan: call this one otherwise"));
                 }
                 Some(_) => {}
                 None => drop(self.who.accounts.insert(name.to_owned(), (id.to_owned(), at))),

@@ -448,6 +448,7 @@ pub fn step(id: &str) -> PlanStep {
         blind: false,
         can_undo: false,
         calls_provider: false,
+        evidence: dr_engine::plan::Evidence::None,
         gates: None,
         rpo: None,
         region: None,
