@@ -224,6 +224,18 @@ fn a_parameter_is_known_and_has_its_type() {
 }
 
 #[test]
+fn an_argument_is_handed_over_as_it_is_written() {
+    let place = Place::with(
+        "dr: v1\nname: words\nparams: { n: { type: number, default: 7 }, t: { type: string, default: '007' } }\n\
+         steps:\n  show:\n    do:\n      command:\n        \
+         argv: [sh, -c, 'printf \"%s.\" \"$MODE\" \"$@\" > shown', 0, 0755, 1.10, 1e3, +49, True, 0x1F, '${params.n}', '${params.t}']\n        \
+         env: { MODE: 0640 }\n",
+    );
+    drill(&place, &[]).ends(0);
+    assert_eq!(place.read("shown"), "0640.0755.1.10.1e3.+49.True.0x1F.7.007.");
+}
+
+#[test]
 fn a_saved_plan_runs_exactly_as_it_is_or_not_at_all() {
     let place = Place::with(SMALL);
     let said = place.run(&["plan", "runbook.yaml", "--param", "env=prod", "--out", "plan.json"]).ends(0);

@@ -99,10 +99,15 @@ async fn an_end_that_is_not_well_is_told_with_its_last_line() {
         ("kill -9 $$", json!([75]), "signal KILL", false),
     ] {
         let scene = Scene::new("bad");
-        let failure =
-            failed(scene.bench.attempt(step::<Command>(with(sh(script), json!({ "retry_on": retry_on }))), None).await);
+        let listed = with(sh(script), json!({ "retry_on": retry_on }));
+        let seen = with(listed.clone(), json!({ "check": { "argv": ["/bin/sh", "-c", "exit 3"] } }));
+        let failure = failed(scene.bench.attempt(step::<Command>(seen), None).await);
         assert_eq!((failure.message.as_str(), failure.transient), (message, transient), "{script}");
         assert_eq!(scene.calls(), (1, 1));
+        // What cannot be looked at has one attempt.
+        let scene = Scene::new("blind");
+        let failure = failed(scene.bench.attempt(step::<Command>(listed), None).await);
+        assert_eq!((failure.message.as_str(), failure.transient), (message, false), "{script}");
     }
 }
 

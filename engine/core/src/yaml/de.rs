@@ -6,11 +6,11 @@ use serde::de::{self, Deserializer, Visitor};
 use serde_json::Value;
 
 use super::fault::{Fault, suggestion, unknown};
-use super::found::{Found, Resolved, json_int, not_finite};
+use super::found::{Found, Resolved, json_int, not_finite, rewritten};
 use super::parts::{Bare, Choice, List, Map, Next, WithPlace};
 use super::seen::Seen;
 use super::walk::Walk;
-use super::{Core, IN, R, SPANNED};
+use super::{Core, IN, R, SPANNED, TEXT};
 
 /// serde's view of a node.
 pub(super) struct De<'w, 'a, 'd> {
@@ -108,6 +108,7 @@ impl<'d> Deserializer<'d> for De<'_, '_, 'd> {
             Found::Text(Cow::Borrowed(text)) => visitor.visit_borrowed_str(text),
             Found::Text(Cow::Owned(text)) => visitor.visit_string(text),
             Found::Value(value) => scalar(value, visitor),
+            Found::Plain(text) if let Some((message, help)) = rewritten(text) => Err(Fault::told(message, Some(help))),
             Found::Plain(text) => match Core::of(text) {
                 Core::Null => visitor.visit_unit(),
                 Core::Bool(it) => visitor.visit_bool(it),
@@ -168,11 +169,19 @@ impl<'d> Deserializer<'d> for De<'_, '_, 'd> {
     fn deserialize_str<V: Visitor<'d>>(mut self, visitor: V) -> Result<V::Value, Fault> {
         match self.found()? {
             // `null` is refused: whoever means the four letters quotes them.
-            Found::Plain(text) if Core::of(text) != Core::Null => visitor.visit_borrowed_str(text),
+            Found::Plain(text) if Core::of(text) != Core::Null => {
+                if !matches!(Core::of(text), Core::Text(_)) {
+                    self.walk.texts.insert(self.node.id());
+                }
+                visitor.visit_borrowed_str(text)
+            }
             Found::Text(Cow::Borrowed(text)) => visitor.visit_borrowed_str(text),
             Found::Text(Cow::Owned(text)) | Found::Value(Value::String(text)) => visitor.visit_string(text),
             // As `6` without quotes may be text, so may a reference to it.
-            Found::Value(scalar @ (Value::Number(_) | Value::Bool(_))) => visitor.visit_string(scalar.to_string()),
+            Found::Value(scalar @ (Value::Number(_) | Value::Bool(_))) => {
+                self.walk.texts.insert(self.node.id());
+                visitor.visit_string(scalar.to_string())
+            }
             found => Err(Fault::wanted("text", &found)),
         }
     }
@@ -217,9 +226,14 @@ impl<'d> Deserializer<'d> for De<'_, '_, 'd> {
         self.deserialize_unit(visitor)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'d>>(self, name: &'static str, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_newtype_struct<V: Visitor<'d>>(mut self, name: &'static str, visitor: V) -> Result<V::Value, Fault> {
         if name == SPANNED {
             return visitor.visit_seq(WithPlace { de: Some(self), ends: 0 });
+        }
+        if name == TEXT
+            && let Found::Plain(_) | Found::Value(Value::Number(_) | Value::Bool(_)) = self.found()?
+        {
+            return self.deserialize_str(visitor);
         }
         if name == IN
             && let Some(text) = self.node.text()
