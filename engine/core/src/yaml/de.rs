@@ -168,13 +168,15 @@ impl<'d> Deserializer<'d> for De<'_, '_, 'd> {
 
     fn deserialize_str<V: Visitor<'d>>(mut self, visitor: V) -> Result<V::Value, Fault> {
         match self.found()? {
-            // `null` is refused: whoever means the four letters quotes them.
-            Found::Plain(text) if Core::of(text) != Core::Null => {
-                if !matches!(Core::of(text), Core::Text(_)) {
+            Found::Plain(text) => match Core::of(text) {
+                // Whoever means the four letters of `null` quotes them.
+                Core::Null => Err(Fault::wanted("text", &Found::Plain(text))),
+                Core::Text(_) => visitor.visit_borrowed_str(text),
+                _ => {
                     self.walk.texts.insert(self.node.id());
+                    visitor.visit_borrowed_str(text)
                 }
-                visitor.visit_borrowed_str(text)
-            }
+            },
             Found::Text(Cow::Borrowed(text)) => visitor.visit_borrowed_str(text),
             Found::Text(Cow::Owned(text)) | Found::Value(Value::String(text)) => visitor.visit_string(text),
             // As `6` without quotes may be text, so may a reference to it.

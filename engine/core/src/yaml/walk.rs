@@ -20,6 +20,7 @@ pub(super) const NOTED_MAX: usize = 1000;
 pub(super) type Id = (u32, Option<u32>);
 
 /// What one read knows of its mistakes, over all passes.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about a read")]
 pub(super) struct Walk<'a> {
     pub(super) scope: &'a dyn Scope,
     pub(super) noted: Vec<Problem>,
