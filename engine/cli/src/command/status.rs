@@ -15,6 +15,9 @@ pub fn status(here: &Here, run: Option<&str>) -> Result<u8, Failure> {
     let folder = here.state.folder(&id);
     let (run, _) = state::load(&folder)?;
     let now = control::clock().now();
+    let behind = show::lines::behind(&run, now);
+    // Nothing has gone on for a negative time, whatever the clock here says.
+    let now = now.max(run.at);
     if here.json {
         show::print(&format!("{}\n", dr_engine::report::status(&run, now)));
         return Ok(failure::DONE);
@@ -26,6 +29,7 @@ pub fn status(here: &Here, run: Option<&str>) -> Result<u8, Failure> {
             None => format!("no controller runs: dr resume {id}"),
         });
     }
+    lines.extend(behind);
     lines.push(String::new());
     let width = run.plan().steps.iter().map(|s| s.id.len()).max().unwrap_or(4).min(40);
     for (step, it) in run.steps() {

@@ -5,6 +5,7 @@
 
 use dr_engine::{
     clock::Time,
+    duration::Dur,
     event::{Deadline, Event, Kind, Outcome, Proof, RunKind, Skipper},
     executor::Observer,
     outcome::Failure,
@@ -223,6 +224,14 @@ pub fn commands(id: &str, question: &Question, run: &Run) -> Vec<String> {
     });
     let looked = matches!(question.about, About::Doubt(_)).then(|| by_hand.clone());
     choices.chain(looked).collect()
+}
+
+/// That the clock here is behind the run's own time, if it is: no moment of a
+/// run is earlier than its last event, whoever wrote that.
+pub fn behind(run: &Run, now: Time) -> Option<String> {
+    let by = run.at.since(now);
+    let by = (by > Dur(0)).then(|| super::plan::brief(by))?;
+    Some(format!("the clock here is {by} behind the last event, which counts: time goes on from there"))
 }
 
 /// What stands above every run: its kind, where it works, its id.
