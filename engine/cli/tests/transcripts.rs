@@ -539,7 +539,7 @@ fn a_host_whose_clock_is_an_hour_behind_the_journal_goes_on_at_once() {
     Sqlite::create(&folder, "nobody", Arc::default())
         .and_then(|mut journal| journal.append(&events))
         .expect("a journal");
-    let said = place.run(&["status", &id]).ends(0).prints(&["behind the last event", "no controller runs"]);
+    let said = place.run(&["status", &id]).ends(0).prints(&["behind the last event", "NO CONTROLLER RUNS"]);
     assert!(!said.out.contains("for -"), "{}", said.out);
     let mut controller = place.start(&["resume", &id]);
     until("an end", || controller.over());
