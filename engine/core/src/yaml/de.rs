@@ -45,6 +45,29 @@ impl<'d> De<'_, '_, 'd> {
         }
     }
 
+    /// A text. What is none by itself is taken as it was written, and remembered as text.
+    fn text<V: Visitor<'d>>(self, found: Found<'d>, visitor: V) -> Result<V::Value, Fault> {
+        match found {
+            Found::Plain(text) => match Core::of(text) {
+                // Whoever means the four letters of `null` quotes them.
+                Core::Null => Err(Fault::wanted("text", &Found::Plain(text))),
+                Core::Text(_) => visitor.visit_borrowed_str(text),
+                _ => {
+                    self.walk.texts.insert(self.node.id());
+                    visitor.visit_borrowed_str(text)
+                }
+            },
+            Found::Text(Cow::Borrowed(text)) => visitor.visit_borrowed_str(text),
+            Found::Text(Cow::Owned(text)) | Found::Value(Value::String(text)) => visitor.visit_string(text),
+            // As `6` without quotes may be text, so may a reference to it.
+            Found::Value(scalar @ (Value::Number(_) | Value::Bool(_))) => {
+                self.walk.texts.insert(self.node.id());
+                visitor.visit_string(scalar.to_string())
+            }
+            found => Err(Fault::wanted("text", &found)),
+        }
+    }
+
     fn list<V: Visitor<'d>>(self, visitor: V) -> Result<V::Value, Fault> {
         visitor.visit_seq(List { kids: self.node.kids(), walk: self.walk })
     }
@@ -167,25 +190,8 @@ impl<'d> Deserializer<'d> for De<'_, '_, 'd> {
     }
 
     fn deserialize_str<V: Visitor<'d>>(mut self, visitor: V) -> Result<V::Value, Fault> {
-        match self.found()? {
-            Found::Plain(text) => match Core::of(text) {
-                // Whoever means the four letters of `null` quotes them.
-                Core::Null => Err(Fault::wanted("text", &Found::Plain(text))),
-                Core::Text(_) => visitor.visit_borrowed_str(text),
-                _ => {
-                    self.walk.texts.insert(self.node.id());
-                    visitor.visit_borrowed_str(text)
-                }
-            },
-            Found::Text(Cow::Borrowed(text)) => visitor.visit_borrowed_str(text),
-            Found::Text(Cow::Owned(text)) | Found::Value(Value::String(text)) => visitor.visit_string(text),
-            // As `6` without quotes may be text, so may a reference to it.
-            Found::Value(scalar @ (Value::Number(_) | Value::Bool(_))) => {
-                self.walk.texts.insert(self.node.id());
-                visitor.visit_string(scalar.to_string())
-            }
-            found => Err(Fault::wanted("text", &found)),
-        }
+        let found = self.found()?;
+        self.text(found, visitor)
     }
 
     fn deserialize_string<V: Visitor<'d>>(self, visitor: V) -> Result<V::Value, Fault> {
@@ -232,10 +238,13 @@ impl<'d> Deserializer<'d> for De<'_, '_, 'd> {
         if name == SPANNED {
             return visitor.visit_seq(WithPlace { de: Some(self), ends: 0 });
         }
-        if name == TEXT
-            && let Found::Plain(_) | Found::Value(Value::Number(_) | Value::Bool(_)) = self.found()?
-        {
-            return self.deserialize_str(visitor);
+        if name == TEXT {
+            return match self.found()? {
+                found @ (Found::Plain(_) | Found::Value(Value::Number(_) | Value::Bool(_))) => {
+                    self.text(found, visitor)
+                }
+                _ => visitor.visit_newtype_struct(self),
+            };
         }
         if name == IN
             && let Some(text) = self.node.text()
