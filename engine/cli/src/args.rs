@@ -140,7 +140,7 @@ pub struct Execute {
     /// When the disaster was declared.
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub declared_at: Option<String>,
-    /// Who declared it: a name of the runbook's roles.
+    /// Who declared it: the executive of the runbook's roles, or a deputy.
     #[arg(long, value_name = "NAME")]
     pub declared_by: Option<String>,
     /// Who you are: a name of the runbook's roles.
@@ -276,6 +276,9 @@ pub struct Done {
     /// An output that the step would have left; may be repeated.
     #[arg(long = "output", value_name = "NAME=VALUE")]
     pub outputs: Vec<String>,
+    /// What shows that it is done, where the step asks for that: a text, or a file, of which a copy is kept.
+    #[arg(long, value_name = "TEXT|FILE")]
+    pub evidence: Option<String>,
     #[command(flatten)]
     pub saying: Saying,
 }

@@ -6,6 +6,7 @@ mod args;
 mod command;
 mod control;
 mod endpoints;
+mod evidence;
 mod failure;
 mod person;
 mod settings;

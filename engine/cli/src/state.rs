@@ -132,7 +132,8 @@ pub fn fold(events: &[Event]) -> Result<Run, Failure> {
     Ok(run)
 }
 
-fn illegal(error: &Illegal) -> Failure {
+/// A journal whose events contradict each other.
+pub fn illegal(error: &Illegal) -> Failure {
     Failure::before(format!("the journal tells what cannot have happened: {error}"))
 }
 

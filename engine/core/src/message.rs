@@ -8,7 +8,7 @@
 use crate::{
     clock::Time,
     event::{Kind, Moment, Person, Skipper},
-    plan::StepIx,
+    plan::{EVIDENCE, EVIDENCE_SHA256, Evidence, StepIx},
     question::{About, Choice},
     run::{Run, State},
 };
@@ -76,6 +76,7 @@ pub fn take(run: &Run, message: &Message) -> Result<Taken, String> {
         Ask::Answer { step, choice, set, why } => answer(run, place(run, step)?, choice, set, why, &by)?,
         Ask::Done { step, values, why } => {
             let place = place(run, step)?;
+            shown(run, place, values)?;
             let state = &run.step(place).state;
             if let State::Asking { question, .. } = state
                 && question.about == About::Work
@@ -186,6 +187,26 @@ fn open_gate(run: &Run, step: StepIx) -> Option<StepIx> {
     let open = |gate: &StepIx| matches!(run.step(*gate).state, State::Waiting | State::Asking { .. });
     let gates = |gate: &StepIx| run.plan().step(*gate).gates.as_ref() == Some(&run.plan().step(step).id);
     run.plan().step(step).needs.iter().copied().find(gates).filter(open)
+}
+
+/// Whether what a step wants to be shown was shown.
+fn shown(run: &Run, step: StepIx, values: &Map<String, Value>) -> Result<(), String> {
+    let (run, step) = (&run.opened.run, run.plan().step(step));
+    let given = |name: &str| match values.get(name) {
+        Some(Value::String(text)) => !text.trim().is_empty(),
+        Some(Value::Null) | None => false,
+        Some(_) => true,
+    };
+    let (good, what) = match step.evidence {
+        Evidence::None => return Ok(()),
+        Evidence::Text => (given(EVIDENCE), "TEXT"),
+        Evidence::File => (given(EVIDENCE) && given(EVIDENCE_SHA256), "FILE"),
+    };
+    if good {
+        return Ok(());
+    }
+    let id = &step.id;
+    Err(format!("`{id}` is done when it is shown: `dr done {run} {id} --why TEXT --evidence {what}`"))
 }
 
 /// Whether this person's answer counts.

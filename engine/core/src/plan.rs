@@ -10,6 +10,7 @@ mod params;
 mod scope;
 mod services;
 mod steps;
+mod who;
 
 use crate::{duration::Dur, event::Outcome};
 use indexmap::IndexMap;
@@ -125,6 +126,16 @@ pub struct Role {
     pub deputies: Vec<String>,
 }
 
+/// The role whose people may declare a disaster.
+pub const EXECUTIVE: &str = "executive";
+
+impl Role {
+    /// The names of those who can speak for it.
+    pub fn people(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.name).chain(&self.deputies).map(String::as_str)
+    }
+}
+
 /// Whether the primary region can still be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -227,6 +238,9 @@ pub struct PlanStep {
     /// It calls the cloud provider, by what its kind says of itself.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub calls_provider: bool,
+    /// What a person has to show who says that it is done.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub evidence: Evidence,
     /// The step behind this gate, if this is a gate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gates: Option<String>,
@@ -277,6 +291,25 @@ pub enum OnUnknown {
     /// It is looked at again.
     Retry,
 }
+
+/// What has to be shown for work done by hand.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Evidence {
+    /// Nothing.
+    #[default]
+    None,
+    /// A text, which becomes the output `evidence`.
+    Text,
+    /// A file. A copy is kept with the run; the outputs `evidence` and
+    /// `evidence_sha256` are its name there and the hash of what it holds.
+    File,
+}
+
+/// The output that holds what was shown.
+pub const EVIDENCE: &str = "evidence";
+/// The output that holds the SHA-256 of a file that was shown, in hexadecimal.
+pub const EVIDENCE_SHA256: &str = "evidence_sha256";
 
 /// How often an attempt is made, and how long the pauses are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

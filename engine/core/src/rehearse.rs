@@ -99,6 +99,7 @@ fn bare(plan: &Plan) -> Plan {
         phase: None,
         region: None,
         account: None,
+        evidence: crate::plan::Evidence::None,
         gates: None,
         control_plane: None,
         regions: Vec::new(),

@@ -179,6 +179,7 @@ pub(crate) fn plan(kind: &str, with: &Value) -> Plan {
         blind: false,
         calls_provider: true,
         can_undo: true,
+        evidence: dr_engine::plan::Evidence::None,
         moves_traffic: false,
         control_plane: None,
         regions: Vec::new(),

@@ -11,7 +11,7 @@ use crate::{
 use dr_engine::{
     event::{Event, Kind, Opened, RunKind},
     journal::{Journal, sqlite::Sqlite},
-    plan::Plan,
+    plan::{EXECUTIVE, Plan, Role},
     run::Run,
 };
 use std::io::{self, BufRead, IsTerminal};
@@ -38,8 +38,11 @@ pub fn execute(here: &Here, args: Execute) -> Result<u8, Failure> {
     let crash = control::crash_at()?;
     let now = clock.now();
     let kind = Endpoints::in_force().kind(plan.calls_provider(), args.kind)?;
-    if let Some(name) = args.who.as_deref().or(args.declared_by.as_deref()) {
+    if let Some(name) = &args.who {
         known(&plan, name)?;
+    }
+    if let Some(name) = &args.declared_by {
+        may_declare(&plan, name)?;
     }
     let at = |text: &Option<String>| text.as_deref().map(|t| moment(t, now)).transpose();
     let (incident, detected_at, declared_at) = (at(&args.incident_at)?, at(&args.detected_at)?, at(&args.declared_at)?);
@@ -89,14 +92,27 @@ pub fn execute(here: &Here, args: Execute) -> Result<u8, Failure> {
 
 /// A name must stand in the runbook's roles.
 pub fn known(plan: &Plan, name: &str) -> Result<(), Failure> {
-    let names = || plan.roles.values().flat_map(|r| std::iter::once(&r.name).chain(&r.deputies));
-    if names().any(|known| known == name) {
+    let names: Vec<_> = plan.roles.values().flat_map(Role::people).collect();
+    if names.contains(&name) {
         return Ok(());
     }
     let failure = Failure::usage(format!("`{name}` stands in no role of this runbook"));
-    Err(match names().map(String::as_str).collect::<Vec<_>>() {
-        all if all.is_empty() => failure.hint("the runbook names nobody under `roles`"),
-        all => failure.hint(format!("the names are: {}", all.join(", "))),
+    Err(match names.as_slice() {
+        [] => failure.hint("the runbook names nobody under `roles`"),
+        names => failure.hint(format!("the names are: {}", names.join(", "))),
+    })
+}
+
+/// A disaster is declared by an executive or a deputy of theirs.
+fn may_declare(plan: &Plan, name: &str) -> Result<(), Failure> {
+    let executives: Vec<_> = plan.roles.get(EXECUTIVE).into_iter().flat_map(Role::people).collect();
+    if executives.contains(&name) {
+        return Ok(());
+    }
+    let failure = Failure::usage(format!("`{name}` is no executive of this runbook, nor a deputy"));
+    Err(match executives.as_slice() {
+        [] => failure.hint(format!("name one under `roles`: `{EXECUTIVE}: {{ name: … }}`; or leave out --declared-by")),
+        names => failure.hint(format!("a disaster is declared by: {}", names.join(", "))),
     })
 }
 

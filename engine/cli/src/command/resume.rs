@@ -82,10 +82,8 @@ pub fn drive(
     })?;
     known.catch_up(newer)?;
     let mut run = known.run;
-    let behind = run.at.since(control::clock().now());
-    if behind > dr_engine::duration::Dur(0) {
-        let by = show::plan::brief(behind);
-        show::aside(&format!("the clock here is {by} behind the last event, which counts: time goes on from there"));
+    if let Some(behind) = show::lines::behind(&run, control::clock().now()) {
+        show::aside(&behind);
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::no_earlier_than(run.at));
     // Whoever raised the epoch before and died without a word may have left a living controller behind.

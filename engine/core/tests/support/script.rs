@@ -451,6 +451,7 @@ pub fn step(id: &str) -> PlanStep {
         control_plane: None,
         regions: Vec::new(),
         calls_provider: false,
+        evidence: dr_engine::plan::Evidence::None,
         gates: None,
         rpo: None,
         region: None,

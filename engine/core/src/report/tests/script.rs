@@ -46,6 +46,7 @@ pub(crate) fn step(id: &str, kind: &str) -> PlanStep {
         blind: false,
         calls_provider: false,
         can_undo: true,
+        evidence: crate::plan::Evidence::None,
         moves_traffic: false,
         control_plane: None,
         regions: Vec::new(),
