@@ -3,6 +3,7 @@
 //! the runbook cannot change a recovery under way.
 
 pub mod build;
+mod claim;
 mod draft;
 pub mod graph;
 mod order;
@@ -11,6 +12,7 @@ mod scope;
 mod services;
 mod steps;
 
+pub use self::claim::Claim;
 use crate::{duration::Dur, event::Outcome};
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -66,6 +68,9 @@ pub struct Plan {
     /// Communications: kept and shown, acted on by a later version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comms: Option<Value>,
+    /// What keeps a second recovery from starting, if the runbook names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<Claim>,
     /// The way home: kept and shown, acted on by a later version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failback: Option<Value>,
@@ -330,7 +335,7 @@ impl Plan {
 
     /// Whether anything in it calls the cloud provider.
     pub fn calls_provider(&self) -> bool {
-        self.steps.iter().any(|step| step.calls_provider)
+        self.claim.is_some() || self.steps.iter().any(|step| step.calls_provider)
     }
 
     /// The outcome of a run in which everything was done.

@@ -1,7 +1,7 @@
 //! `dr undo`: take back what was done, in the reverse order.
 
 use super::{Here, resume, say};
-use crate::{args::Undo, control, failure::Failure, person, show, state::Known};
+use crate::{args::Undo, claim::Wish, control, failure::Failure, person, show, state::Known};
 use dr_engine::{
     event::Kind,
     message::{self, Ask, Message, Taken},
@@ -43,5 +43,6 @@ pub fn undo(here: &Here, args: Undo) -> Result<u8, Failure> {
     if resume::alive(&known.folder)? {
         return say::say(here, &id, ask, &args.saying);
     }
-    resume::drive(here, known, None, args.driving, kinds)
+    let wish = Wish::of(args.on_claim, Some(&args.saying.why), args.saying.who.as_deref(), known.run.plan())?;
+    resume::drive(here, known, None, args.driving, wish, kinds)
 }

@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use dr_engine::{
     duration::Dur,
+    event::RunKind,
     limits,
     plan::{Plan, StepIx},
     rehearse::{Draw, Slot, rehearse},
@@ -190,6 +191,10 @@ fn remarks(plan: &Plan, prediction: &Prediction, text: &mut String) {
         if let Some(which) = which {
             line(text, &format!("{what}: {which}"));
         }
+    }
+    if let Some(claim) = &plan.claim {
+        let url = claim.url(RunKind::Live);
+        line(text, &format!("claimed before anything begins: {url} in {}", claim.region));
     }
     if plan.comms.is_some() {
         line(text, "comms: checked, not acted on by this version");

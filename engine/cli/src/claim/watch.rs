@@ -1,0 +1,100 @@
+//! While a run goes on: whether it still holds its claim.
+
+use super::{Claiming, holder, told};
+use crate::{
+    failure::{self, Failure},
+    show,
+};
+use dr_engine::{clock::boottime, limits::LEASE, outcome, step::Guard};
+use dr_steps::{
+    aws::limits,
+    claim::{Held, Refused, Stands},
+};
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
+impl Claiming {
+    /// The guard of a run that holds a claim: one that has slept looks whether
+    /// it still does, before it acts.
+    pub fn fence(&self, lease: Arc<dyn Guard>) -> Arc<dyn Guard> {
+        if self.without.is_some() { lease } else { Arc::new(Fence { lease, until: self.until.clone() }) }
+    }
+
+    /// Looks from time to time; returns when somebody else holds it. What
+    /// cannot be seen ends nothing.
+    pub async fn lost(&self, lease: &Arc<dyn Guard>) -> Failure {
+        if self.without.is_some() {
+            return std::future::pending().await;
+        }
+        let clock = &self.claim.clock;
+        let mut blind = false;
+        let mut next = clock.now();
+        loop {
+            next = next.after(limits::CLAIM_EVERY).max(clock.now());
+            clock.sleep_until(next).await;
+            let from = boottime();
+            match self.still_ours(lease).await {
+                Ok(()) => {
+                    // A look counts from its beginning.
+                    self.seen(from);
+                    if blind {
+                        show::aside(&format!("the claim {} is seen again, and held", self.url));
+                    }
+                    blind = false;
+                }
+                Err(Refused::Held(held)) => return self.gone(&held),
+                Err(Refused::Failed(failure) | Refused::Doubt(failure)) => {
+                    // More than to try cannot be done.
+                    self.seen(boottime());
+                    if !blind {
+                        let why = told(&failure);
+                        show::aside(&format!("the claim {} cannot be seen; the recovery goes on: {why}", self.url));
+                    }
+                    blind = true;
+                }
+            }
+        }
+    }
+
+    async fn still_ours(&self, lease: &Arc<dyn Guard>) -> Result<(), Refused> {
+        match self.claim.look_once().await.map_err(Refused::Failed)? {
+            Stands::Held(held) if held.by.as_ref().is_some_and(|by| by.is(&self.me)) => Ok(()),
+            Stands::Held(held) => Err(Refused::Held(held)),
+            // Somebody removed it by hand: it is taken again, unless another was faster.
+            Stands::Free => self.claim.take(&self.me, None, lease).await.map(drop),
+        }
+    }
+
+    /// From a look at that moment on this controller may act for a lease.
+    pub(super) fn seen(&self, at: i64) {
+        self.until.store(at + LEASE.0, Ordering::SeqCst);
+    }
+
+    fn gone(&self, held: &Held) -> Failure {
+        let text = format!("the claim {} is now held by {}; this controller ends", self.url, holder(held));
+        let way = format!("agree on who recovers; then: dr resume {} --break-claim --why TEXT", self.me.run);
+        Failure::new(failure::TAKEN, text).hint(way)
+    }
+}
+
+/// The lease, and a look at the claim no longer ago than a lease.
+struct Fence {
+    lease: Arc<dyn Guard>,
+    until: Arc<AtomicI64>,
+}
+
+impl Guard for Fence {
+    fn before(&self) -> Result<(), outcome::Failure> {
+        if boottime() >= self.until.load(Ordering::SeqCst) {
+            let text = format!("whether this run still holds its claim was not seen for {LEASE}: nothing was sent");
+            return Err(outcome::Failure::passing(text));
+        }
+        self.lease.before()
+    }
+
+    fn after(&self) {
+        self.lease.after();
+    }
+}
