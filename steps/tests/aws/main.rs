@@ -13,4 +13,5 @@ mod outage;
 mod rds;
 mod route53;
 mod s3;
+mod status_page;
 mod sweep;
