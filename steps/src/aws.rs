@@ -11,6 +11,7 @@
 pub mod error;
 pub mod limits;
 pub mod pace;
+pub mod survey;
 pub mod tags;
 pub mod wall;
 

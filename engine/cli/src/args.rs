@@ -420,6 +420,9 @@ pub struct Import {
 /// Arguments of `dr doctor`.
 #[derive(Debug, ClapArgs)]
 pub struct Doctor {
-    /// The runbook to recover by, if one is at hand.
+    /// The runbook to recover by, if one is at hand, or a plan that was saved.
     pub runbook: Option<PathBuf>,
+    /// A parameter of the runbook; may be repeated.
+    #[arg(long = "param", value_name = "NAME=VALUE")]
+    pub params: Vec<String>,
 }

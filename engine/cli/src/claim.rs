@@ -231,6 +231,21 @@ fn place(plan: &Plan, kind: RunKind, world: &Arc<World>, clock: &Arc<dyn Clock>)
     Some((claim, place.url(kind)))
 }
 
+/// The claim of a plan, if it names one, and who holds it, if somebody does.
+pub async fn seen(
+    plan: &Plan,
+    kind: RunKind,
+    world: &Arc<World>,
+    clock: &Arc<dyn Clock>,
+) -> Option<(String, Result<Option<String>, outcome::Failure>)> {
+    let (claim, url) = place(plan, kind, world, clock)?;
+    let stands = claim.look_once().await.map(|stands| match stands {
+        Stands::Free => None,
+        Stands::Held(held) => Some(holder(&held)),
+    });
+    Some((url, stands))
+}
+
 /// What became of the claim of a run that has ended: its controller may have
 /// died before it let go.
 pub fn let_go_of_finished(here: &Here, known: Known) {

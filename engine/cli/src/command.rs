@@ -76,7 +76,7 @@ pub fn run(args: Args) -> Result<u8, Failure> {
         Command::Import(args) => export::import(&here, &args),
         Command::Schema => schema::schema(),
         Command::Lab(args) => lab::lab(&here, args),
-        Command::Doctor(args) => Ok(doctor::doctor(&here, &args)),
+        Command::Doctor(args) => doctor::doctor(&here, &args),
     }
 }
 

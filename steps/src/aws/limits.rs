@@ -26,6 +26,10 @@ pub const TAG_CHARS_MAX: usize = 256;
 /// whole account, ours and everybody else's.
 pub const LOOKS_PER_SECOND: [(&str, u32); 6] =
     [("rds", 5), ("route53", 3), ("dynamodb", 8), ("ecs", 10), ("cloudfront", 2), ("sts", 5)];
+/// How long one question of `dr doctor` may take in all.
+pub const SURVEY_CALL: Dur = Dur(5_000);
+/// How far this machine's clock may be from that of AWS: beyond it, signatures are refused.
+pub const SKEW_MAX: Dur = Dur(5 * 60_000);
 /// How often a claim is tried for whose object does not answer, or changes meanwhile.
 pub const CLAIM_TRIES: u32 = 3;
 /// The pause between two tries.
