@@ -124,29 +124,28 @@ impl Aws {
         Self { pace, ..self }
     }
 
-    /// Clients that can only look.
+    /// Clients that can only look, in the account that the runbook names: what
+    /// stands in another one must not be taken for what this step wants.
     pub async fn read(&self, cx: &ReadCx) -> Result<Clients, Failure> {
         self.read_in(cx, None).await
     }
 
     /// Clients that can only look, in a region that the step names itself.
     pub async fn read_in(&self, cx: &ReadCx, region: Option<&str>) -> Result<Clients, Failure> {
+        self.right_account_of(cx).await?;
         self.clients(cx, region, &Door::Look).await
     }
 
-    /// Clients that may act. Each call that changes something passes the
-    /// guard; before the first one, the caller's account is looked at.
+    /// Clients that may act, in the account that the runbook names. Each call
+    /// that changes something passes the guard.
     pub async fn write(&self, cx: &StepCx) -> Result<Clients, Failure> {
         self.write_in(cx, None).await
     }
 
     /// Clients that may act, in a region that the step names itself.
     pub async fn write_in(&self, cx: &StepCx, region: Option<&str>) -> Result<Clients, Failure> {
-        let read = &cx.read;
-        if let Some(wanted) = World::of(read).accounts.of(read) {
-            self.right_account(&self.read(read).await?, &[wanted]).await?;
-        }
-        self.clients(read, region, &Door::Act(cx.guard())).await
+        self.right_account_of(&cx.read).await?;
+        self.clients(&cx.read, region, &Door::Act(cx.guard())).await
     }
 
     /// Clients that can only look, for what is no step.
@@ -221,7 +220,15 @@ impl Aws {
             .await
     }
 
-    /// Refuses to act in an account that is none of those `wanted`, each a
+    /// Refuses to work in an account that is not the step's.
+    async fn right_account_of(&self, cx: &ReadCx) -> Result<(), Failure> {
+        match World::of(cx).accounts.of(cx) {
+            Some(wanted) => self.right_account(&self.clients(cx, None, &Door::Look).await?, &[wanted]).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses to work in an account that is none of those `wanted`, each a
     /// name in the runbook and a number.
     async fn right_account(&self, clients: &Clients, wanted: &[(&str, &str)]) -> Result<(), Failure> {
         let right = |me: &str| wanted.iter().any(|(_, id)| *id == me);

@@ -103,13 +103,13 @@ fn the_wrong_account_and_no_credentials_are_bad_and_what_was_not_asked_is_unknow
     said.prints(&["?    services   not asked, for want of credentials: ecs, route53, s3, sts", "?    clock "]);
 }
 
-/// Answers GetCallerIdentity, with the time that it is given.
+/// Answers `GetCallerIdentity`, with the time that it is given.
 fn sts(date: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = format!("http://{}", listener.local_addr().expect("an address"));
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
-            stream.read(&mut [0; 8192]).ok();
+            let Ok(1..) = stream.read(&mut [0; 8192]) else { continue };
             let body = "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
                 <GetCallerIdentityResult><Arn>arn:aws:iam::1:user/x</Arn><UserId>x</UserId><Account>111122223333</Account>\
                 </GetCallerIdentityResult></GetCallerIdentityResponse>";
