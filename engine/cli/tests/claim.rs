@@ -9,7 +9,7 @@ use std::{os::unix::process::ExitStatusExt, process::Command, time::Duration};
 use support::{
     Living, Place, Said,
     lab::{Estate, lab},
-    took, until,
+    skipped, took, until,
 };
 
 /// A command that waits to be let go, then a change of the estate.
@@ -148,12 +148,39 @@ fn of_two_copies_of_a_run_only_the_first_to_resume_goes_on() {
     let before = one.place.events().len();
     one.run(&["resume"]).ends(6).says(&["this run went on elsewhere", &format!("(pid {})", second.pid())]);
     assert_eq!(one.place.events().len(), before, "the copy that is behind writes nothing");
-    for laptop in [&one, &two] {
-        laptop.place.go("prepare");
+    // A run keeps the folder of its runbook, wherever it goes on.
+    one.place.go("prepare");
+    second.end().ends(0);
+}
+
+#[test]
+fn a_run_that_moves_to_another_host_takes_its_claim_along() {
+    if !Command::new("unshare").args(["-u", "true"]).output().is_ok_and(|done| done.status.success()) {
+        return skipped("a run that moves to another host", "`unshare -u` is not allowed here");
     }
-    // Each copy has a folder of its own: the command that the first one began is gone with it.
-    let said = second.end();
-    assert!(matches!(said.code(), 0 | 4), "{said:?}");
+    let Some(lab) = lab() else { return };
+    let estate = Estate::new(lab);
+    let (one, two) = (Laptop::new(&estate), Laptop::new(&estate));
+    let first = one.begin();
+    let (id, copy) = (one.place.id(), two.place.path("copy").display().to_string());
+    // Exported while it goes on: nobody thought of the first host any more.
+    one.run(&["export", &id, "--out", &copy]).ends(0);
+    two.run(&["import", &copy]).ends(0);
+    two.place.write("script", &format!("hostname elsewhere || exit 77\nexec \"$DR\" resume {id} --moved --no-wait"));
+    let resume = two.command(&["resume"]);
+    let mut apart = Command::new("unshare");
+    apart.args(["-u", "sh", "./script"]).current_dir(two.place.path(".")).env_clear();
+    apart.envs(resume.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("DR", env!("CARGO_BIN_EXE_dr"));
+    let (waited, said) = took(|| {
+        let second = two.place.begin(apart);
+        first.end().ends(6).says(&["this run went on elsewhere", "on elsewhere (pid ", "this controller ends"]);
+        // A run keeps the folder of its runbook, wherever it goes on.
+        one.place.go("prepare");
+        second.end()
+    });
+    said.ends(0).says(&["waiting 15s until whoever held it before has stopped"]);
+    assert!(waited >= Duration::from_secs(15), "{waited:?}");
+    assert!(!two.claimed());
 }
 
 #[test]

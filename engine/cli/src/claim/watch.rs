@@ -73,6 +73,11 @@ impl Claiming {
     }
 
     fn gone(&self, held: &Held) -> Failure {
+        if held.by.as_ref().is_some_and(|by| by.run == self.me.run) {
+            let Failure { message, .. } = self.held(held);
+            let way = format!("follow it there: dr watch {}", self.me.run);
+            return Failure::new(failure::TAKEN, format!("{message}; this controller ends")).hint(way);
+        }
         let text = format!("the claim {} is now held by {}; this controller ends", self.url, holder(held));
         let way = format!("agree on who recovers; then: dr resume {} --break-claim --why TEXT", self.me.run);
         Failure::new(failure::TAKEN, text).hint(way)
