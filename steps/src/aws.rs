@@ -11,6 +11,7 @@
 pub mod error;
 pub mod limits;
 pub mod pace;
+mod rounds;
 pub mod survey;
 pub mod tags;
 pub mod wall;
@@ -29,6 +30,7 @@ use dr_engine::{
 };
 use error::Site;
 use pace::Pace;
+use rounds::Rounds;
 use std::sync::Arc;
 use tokio::sync::{Mutex, OnceCell};
 use wall::{Guarded, ReadOnly, Wall};
@@ -42,6 +44,10 @@ pub struct Aws {
     given: Option<SdkConfig>,
     pace: Pace,
     me: Mutex<Option<String>>,
+    /// Database instances that steps wait for, region by region.
+    pub(crate) instances: Rounds<aws_sdk_rds::types::DbInstance>,
+    /// Services that steps wait for, cluster by cluster.
+    pub(crate) services: Rounds<aws_sdk_ecs::types::Service>,
 }
 
 /// What the chain gave.
@@ -164,18 +170,21 @@ impl Aws {
     ) -> Result<Clients, Failure> {
         let wanted: Vec<_> = accounts.ids.iter().map(|(name, id)| (name.as_str(), id.as_str())).collect();
         if !wanted.is_empty() {
-            self.right_account(&self.looking(region, clock).await, &wanted).await?;
+            self.right_account(region, clock, &wanted).await?;
         }
         Ok(self.made(region, clock, &Door::Act(guard)).await)
     }
 
     async fn clients(&self, cx: &ReadCx, region: Option<&str>, door: &Door) -> Result<Clients, Failure> {
+        Ok(self.made(&self.region(cx, region).await?, &cx.clock, door).await)
+    }
+
+    async fn region(&self, cx: &ReadCx, region: Option<&str>) -> Result<String, Failure> {
         let unnamed = || Failure::new("the step names no region, and neither does the AWS configuration");
-        let region = match region.or(cx.step.region.as_deref()) {
-            Some(region) => region.to_owned(),
-            None => self.region_of_chain().await.ok_or_else(unnamed)?,
-        };
-        Ok(self.made(&region, &cx.clock, door).await)
+        match region.or(cx.step.region.as_deref()) {
+            Some(region) => Ok(region.to_owned()),
+            None => self.region_of_chain().await.ok_or_else(unnamed),
+        }
     }
 
     async fn made(&self, region: &str, clock: &Arc<dyn Clock>, door: &Door) -> Clients {
@@ -223,19 +232,25 @@ impl Aws {
     /// Refuses to work in an account that is not the step's.
     async fn right_account_of(&self, cx: &ReadCx) -> Result<(), Failure> {
         match World::of(cx).accounts.of(cx) {
-            Some(wanted) => self.right_account(&self.clients(cx, None, &Door::Look).await?, &[wanted]).await,
+            Some(wanted) => self.right_account(&self.region(cx, None).await?, &cx.clock, &[wanted]).await,
             None => Ok(()),
         }
     }
 
     /// Refuses to work in an account that is none of those `wanted`, each a
     /// name in the runbook and a number.
-    async fn right_account(&self, clients: &Clients, wanted: &[(&str, &str)]) -> Result<(), Failure> {
+    async fn right_account(
+        &self,
+        region: &str,
+        clock: &Arc<dyn Clock>,
+        wanted: &[(&str, &str)],
+    ) -> Result<(), Failure> {
         let right = |me: &str| wanted.iter().any(|(_, id)| *id == me);
         let mut me = self.me.lock().await;
         if me.as_deref().is_some_and(right) {
             return Ok(());
         }
+        let clients = self.looking(region, clock).await;
         let site = clients.call("sts", "GetCallerIdentity");
         let identity = clients.sts.get_caller_identity().send().await.map_err(|e| site.read(&e))?;
         let is = identity.account().unwrap_or_default();

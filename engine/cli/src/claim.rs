@@ -5,25 +5,19 @@
 //! A claim that cannot be read or written refuses a start and a resume, until
 //! a person says to go on without it; it never ends what goes on already.
 
+mod ended;
 mod watch;
+
+pub use self::ended::let_go_of_finished;
 
 use crate::{
     args::OnClaim,
-    command::Here,
-    control,
-    endpoints::Endpoints,
     failure::{self, Failure},
     person, show,
-    state::Known,
 };
 use dr_engine::{
     clock::{Clock, boottime},
-    event::{Event, Kind, Opened, Person, RunKind},
-    journal::{
-        Journal,
-        sqlite::{self, Sqlite},
-    },
-    lease::Lease,
+    event::{Kind, Opened, Person, RunKind},
     limits::LEASE,
     outcome,
     plan::Plan,
@@ -130,7 +124,7 @@ impl Claiming {
         let Self { url, wish, .. } = self;
         let text = match (&self.over, &self.without) {
             (_, Some(why)) => return Some(self.goes_without(why)),
-            (Some(held), None) => format!("breaks the claim {url} of {}: {}", holder(held), wish.why),
+            (Some(held), None) => format!("wants the claim {url} broken, of {}: {}", holder(held), wish.why),
             (None, None) => return None,
         };
         Some(Kind::Noted { by: wish.by.clone(), text, help_wanted: false })
@@ -156,7 +150,7 @@ impl Claiming {
                 self.without = Some(why);
                 return Err(Untaken::Without(note));
             }
-            Err(Refused::Failed(failure)) => return Err(Untaken::Refused(self.unreachable("written", &failure))),
+            Err(Refused::Failed(failure)) => return Err(Untaken::Refused(self.unreachable("taken", &failure))),
             Err(Refused::Doubt(failure)) => {
                 let text = format!("whether the claim {} was written is unknown: {}", self.url, told(&failure));
                 let run = &self.me.run;
@@ -172,22 +166,6 @@ impl Claiming {
         }
         self.seen(boottime());
         Ok(())
-    }
-
-    /// Lets go of it at the end. A run that has ended well is no failure
-    /// because its claim still stands.
-    pub async fn let_go(&self, lease: &Arc<dyn Guard>) {
-        let Self { url, me, .. } = self;
-        match self.claim.let_go(me, lease).await {
-            Ok(Stands::Free) => {}
-            Ok(Stands::Held(held)) => {
-                show::aside(&format!("the claim {url} is left alone: it is that of {}", holder(&held)));
-            }
-            Err(failure) => {
-                show::aside(&format!("the claim {url} may still stand, it could not be removed: {}", told(&failure)));
-                show::aside(&format!("`dr resume {}` tries it again", me.run));
-            }
-        }
     }
 
     fn held(&self, held: &Held) -> Failure {
@@ -244,45 +222,6 @@ pub async fn seen(
         Stands::Held(held) => Some(holder(&held)),
     });
     Some((url, stands))
-}
-
-/// What became of the claim of a run that has ended: its controller may have
-/// died before it let go.
-pub fn let_go_of_finished(here: &Here, known: Known) {
-    if known.run.plan().claim.is_none() || sqlite::holder(&known.folder).is_ok_and(|holder| holder.is_some()) {
-        return;
-    }
-    if let Err(failure) = try_to_let_go(here, known) {
-        show::aside(&format!("whether its claim still stands cannot be seen: {}", failure.message));
-    }
-}
-
-fn try_to_let_go(here: &Here, mut known: Known) -> Result<(), Failure> {
-    Endpoints::in_force().allow(&known.run)?;
-    let clock = control::clock();
-    let runtime = control::runtime()?;
-    let world = crate::command::world(&known.run.opened, &known.folder, &here.settings);
-    let wish = Wish { break_it: false, without: false, why: String::new(), by: person::here(None) };
-    let epoch = sqlite::epoch(&known.folder)? + 1;
-    let Some(mut it) = Claiming::of(&known.run.opened, epoch, &world, &clock, wish) else { return Ok(()) };
-    let stands = runtime.block_on(it.claim.look()).map_err(|failure| Failure::before(told(&failure)))?;
-    let ours = matches!(&stands, Stands::Held(held) if held.by.as_ref().is_some_and(|by| by.yields_to(&it.me)));
-    if !ours {
-        return Ok(());
-    }
-    let crash = control::crash_at()?;
-    let (mut journal, newer) =
-        Sqlite::take_after(&known.folder, &person::process(), crash.clone(), false, &known.read)?;
-    known.catch_up(newer)?;
-    if known.run.finished.is_none() {
-        return Ok(());
-    }
-    let joined = control::joined(journal.epoch(), None);
-    journal.append(&[Event { seq: known.run.seq + 1, at: clock.now().max(known.run.at), kind: joined }])?;
-    it.me.epoch = journal.epoch();
-    let lease: Arc<dyn Guard> = Arc::new(Lease::new(known.folder.clone(), journal.epoch(), crash));
-    runtime.block_on(it.let_go(&lease));
-    Ok(())
 }
 
 /// A failure in one line, with its way out.

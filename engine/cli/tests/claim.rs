@@ -201,7 +201,7 @@ fn a_claim_is_broken_with_a_reason_and_who_held_it_does_nothing_more() {
     });
     assert!(waited >= Duration::from_secs(15), "the first had no time to stop: {waited:?}");
     let notes = two.notes();
-    assert!(notes[0].starts_with(&format!("breaks the claim s3://{}/{KEY} of the lab run {id}", one.bucket())));
+    assert!(notes[0].starts_with(&format!("wants the claim s3://{}/{KEY} broken, of the lab run {id}", one.bucket())));
     assert!(notes[0].ends_with(": its laptop burnt"), "{notes:?}");
     one.place.go("prepare");
     until("the first's effect", || one.place.effects("prepare") == 1);
@@ -246,7 +246,7 @@ fn a_claim_that_cannot_be_had_refuses_the_start_until_a_person_says_otherwise() 
         (
             json!([{ "service": "s3", "rw": "write", "every": true, "do": "access_denied" }]),
             "up",
-            "cannot be written: s3 PutObject",
+            "cannot be taken: s3 PutObject",
         ),
         (json!([{ "service": "s3", "every": true, "do": "throttle" }]), "up", "SlowDown"),
         (json!([{ "service": "s3", "every": true, "do": "drop_before" }]), "up", "cannot be read: s3 GetObject"),
@@ -345,6 +345,25 @@ fn whatever_goes_wrong_with_its_calls_it_is_claimed_once_and_let_go_of() {
         assert!(!laptop.claimed(), "{fault}: it still stands");
         assert_eq!(estate.changes(), ["PutObject", "UpdateService", "DeleteObject"], "{fault}");
     }
+}
+
+#[test]
+fn a_claim_whose_fate_is_unknown_leaves_a_run_that_can_be_resumed() {
+    let Some(lab) = lab() else { return };
+    let estate = Estate::new(lab);
+    let (one, two) = (Laptop::new(&estate), Laptop::new(&estate));
+    estate.faults(&json!([
+        { "operation": "PutObject", "nth": 1, "do": "drop_after" },
+        { "operation": "GetObject", "nth": 3, "times": 100, "do": "drop_before" },
+    ]));
+    let said = one.execute(&[]).ends(5);
+    let id = one.place.id();
+    said.says(&["whether the claim s3://", "is unknown", &format!("dr resume {id}")]);
+    assert_eq!((estate.changes(), one.place.effects("prepare")), (vec!["PutObject".to_owned()], 0));
+    estate.faults(&json!([]));
+    two.execute(&[]).ends(6).says(&[&id]);
+    one.run(&["resume", &id, "--no-wait"]).ends(0);
+    assert!(!one.claimed());
 }
 
 #[test]

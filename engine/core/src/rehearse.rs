@@ -5,7 +5,7 @@ use crate::{
     clock::{Clock, SimClock, Time},
     duration::Dur,
     event::{Event, Kind, Opened, Person, RunKind},
-    executor::{Executor, Exit, Observer, Stopped},
+    executor::{Executor, Exit, Observer, Stopped, Tools},
     journal::{self, Journal},
     outcome::{Failure, Output},
     plan::{Estimate, Objectives, OnFailure, Plan, PlanStep, Selection, StepIx},
@@ -68,14 +68,16 @@ pub fn rehearse(plan: &Plan, draw: Draw, parallel: usize) -> Result<Vec<Slot>, S
         let mut run = Run::open(Event { seq: 1, at: Time(0), kind: Kind::Opened(Box::new(opened)) })?;
         let mut executor = Executor {
             journal: &mut journal,
-            steps: Arc::new(Estimates(draw)),
-            clock,
-            world: Arc::new(()),
-            guard: Arc::new(Open),
             observer: &mut observer,
-            chatter: Arc::new(|_, _| {}),
+            tools: Tools {
+                steps: Arc::new(Estimates(draw)),
+                clock,
+                world: Arc::new(()),
+                guard: Arc::new(Open),
+                chatter: Arc::new(|_, _| {}),
+                poll_gap_min: Dur(1_000),
+            },
             parallel,
-            poll_gap_min: Dur(1_000),
             no_wait: true,
         };
         let (_keep, mut arrivals) = mpsc::unbounded_channel();
@@ -98,6 +100,8 @@ fn bare(plan: &Plan) -> Plan {
         region: None,
         account: None,
         gates: None,
+        control_plane: None,
+        regions: Vec::new(),
         needs: step.needs.clone(),
         ..*step
     };

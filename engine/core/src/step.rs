@@ -85,8 +85,12 @@ pub struct Description {
     pub actions: Vec<&'static str>,
     /// The region of its control plane, where that is not the step's own.
     pub control_plane: Option<&'static str>,
+    /// The regions it works in, where it names them itself.
+    pub regions: Vec<String>,
     /// Whether it can be taken back.
     pub irreversible: bool,
+    /// Whether it sends users somewhere else, as a change of DNS or of a CDN does.
+    pub moves_traffic: bool,
 }
 
 /// An output that a step promises, and what it is.

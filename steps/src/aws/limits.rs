@@ -36,6 +36,8 @@ pub const CLAIM_TRIES: u32 = 3;
 pub const CLAIM_PAUSE: Dur = Dur(500);
 /// How long one call for a claim may take in all: somebody waits for it.
 pub const CLAIM_CALL: Dur = Dur(10_000);
+/// How long letting go of a claim may take in all: the recovery is over by then.
+pub const CLAIM_LET_GO: Dur = Dur(20_000);
 /// How often a controller looks whether the claim is still its own: more than
 /// once in a lease, for longer than which it does not act without a look.
 pub const CLAIM_EVERY: Dur = Dur(5_000);

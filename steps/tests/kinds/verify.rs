@@ -103,7 +103,7 @@ async fn a_host_can_be_looked_at_before_its_name_moves() {
 async fn time_alone_ends_a_row_that_does_not_come() {
     let server = Server::start(|_| Reply::Say(503, String::new())).await;
     let mut scene = Scene::new("never");
-    scene.bench.step.timeout = Dur(150);
+    scene.bench.step.timeout = Dur(2_000);
     let ended = scene.bench.attempt(step::<VerifyHttp>(json!({ "url": server.url("/"), "every": "10ms" })), None).await;
     assert_eq!(ended, Ended::TimedOut);
     assert!(server.asked().len() > 2);

@@ -8,7 +8,7 @@ use dr_engine::{
     plan::{Plan, StepIx},
     rehearse::{Draw, Slot, rehearse},
 };
-use std::fmt::Write;
+use std::{collections::BTreeSet, fmt::Write};
 
 /// A plan of more steps than this is folded by phases.
 const ROWS_MAX: usize = 120;
@@ -124,11 +124,10 @@ fn rows(plan: &Plan, prediction: &Prediction, critical: &[bool], text: &mut Stri
         };
         let mark = if critical[step.ix()] { '*' } else { ' ' };
         let mut does = it.kind.clone();
-        if let Some(region) = &it.region
-            && it.changes
-            && !it.kind.starts_with("command")
-        {
-            write!(does, " in {region}").ok();
+        let own = if it.regions.is_empty() { it.region.iter().cloned().collect() } else { it.regions.clone() };
+        let regions = it.control_plane.clone().map_or(own, |one| vec![one]);
+        if it.changes && it.calls_provider && !regions.is_empty() {
+            write!(does, " in {}", regions.join(", ")).ok();
         }
         if it.when.is_some() {
             does.push_str(" [conditional]");
@@ -191,6 +190,11 @@ fn remarks(plan: &Plan, prediction: &Prediction, text: &mut String) {
         if let Some(which) = which {
             line(text, &format!("{what}: {which}"));
         }
+    }
+    let planes: BTreeSet<_> = plan.steps.iter().filter_map(|s| s.control_plane.as_deref()).collect();
+    for plane in planes {
+        let which = ids(&|s| s.control_plane.as_deref() == Some(plane)).unwrap_or_default();
+        line(text, &format!("{plane} must answer, AWS has their control plane only there: {which}"));
     }
     if let Some(claim) = &plan.claim {
         let url = claim.url(RunKind::Live);

@@ -6,7 +6,7 @@
 //! read at any time. WAL, because other modes starve readers and cost three to
 //! six times as much; FULL, because a commit that is not on disk is no commit.
 
-use super::{Error, Hash, Journal, body, hash};
+use super::{Error, Hash, Journal, body, hash, wal};
 use crate::{
     clock::Time,
     crash::{CrashAt, Edge, Place},
@@ -113,6 +113,9 @@ impl Sqlite {
             Err(Error::Locked) if take_over => None,
             taken => Some(taken?),
         };
+        if lock.is_some() {
+            whole(&path)?;
+        }
         let mut db = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         settle(&db).map_err(sql(&path, "opened"))?;
         // The epoch first: what is read afterwards cannot be added to by anyone else.
@@ -181,6 +184,7 @@ impl Journal for Sqlite {
 pub fn read(folder: &Path) -> Result<Read, Error> {
     let path = folder.join("journal.db");
     let db = reader(&path)?;
+    whole(&path)?;
     read_all(&db, &path)
 }
 
@@ -230,6 +234,17 @@ pub fn holder(folder: &Path) -> Result<Option<Holder>, Error> {
         let text = if text.is_empty() { "a process that did not say which".into() } else { text };
         Holder { text }
     }))
+}
+
+/// Refuses a journal whose last controller left commits that would go unread.
+fn whole(path: &Path) -> Result<(), Error> {
+    match wal::hides_commits(path) {
+        Ok(false) => Ok(()),
+        Ok(true) => {
+            Err(damaged(path, 0, "journal.db-wal was changed after it was written: its later events would be lost"))
+        }
+        Err(cause) => Err(store(&path.with_extension("db-wal"), "read", &cause)),
+    }
 }
 
 fn reader(path: &Path) -> Result<Connection, Error> {
