@@ -205,7 +205,12 @@ fn a_claim_is_broken_with_a_reason_and_who_held_it_does_nothing_more() {
     assert!(notes[0].ends_with(": its laptop burnt"), "{notes:?}");
     one.place.go("prepare");
     until("the first's effect", || one.place.effects("prepare") == 1);
+    // It wakes up, begins its next step, and its look at the claim takes its time.
+    estate.faults(&json!([{ "operation": "GetObject", "every": true, "do": "hang_before" }]));
     first.signal("CONT");
+    let refused = |event: dr_engine::event::Event| matches!(event.kind, Kind::AttemptFailed { error, .. } if error.message.ends_with("nothing was sent"));
+    until("a step that may not act", || one.place.events().into_iter().any(refused));
+    estate.faults(&json!([]));
     let ours = two.place.id();
     first.end().ends(6).says(&[&format!("is now held by the lab run {ours}"), "this controller ends"]);
     assert_eq!(estate.changes(), ["PutObject", "PutObject"], "the one that woke changed nothing");

@@ -23,7 +23,7 @@ impl Claiming {
     }
 
     /// Looks from time to time; returns when somebody else holds it. What
-    /// cannot be seen ends nothing.
+    /// cannot be seen ends nothing, but holds up who has slept.
     pub async fn lost(&self, lease: &Arc<dyn Guard>) -> Failure {
         if self.without.is_some() {
             return std::future::pending().await;
@@ -46,16 +46,28 @@ impl Claiming {
                 }
                 Err(Refused::Held(held)) => return self.gone(&held),
                 Err(Refused::Failed(failure) | Refused::Doubt(failure)) => {
-                    // More than to try cannot be done.
-                    self.seen(boottime());
+                    // Who looks all the time misses little: more than to try cannot be done. Who
+                    // has slept may have missed anything.
+                    let awake = boottime() < self.until.load(Ordering::SeqCst);
+                    if awake {
+                        self.seen(boottime());
+                    }
                     if !blind {
-                        let why = told(&failure);
-                        show::aside(&format!("the claim {} cannot be seen; the recovery goes on: {why}", self.url));
+                        self.say_blind(awake, &failure);
                     }
                     blind = true;
                 }
             }
         }
+    }
+
+    fn say_blind(&self, awake: bool, failure: &outcome::Failure) {
+        let (url, why) = (&self.url, told(failure));
+        if awake {
+            return show::aside(&format!("the claim {url} cannot be seen; the recovery goes on: {why}"));
+        }
+        show::aside(&format!("the claim {url} cannot be seen after a pause; nothing is sent until it is: {why}"));
+        show::aside(&format!("to go on all the same: Ctrl-C, dr resume {} --without-claim --why TEXT", self.me.run));
     }
 
     async fn still_ours(&self, lease: &Arc<dyn Guard>) -> Result<(), Refused> {
@@ -101,5 +113,25 @@ impl Guard for Fence {
 
     fn after(&self) {
         self.lease.after();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dr_engine::testing::Calls;
+
+    #[test]
+    fn who_has_not_looked_for_a_lease_sends_nothing() {
+        let calls = Arc::new(Calls::default());
+        let until = Arc::new(AtomicI64::new(boottime() - 1));
+        let fence = Fence { lease: calls.clone(), until: until.clone() };
+        let refused = fence.before().expect_err("too long ago");
+        assert!(refused.transient && refused.message.ends_with("nothing was sent"), "{refused:?}");
+        assert_eq!(calls.before.load(Ordering::SeqCst), 0);
+        until.store(boottime() + LEASE.0, Ordering::SeqCst);
+        assert_eq!(fence.before(), Ok(()));
+        fence.after();
+        assert_eq!((calls.before.load(Ordering::SeqCst), calls.after.load(Ordering::SeqCst)), (1, 1));
     }
 }
