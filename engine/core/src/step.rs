@@ -51,6 +51,13 @@ pub trait Step: Send + Sync {
     /// [`Check::Unknown`].
     async fn check(&self, cx: &ReadCx) -> Result<Check, Failure>;
 
+    /// One look for whoever looks again and again and wants no gap, as `verify`
+    /// does: `Done` when all is good and was for long enough, `InProgress` when
+    /// it is good so far.
+    async fn watch(&self, cx: &ReadCx) -> Result<Check, Failure> {
+        self.check(cx).await
+    }
+
     /// Makes it so; goes on with what an earlier controller began.
     async fn run(&self, cx: &StepCx) -> Result<Output, StepError>;
 
