@@ -8,7 +8,7 @@ use dr_engine::{
     run::{Illegal, Run},
 };
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -85,6 +85,16 @@ impl State {
     pub fn loaded(&self) -> impl Iterator<Item = (String, Result<Run, Failure>)> {
         self.ids().into_iter().map(|id| (id.clone(), load(&self.folder(&id)).map(|(run, _)| run)))
     }
+}
+
+/// Removes a run that was opened and may not begin. Whatever happens meanwhile,
+/// it is a run or it is gone.
+pub fn discard(folder: &Path) -> Result<(), Failure> {
+    let failed = |e: io::Error| Failure::before(format!("{} cannot be removed: {e}", folder.display()));
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let aside = folder.with_file_name(format!(".discarded-{name}"));
+    fs::rename(folder, &aside).map_err(failed)?;
+    fs::remove_dir_all(&aside).map_err(failed)
 }
 
 /// Reads a run from its folder.

@@ -3,6 +3,7 @@
 //! the runbook cannot change a recovery under way.
 
 pub mod build;
+mod claim;
 mod draft;
 pub mod graph;
 mod order;
@@ -12,6 +13,7 @@ mod services;
 mod steps;
 mod who;
 
+pub use self::claim::Claim;
 use crate::{duration::Dur, event::Outcome};
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -67,6 +69,9 @@ pub struct Plan {
     /// Communications: kept and shown, acted on by a later version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comms: Option<Value>,
+    /// What keeps a second recovery from starting, if the runbook names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<Claim>,
     /// The way home: kept and shown, acted on by a later version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failback: Option<Value>,
@@ -372,7 +377,7 @@ impl Plan {
 
     /// Whether anything in it calls the cloud provider.
     pub fn calls_provider(&self) -> bool {
-        self.steps.iter().any(|step| step.calls_provider)
+        self.claim.is_some() || self.steps.iter().any(|step| step.calls_provider)
     }
 
     /// The outcome of a run in which everything was done.

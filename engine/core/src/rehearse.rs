@@ -118,6 +118,7 @@ fn bare(plan: &Plan) -> Plan {
         params: Map::new(),
         mode: plan.mode,
         comms: None,
+        claim: None,
         failback: None,
         phases: Vec::new(),
         selection: Selection::default(),

@@ -200,6 +200,7 @@ pub(crate) fn plan(kind: &str, with: &Value) -> Plan {
         params: serde_json::Map::new(),
         mode: Mode::Ungraceful,
         comms: None,
+        claim: None,
         failback: None,
         phases: Vec::new(),
         selection: Selection::default(),

@@ -3,6 +3,7 @@
 use super::{Here, moment, plan, plan_of};
 use crate::{
     args::Execute,
+    claim::{Claiming, Wish},
     control::{self, Control},
     endpoints::Endpoints,
     failure::{self, Failure},
@@ -44,6 +45,7 @@ pub fn execute(here: &Here, args: Execute) -> Result<u8, Failure> {
     if let Some(name) = &args.declared_by {
         may_declare(&plan, name)?;
     }
+    let wish = Wish::of(args.on_claim, args.why.as_deref(), args.who.as_deref(), &plan)?;
     let at = |text: &Option<String>| text.as_deref().map(|t| moment(t, now)).transpose();
     let (incident, detected_at, declared_at) = (at(&args.incident_at)?, at(&args.detected_at)?, at(&args.declared_at)?);
     alone(here, &plan, kind, args.also)?;
@@ -66,6 +68,10 @@ pub fn execute(here: &Here, args: Execute) -> Result<u8, Failure> {
         by: person::here(args.who.as_deref()),
     };
     let folder = here.state.folder(&run);
+    let runtime = control::runtime()?;
+    let world = super::world(&opened, &folder, &here.settings);
+    // Before anything is written: who is refused here leaves nothing behind.
+    let claiming = runtime.block_on(Claiming::begin(&opened, 1, &world, &clock, wish))?;
     let mut journal = Sqlite::create(&folder, &person::process(), crash.clone())?;
     let first = Event { seq: 1, at: now, kind: Kind::Opened(Box::new(opened)) };
     let run = Run::open(first.clone()).map_err(|e| Failure::before(e.to_string()))?;
@@ -79,6 +85,9 @@ pub fn execute(here: &Here, args: Execute) -> Result<u8, Failure> {
         run,
         written,
         first,
+        fresh: true,
+        claiming,
+        world,
         registry: dr_steps::registry(),
         settings: &here.settings,
         driving: args.driving,
@@ -87,7 +96,7 @@ pub fn execute(here: &Here, args: Execute) -> Result<u8, Failure> {
         clock,
     };
     show::aside(&show::lines::head(&control.run));
-    control.drive()
+    control.drive(runtime)
 }
 
 /// A name must stand in the runbook's roles.

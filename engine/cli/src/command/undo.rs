@@ -1,7 +1,7 @@
 //! `dr undo`: take back what was done, in the reverse order.
 
 use super::{Here, resume, say};
-use crate::{args::Undo, control, failure::Failure, person, show, state::Known};
+use crate::{args::Undo, claim::Wish, control, failure::Failure, person, show, state::Known};
 use dr_engine::message::{self, Ask, Message, Taken};
 use std::io::{self, BufRead, IsTerminal};
 
@@ -41,7 +41,8 @@ pub fn undo(here: &Here, args: Undo) -> Result<u8, Failure> {
     if resume::alive(&known.folder)? {
         return say::say(here, &id, undo(Some(shown)), &args.saying);
     }
-    resume::drive(here, known, None, args.driving, kinds)
+    let wish = Wish::of(args.on_claim, Some(&args.saying.why), args.saying.who.as_deref(), known.run.plan())?;
+    resume::drive(here, known, None, args.driving, wish, kinds)
 }
 
 /// Goes on when a person types the word.

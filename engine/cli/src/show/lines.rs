@@ -260,16 +260,22 @@ fn row(at: Time, who: &str, what: &str, run: &Run) -> String {
 }
 
 fn failure(failure: &Failure) -> String {
+    let hint = failure.hint.as_ref().map_or(String::new(), |hint| format!(" — {hint}"));
+    format!("{}{hint}", why(failure))
+}
+
+/// What went wrong, with what the service is asked about; without the way out.
+pub fn why(failure: &Failure) -> String {
     let call = failure.call.as_ref().map_or(String::new(), |call| {
         let code = call.code.as_ref().map_or(String::new(), |code| format!(", {code}"));
         let id = call.request_id.as_ref().map_or(String::new(), |id| format!(", request {id}"));
         format!(" [{} {} in {}{code}{id}]", call.service, call.operation, call.region)
     });
-    let hint = failure.hint.as_ref().map_or(String::new(), |hint| format!(" — {hint}"));
-    format!("{}{call}{hint}", failure.message)
+    format!("{}{call}", failure.message)
 }
 
-fn name(by: &dr_engine::event::Person) -> String {
+/// A person: by name, else by user and host.
+pub fn name(by: &dr_engine::event::Person) -> String {
     by.name.clone().unwrap_or_else(|| format!("{}@{}", by.user, by.host))
 }
 

@@ -9,7 +9,7 @@
 //! blamed for it.
 
 use super::{
-    Account, Estimate, Mode, Objectives, Plan, PlanStep, Selection, VERIFY,
+    Account, Claim, Estimate, Mode, Objectives, Plan, PlanStep, Selection, VERIFY, claim,
     draft::{self, Draft, Usual},
     order,
     scope::Names,
@@ -142,6 +142,7 @@ pub(super) struct Head {
     runbook: Option<Runbook>,
     phases: Vec<String>,
     names: Names,
+    claim: Option<Claim>,
     failback: Option<Value>,
     usual: Usual,
     /// Where to speak of the steps as a whole.
@@ -230,6 +231,7 @@ impl Build<'_> {
         if let Some(runbook) = &runbook {
             self.head(runbook);
         }
+        let claim = self.claim(root, &names);
         let sections = ["steps", "services", "verify"].into_iter().filter_map(|name| pair(root, name));
         let sections: Vec<_> = sections.collect();
         if part.outer.is_none() && sections.iter().all(|(_, node)| node.text().is_some_and(str::is_empty)) {
@@ -238,7 +240,7 @@ impl Build<'_> {
         }
         let span = sections.first().map_or(span, |(at, _)| *at);
         let File { usual, phases, .. } = file;
-        Head { runbook, phases, names, failback, usual, span }
+        Head { runbook, phases, names, claim, failback, usual, span }
     }
 
     /// What types cannot say of the head of a runbook.
@@ -256,6 +258,31 @@ impl Build<'_> {
         }
     }
 
+    /// What keeps a second recovery from starting: an empty one would be
+    /// believed to.
+    fn claim(&mut self, root: R<'_>, names: &Names) -> Option<Claim> {
+        let (at, node) = pair(root, "claim")?;
+        // What cannot be read has been told already.
+        let Some(text) = lenient::<Option<String>>(root, "claim", names)? else {
+            self.problems.push(Problem::new(at, "`claim` names no object").help(claim::AS_IN));
+            return None;
+        };
+        let Some(region) = recovery(names) else {
+            if !names.is_told("regions", "recovery") {
+                let problem = Problem::new(at, "a claim stands in the recovery region, and `regions` names none");
+                self.problems.push(problem.help("name it: `regions: { recovery: eu-central-1 }`"));
+            }
+            return None;
+        };
+        match Claim::read(&text, region) {
+            Ok(claim) => Some(claim),
+            Err(why) => {
+                self.problems.push(Problem::new(node.span(), why).help(claim::AS_IN));
+                None
+            }
+        }
+    }
+
     /// Keys whose behaviour is not built yet are refused: accepted and ignored
     /// would be believed.
     fn later_versions(&mut self, root: R<'_>) {
@@ -266,7 +293,6 @@ impl Build<'_> {
             }
         };
         refuse(root, "mirror", "take it out; `dr export RUN` makes a copy of a run");
-        refuse(root, "claim", "take it out, and agree on who starts the recovery");
         refuse(root, "review", "take it out, and keep the date in your calendar");
         for (_, account) in root.get("accounts").into_iter().flat_map(R::pairs) {
             refuse(account, "role", "take it out, and run with credentials of the account itself (AWS_PROFILE)");
@@ -292,7 +318,7 @@ impl Build<'_> {
     }
 
     fn finish(&mut self, head: Head) -> Option<Plan> {
-        let Head { runbook, phases, names, failback, usual, span } = head;
+        let Head { runbook, phases, names, claim, failback, usual, span } = head;
         let objectives = runbook.as_ref().and_then(|r| r.objectives.as_ref());
         let objectives = objectives.map_or_else(Objectives::default, |o| Objectives {
             rto: o.rto,
@@ -334,6 +360,7 @@ impl Build<'_> {
             params: names.params,
             mode: self.options.mode,
             comms: runbook.comms.map(|c| serde_json::to_value(c).expect("comms are JSON")),
+            claim,
             failback,
             phases,
             selection: self.options.selection.clone(),

@@ -474,6 +474,7 @@ pub fn plan(steps: Vec<PlanStep>) -> Plan {
         params: Map::from_iter([("fast".to_owned(), Value::Bool(true))]),
         mode: Mode::default(),
         comms: None,
+        claim: None,
         failback: None,
         phases: Vec::new(),
         selection: Selection::default(),

@@ -101,6 +101,7 @@ pub(crate) fn plan(objectives: &str, lines: &str) -> Plan {
         params: Map::new(),
         mode: Mode::Ungraceful,
         comms: None,
+        claim: None,
         failback: None,
         phases: Vec::new(),
         selection: Selection::default(),
