@@ -221,7 +221,8 @@ impl Run {
             Kind::Paused { .. } => self.paused = true,
             Kind::Continued { .. } => self.paused = false,
             Kind::CancelAsked { .. } => self.leaving = true,
-            Kind::Reopened { .. } => self.finished = None,
+            // It goes on for this alone.
+            Kind::Reopened { .. } => (self.finished, self.stopping) = (None, Some(Outcome::Undone)),
             Kind::Finished { outcome } => {
                 (self.finished, self.paused) = (Some(*outcome), false);
                 for step in self.plan().places() {

@@ -2105,3 +2105,20 @@ fn the_first_reason_to_stop_stays() {
     "#]],
     );
 }
+
+#[test]
+fn one_step_that_is_taken_back_after_the_end_is_what_was_wanted() {
+    check(
+        "a undoable ok; b undoable ok",
+        "10:00 ann undo a",
+        expect![[r#"
+        00:00  opened
+        00:00  joined 1, a started, b started
+        00:00  a done, b done, finished: unverified
+        00:00  -- unverified, all done
+        10:00  joined 2, ann: reopen, ann: undo a, a undo started #2
+        10:00  a undone, finished: undone
+        10:00  -- undone, a undone
+    "#]],
+    );
+}
