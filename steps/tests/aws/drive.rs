@@ -249,6 +249,14 @@ impl Drive {
         self.with(None, vec![answer]).await
     }
 
+    /// A person says `retry --set` to the question that is open, and it goes on.
+    pub(crate) async fn again_with(&mut self, inputs: &Value) -> Ended {
+        let inputs = inputs.as_object().expect("inputs have names").clone();
+        let amended = Kind::Amended { step: StepIx(0), inputs, by: person(), why: "seen".into() };
+        let answer = Kind::Answered { step: StepIx(0), choice: Choice::Retry, by: person(), why: "seen".into() };
+        self.with(None, vec![amended, answer]).await
+    }
+
     async fn with(&mut self, end: Option<Point>, more: Vec<Kind>) -> Ended {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let life = Life::until(end);
