@@ -105,7 +105,7 @@ enum Seen {
 enum Stage {
     /// It is not what was asked for yet, and moves by itself.
     Moving(String),
-    /// It is available, and something of it differs from what was asked for.
+    /// It works, and something of it differs from what was asked for.
     Differs,
     /// It is what was asked for.
     Ready,
@@ -114,17 +114,21 @@ enum Stage {
 }
 
 /// States out of which an instance does not come by itself (AWS RDS User
+/// Guide, Viewing DB instance status), beside `incompatible-…` and `inaccessible-…`.
+const BROKEN: [&str; 7] =
+    ["failed", "deleting", "deleted", "insufficient-capacity", "restore-error", "storage-full", "stopped"];
+
+/// Whether an instance does not come out of this state by itself.
+fn broken(status: &str) -> bool {
+    BROKEN.contains(&status) || status.starts_with("incompatible-") || status.starts_with("inaccessible-")
+}
+
+/// Whether an instance works and can be changed in this state. Its storage may
+/// be arranged anew meanwhile, which can take more than a day (AWS RDS User
 /// Guide, Viewing DB instance status).
-const BROKEN: [&str; 8] = [
-    "failed",
-    "deleting",
-    "deleted",
-    "insufficient-capacity",
-    "restore-error",
-    "storage-full",
-    "stopped",
-    "inaccessible-encryption-credentials",
-];
+fn usable(status: &str) -> bool {
+    matches!(status, "available" | "storage-optimization" | "storage-initialization")
+}
 
 impl RestoreSnapshot {
     /// RDS keeps identifiers in lower case.
@@ -152,10 +156,10 @@ impl RestoreSnapshot {
 
     fn stage(&self, db: &DbInstance) -> Stage {
         let (name, status) = (self.target(), db.db_instance_status().unwrap_or("creating"));
-        if BROKEN.contains(&status) || status.starts_with("incompatible-") || status.starts_with("inaccessible-") {
+        if broken(status) {
             return Stage::Broken(Failure::new(format!("`{name}` is {status}")));
         }
-        if status != "available" {
+        if !usable(status) {
             return Stage::Moving(format!("`{name}` is {status}"));
         }
         let subnets = db.db_subnet_group().and_then(|g| g.db_subnet_group_name());
@@ -389,8 +393,7 @@ impl RestoreSnapshot {
             };
             let status = db.db_instance_status().unwrap_or("creating");
             let is_protected = db.deletion_protection().unwrap_or(false);
-            let still = status == "available" || BROKEN.contains(&status) || status.starts_with("incompatible-");
-            if still && (protected || !is_protected) {
+            if (usable(status) || broken(status)) && (protected || !is_protected) {
                 return Ok(Look::Ready(Some((status.to_owned(), is_protected))));
             }
             Ok(Look::Pending(format!("`{}` is {status}", self.target())))

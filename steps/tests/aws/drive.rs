@@ -20,7 +20,7 @@ use dr_engine::{
     testing::Bench,
 };
 use dr_steps::{
-    aws::{Aws, pace::Pace},
+    aws::{Aws, Clients, pace::Pace},
     world::{Accounts, World},
 };
 use serde_json::Value;
@@ -333,6 +333,12 @@ pub(crate) fn looking(config: SdkConfig) -> ReadCx {
 /// The view of a step that may act.
 pub(crate) fn acting(config: SdkConfig) -> StepCx {
     bench(config).cx()
+}
+
+/// The clients of somebody who works by hand, past every runbook.
+pub(crate) async fn by_hand(estate: &Estate) -> Clients {
+    let cx = acting(config(&estate.lab.endpoint, &format!("LAB{}", estate.account)));
+    World::of(&cx.read).aws.write(&cx).await.expect("clients")
 }
 
 /// A configuration whose chain of credentials ends in nothing.

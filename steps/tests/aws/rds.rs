@@ -1,7 +1,7 @@
 //! `rds.restore_snapshot`.
 
 use crate::{
-    drive::{Drive, Ended},
+    drive::{self, Drive, Ended},
     lab::{Estate, lab},
     sweep::Trial,
 };
@@ -143,4 +143,32 @@ async fn what_was_made_before_the_inputs_changed_does_not_pass_for_what_they_ask
     let ended = drive.again_with(&json!({ "snapshot": "orders-2026-a10" })).await;
     assert_eq!(taken(&ended), "orders-2026-a10");
     assert_eq!(estate.changes(), ["RestoreDBInstanceFromDBSnapshot"]);
+}
+
+#[tokio::test]
+async fn an_instance_that_works_is_not_waited_for() {
+    let Some(lab) = lab() else { return };
+    for status in ["storage-optimization", "storage-initialization"] {
+        let estate = lab.estate_with(json!({ "db_rests": [status] }));
+        let mut drive = Drive::new(&estate, TRIAL.kind, &with(&estate));
+        let ended = drive.go(None).await;
+        assert!(matches!(ended.state(), State::Done), "{status}: {:?}", ended.state());
+        assert_eq!(estate.state()["rds"]["eu-central-1"]["instances"]["orders-dr"]["status"], status);
+        let undone = drive.undo(None).await;
+        assert!(matches!(undone.state(), State::Undone), "{status}: {:?}", undone.state());
+    }
+}
+
+#[tokio::test]
+async fn an_instance_that_lost_its_key_after_the_restore_is_still_taken_back() {
+    let Some(lab) = lab() else { return };
+    let rests = ["available", "inaccessible-encryption-credentials-recoverable"];
+    let estate = lab.estate_with(json!({ "db_rests": rests }));
+    let mut drive = Drive::new(&estate, TRIAL.kind, &with(&estate));
+    assert!(matches!(drive.go(None).await.state(), State::Done));
+    let clients = drive::by_hand(&estate).await;
+    let change = clients.rds.modify_db_instance().db_instance_identifier("orders-dr").apply_immediately(true);
+    change.send().await.expect("it begins to move");
+    let undone = drive.undo(None).await;
+    assert!(matches!(undone.state(), State::Undone), "{:?}", undone.state());
 }
