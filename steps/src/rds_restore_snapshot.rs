@@ -415,11 +415,17 @@ impl RestoreSnapshot {
 }
 
 /// The instances of these names that there are: one list, in as many pages as it takes.
+///
+/// Should RDS refuse a name that it does not know, in place of leaving it out,
+/// then that is the answer for this name; several are then asked for one by one.
 async fn list(clients: &Clients, names: Vec<String>) -> Result<BTreeMap<String, DbInstance>, Failure> {
+    let alone = names.len() == 1;
     let these = Filter::builder().name("db-instance-id").set_values(Some(names)).build();
     let pages = clients.rds.describe_db_instances().filters(these).into_paginator();
-    let found = pages.items().send().try_collect().await;
-    let found = found.map_err(|e| clients.call("rds", "DescribeDBInstances").read(&e))?;
+    let found: Vec<DbInstance> = match pages.items().send().try_collect().await {
+        Err(e) if alone && code(&e).starts_with("DBInstanceNotFound") => Vec::new(),
+        found => found.map_err(|e| clients.call("rds", "DescribeDBInstances").read(&e))?,
+    };
     Ok(found.into_iter().filter_map(|db| Some((db.db_instance_identifier()?.to_owned(), db))).collect())
 }
 

@@ -172,3 +172,15 @@ async fn an_instance_that_lost_its_key_after_the_restore_is_still_taken_back() {
     let undone = drive.undo(None).await;
     assert!(matches!(undone.state(), State::Undone), "{:?}", undone.state());
 }
+
+#[tokio::test]
+async fn a_list_that_refuses_a_name_it_does_not_know_says_that_nothing_is_there() {
+    let Some(lab) = lab() else { return };
+    let estate = lab.estate();
+    estate.faults(&json!([{
+        "operation": "DescribeDBInstances", "nth": 1, "times": 2,
+        "do": "fail_before", "code": "DBInstanceNotFound", "status": 404,
+    }]));
+    let ended = Drive::new(&estate, TRIAL.kind, &with(&estate)).go(None).await;
+    assert!(matches!(ended.state(), State::Done), "{:?}", ended.state());
+}
