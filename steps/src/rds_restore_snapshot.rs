@@ -11,7 +11,8 @@
 //! a snapshot is copied (AWS RDS API Reference, `DBSnapshot`).
 //!
 //! Left out: clusters, copies from another region or under another key (a
-//! snapshot must lie in the step's region), and a final snapshot on undo.
+//! snapshot must lie in the step's region), and a final snapshot on undo; the
+//! automated backups of the instance are kept for their own time.
 
 use crate::{
     aws::{
@@ -592,8 +593,9 @@ impl Step for RestoreSnapshot {
         if let Some((status, _)) = self.at_rest(cx, &clients, false).await?
             && status != "deleting"
         {
-            let request = clients.rds.delete_db_instance().db_instance_identifier(&target).skip_final_snapshot(true);
-            match request.send().await {
+            // What users wrote into it since can still be restored from them.
+            let request = clients.rds.delete_db_instance().delete_automated_backups(false);
+            match request.db_instance_identifier(&target).skip_final_snapshot(true).send().await {
                 Err(e) if code(&e).starts_with("DBInstanceNotFound") => return Ok(()),
                 reply => drop(reply.map_err(|e| clients.call("rds", "DeleteDBInstance").wrote(&e))?),
             }

@@ -184,3 +184,16 @@ async fn a_list_that_refuses_a_name_it_does_not_know_says_that_nothing_is_there(
     let ended = Drive::new(&estate, TRIAL.kind, &with(&estate)).go(None).await;
     assert!(matches!(ended.state(), State::Done), "{:?}", ended.state());
 }
+
+#[tokio::test]
+async fn taking_it_back_keeps_the_automated_backups() {
+    let Some(lab) = lab() else { return };
+    let estate = lab.estate();
+    let mut drive = Drive::new(&estate, TRIAL.kind, &with(&estate));
+    assert!(matches!(drive.go(None).await.state(), State::Done));
+    assert!(matches!(drive.undo(None).await.state(), State::Undone));
+    let calls = estate.calls();
+    let deleted: Vec<_> = calls.iter().filter(|call| call["operation"] == "DeleteDBInstance").collect();
+    assert_eq!(deleted.len(), 1, "{deleted:?}");
+    assert_eq!(deleted[0]["request"]["DeleteAutomatedBackups"], false);
+}
