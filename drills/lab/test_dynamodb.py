@@ -77,6 +77,35 @@ class DynamoTest(LabTest):
         self.assertEqual(seen, ["DELETING", "DELETING"])
         self.refused("ResourceNotFoundException", self.db.describe_table, 400, TableName="sessions-dr")
 
+    def test_a_table_with_point_in_time_recovery_leaves_a_backup_behind(self):
+        def of(table, **more):
+            found = self.db.list_backups(TableName=table, **more)["BackupSummaries"]
+            return [(b["BackupName"], b["BackupType"], b["BackupStatus"]) for b in found if b["BackupType"] != "USER"]
+
+        before = self.estate.dump(mask=True)
+        self.restore()
+        self.ready()
+        self.db.delete_table(TableName="sessions-dr")
+        self.assertEqual(of("sessions-dr", BackupType="ALL"), [])
+        while not self.gone("sessions-dr"):
+            pass
+        self.assertEqual(self.estate.dump(mask=True), before)
+        self.db.delete_table(TableName="sessions")
+        name = "sessions$DeletedTableBackup"
+        self.assertEqual(of("sessions", BackupType="ALL"), [(name, "SYSTEM", "CREATING")])
+        while not self.gone("sessions"):
+            pass
+        self.assertEqual(of("sessions", BackupType="SYSTEM"), [(name, "SYSTEM", "AVAILABLE")])
+        self.assertEqual(of("sessions"), [], "only those that people made, if nothing is said")
+        self.assertEqual(len(self.db.list_backups(TableName="sessions")["BackupSummaries"]), 2)
+
+    def gone(self, name):
+        try:
+            self.table(name)
+        except self.db.exceptions.ResourceNotFoundException:
+            return True
+        return False
+
     def test_a_backup_is_of_one_region(self):
         arn = self.db.list_backups(TableName="carts")["BackupSummaries"][0]["BackupArn"]
         self.assertIn(RECOVERY, arn)

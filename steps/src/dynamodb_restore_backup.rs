@@ -23,8 +23,8 @@ use crate::{
 };
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::{
-    BackupStatus, IndexStatus, PointInTimeRecoverySpecification, PointInTimeRecoveryStatus, RestoreSummary,
-    SourceTableDetails, StreamSpecification, StreamViewType, TableDescription, TableStatus, Tag,
+    BackupStatus, BackupTypeFilter, IndexStatus, PointInTimeRecoverySpecification, PointInTimeRecoveryStatus,
+    RestoreSummary, SourceTableDetails, StreamSpecification, StreamViewType, TableDescription, TableStatus, Tag,
     TimeToLiveSpecification, TimeToLiveStatus,
 };
 use dr_engine::{
@@ -180,7 +180,10 @@ impl RestoreBackup {
             return Ok(chosen(wanted.to_owned(), at));
         }
         let mut known = Vec::new();
-        let mut request = clients.dynamodb.list_backups().table_name(self.table.get());
+        // Without a type only those are listed that people made; a table that is
+        // deleted with point-in-time recovery leaves a newer one behind.
+        let all = BackupTypeFilter::All;
+        let mut request = clients.dynamodb.list_backups().table_name(self.table.get()).backup_type(all);
         loop {
             let reply = request.clone().send().await;
             let reply = reply.map_err(|e| clients.call("dynamodb", "ListBackups").read(&e))?;

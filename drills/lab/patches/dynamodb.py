@@ -3,6 +3,9 @@
 moto restores at once and forgets nothing it should; AWS restores slowly and
 drops TTL, streams, point-in-time recovery and tags. What a table is doing
 is kept in `lab_status` on moto's table.
+
+A table that is deleted with point-in-time recovery leaves a SYSTEM backup
+behind (API reference, BackupSummary).
 """
 
 import hashlib
@@ -137,10 +140,27 @@ def delete(call):
         words = "Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first."
         refuse("ValidationException", words)
     here = store(call)
+    last = system_backup(here, table)
     table.lab_status = "DELETING"
     shown = described(table)
-    call.state.begin(key(call, table.name), lambda: here.tables.pop(table.name, None))
+
+    def finish():
+        here.tables.pop(table.name, None)
+        if last is not None:
+            last.status = "AVAILABLE"
+
+    call.state.begin(key(call, table.name), finish)
     return {"TableDescription": shown}
+
+
+def system_backup(here, table):
+    """What AWS keeps of a table that is deleted with point-in-time recovery."""
+    recovery = table.continuous_backups["PointInTimeRecoveryDescription"]
+    if recovery["PointInTimeRecoveryStatus"] != "ENABLED":
+        return None
+    backup = here.create_backup(table.name, f"{table.name}$DeletedTableBackup")
+    backup.type, backup.status = "SYSTEM", "CREATING"
+    return backup
 
 
 @operation("dynamodb", "UpdateTimeToLive")
@@ -250,9 +270,10 @@ def state(account):
     """Tables and backups of every region as plain data."""
     found = {}
     for region, here in sorted(bridge.backends("dynamodb")[account.name].items()):
+        # What AWS keeps by itself of a deleted table is not what anybody asked for.
         backups = [
             {"name": b.name, "table": b.table.name, "status": b.status}
-            for b in here.backups.values()
+            for b in here.backups.values() if b.type == "USER"
         ]
         if here.tables or backups:
             found[region] = {

@@ -1,10 +1,11 @@
 //! `dynamodb.restore_backup`.
 
 use crate::{
-    drive::Drive,
+    drive::{self, Drive, Ended},
     lab::{Estate, lab},
     sweep::Trial,
 };
+use aws_sdk_dynamodb::types::TableStatus;
 use dr_engine::{plan::StepIx, run::State};
 use serde_json::{Value, json};
 
@@ -73,4 +74,34 @@ async fn a_restore_survives_whatever_happens_at_whichever_call() {
 async fn so_does_taking_it_back() {
     let Some(lab) = lab() else { return };
     TRIAL.sweep_undo(lab).await;
+}
+
+fn minutes_lost(ended: &Ended) -> i64 {
+    assert!(matches!(ended.state(), State::Done), "{:?}", ended.state());
+    let output = &ended.run.step(StepIx(0)).output;
+    (ended.run.at.0 - output.recovery_point.as_ref().expect("a recovery point").at.0) / 60_000
+}
+
+fn table(estate: &Estate) -> Value {
+    estate.state()["dynamodb"]["eu-central-1"]["tables"]["sessions-dr"].clone()
+}
+
+/// Somebody deletes a table, past every runbook, and waits until it is gone.
+async fn delete(estate: &Estate, table: &str) {
+    let dynamodb = drive::by_hand(estate).await.dynamodb;
+    let look = || async { dynamodb.describe_table().table_name(table).send().await.ok()?.table?.table_status };
+    while look().await.is_some_and(|status| status != TableStatus::Active) {}
+    dynamodb.delete_table().table_name(table).send().await.expect("it is deleted");
+    while look().await.is_some() {}
+}
+
+#[tokio::test]
+async fn the_backup_that_a_deleted_table_left_is_the_latest() {
+    let Some(lab) = lab() else { return };
+    let estate = lab.estate();
+    delete(&estate, "sessions").await;
+    let ended = Drive::new(&estate, TRIAL.kind, &with(&estate)).go(None).await;
+    assert!(minutes_lost(&ended) < 5, "{}", minutes_lost(&ended));
+    // With the item that was written after the last backup that a person made.
+    assert_eq!(table(&estate)["items"], 21);
 }
