@@ -43,8 +43,10 @@ class DynamoTest(LabTest):
         return self.db.describe_time_to_live(TableName="sessions-dr")["TimeToLiveDescription"]
 
     def pitr(self):
-        found = self.db.describe_continuous_backups(TableName="sessions-dr")["ContinuousBackupsDescription"]
-        return found["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"]
+        return self.continuous()["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"]
+
+    def continuous(self):
+        return self.db.describe_continuous_backups(TableName="sessions-dr")["ContinuousBackupsDescription"]
 
     def test_what_was_left_behind_can_be_put_back(self):
         arn = self.restore()["TableArn"]
@@ -57,7 +59,15 @@ class DynamoTest(LabTest):
         words = self.refused("ValidationException", self.db.update_time_to_live, 400, **name, **spec)
         self.assertEqual(words, "TimeToLive is already enabled")
         self.assertEqual([self.ttl()["TimeToLiveStatus"] for _ in range(3)], ["ENABLING", "ENABLING", "ENABLED"])
-        self.db.update_continuous_backups(**name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True})
+        on = {"PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True}}
+        seen = [self.continuous()["ContinuousBackupsStatus"]]
+        words = self.refused(
+            "ContinuousBackupsUnavailableException", self.db.update_continuous_backups, 400, **name, **on
+        )
+        self.assertIn("Backups are being enabled", words)
+        seen += [self.continuous()["ContinuousBackupsStatus"]]
+        self.assertEqual(seen, ["DISABLED", "ENABLED"])
+        self.db.update_continuous_backups(**name, **on)
         self.assertEqual(self.pitr(), "ENABLED")
         self.db.tag_resource(ResourceArn=arn, Tags=[{"Key": "dr:run", "Value": "r1"}])
         stream = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}

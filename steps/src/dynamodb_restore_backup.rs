@@ -23,9 +23,9 @@ use crate::{
 };
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::{
-    BackupStatus, BackupTypeFilter, IndexStatus, PointInTimeRecoverySpecification, PointInTimeRecoveryStatus,
-    RestoreSummary, SourceTableDetails, StreamSpecification, StreamViewType, TableDescription, TableStatus, Tag,
-    TimeToLiveSpecification, TimeToLiveStatus,
+    BackupStatus, BackupTypeFilter, ContinuousBackupsDescription, ContinuousBackupsStatus, IndexStatus,
+    PointInTimeRecoverySpecification, PointInTimeRecoveryStatus, RestoreSummary, SourceTableDetails,
+    StreamSpecification, StreamViewType, TableDescription, TableStatus, Tag, TimeToLiveSpecification, TimeToLiveStatus,
 };
 use dr_engine::{
     clock::Time,
@@ -297,17 +297,19 @@ impl RestoreBackup {
             }
         }
         if self.pitr.as_ref().is_some_and(|wanted| *wanted.get()) {
-            let reply = clients.dynamodb.describe_continuous_backups().table_name(name).send().await;
-            let reply = reply.map_err(|e| clients.call("dynamodb", "DescribeContinuousBackups").read(&e))?;
-            let pitr = reply
-                .continuous_backups_description()
-                .and_then(|d| d.point_in_time_recovery_description())
-                .and_then(|d| d.point_in_time_recovery_status());
-            if pitr != Some(&PointInTimeRecoveryStatus::Enabled) {
+            let backups = self.continuous_backups(clients).await?;
+            let pitr = backups.as_ref().and_then(|b| b.point_in_time_recovery_description());
+            if pitr.and_then(|pitr| pitr.point_in_time_recovery_status()) != Some(&PointInTimeRecoveryStatus::Enabled) {
                 lost.push(Lost::Pitr);
             }
         }
         Ok(lost)
+    }
+
+    async fn continuous_backups(&self, clients: &Clients) -> Result<Option<ContinuousBackupsDescription>, Failure> {
+        let reply = clients.dynamodb.describe_continuous_backups().table_name(self.target.get()).send().await;
+        let reply = reply.map_err(|e| clients.call("dynamodb", "DescribeContinuousBackups").read(&e))?;
+        Ok(reply.continuous_backups_description)
     }
 
     async fn give_back(
@@ -342,6 +344,15 @@ impl RestoreBackup {
                 request.send().await.map(drop).map_err(|e| wrote("UpdateTimeToLive").wrote(&e))
             }
             Lost::Pitr => {
+                // A table is active before its backups are enabled, and until then the call is refused.
+                let enabled = || async {
+                    let backups = self.continuous_backups(clients).await?;
+                    Ok(match backups.as_ref().map(ContinuousBackupsDescription::continuous_backups_status) {
+                        Some(ContinuousBackupsStatus::Enabled) => Look::Ready(()),
+                        _ => Look::Pending(format!("the continuous backups of `{name}` are being enabled")),
+                    })
+                };
+                cx.read.poll(enabled).await?;
                 let on = PointInTimeRecoverySpecification::builder().point_in_time_recovery_enabled(true).build();
                 let request = db.update_continuous_backups().table_name(name);
                 let request = request.point_in_time_recovery_specification(on.map_err(invalid)?);

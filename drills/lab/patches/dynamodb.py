@@ -4,8 +4,9 @@ moto restores at once and forgets nothing it should; AWS restores slowly and
 drops TTL, streams, point-in-time recovery and tags. What a table is doing
 is kept in `lab_status` on moto's table.
 
-A table that is deleted with point-in-time recovery leaves a SYSTEM backup
-behind (API reference, BackupSummary).
+A table that has just become ACTIVE has no continuous backups for a while
+longer, and one that is deleted with point-in-time recovery leaves a SYSTEM
+backup behind (API reference, UpdateContinuousBackups and BackupSummary).
 """
 
 import hashlib
@@ -86,8 +87,15 @@ def settle(call, table, status):
 
     def finish():
         table.lab_status = "ACTIVE"
+        if status == "CREATING":
+            call.state.begin(continuous(call, table), lambda: None)
 
     call.state.begin(key(call, table.name), finish)
+
+
+def continuous(call, table):
+    """The key of a table's continuous backups while they are being enabled."""
+    return ("continuous", call.region, table.name)
 
 
 def described(table):
@@ -149,6 +157,7 @@ def delete(call):
         if last is not None:
             last.status = "AVAILABLE"
 
+    call.state.stop(continuous(call, table))
     call.state.begin(key(call, table.name), finish)
     return {"TableDescription": shown}
 
@@ -205,10 +214,26 @@ def describe_ttl(call):
 @operation("dynamodb", "UpdateContinuousBackups")
 def update_backups(call):
     table = table_of(call, code="TableNotFoundException")
-    if status_of(table) == "CREATING":
-        words = "Backups are being enabled for the table: "
-        refuse("ContinuousBackupsUnavailableException", words + table.name)
+    if being_enabled(call, table):
+        words = f"Backups are being enabled for the table: {table.name}. Please retry later"
+        refuse("ContinuousBackupsUnavailableException", words)
     return bridge.dispatch(call)
+
+
+@operation("dynamodb", "DescribeContinuousBackups")
+def describe_backups(call):
+    table = table_of(call, code="TableNotFoundException")
+    if being_enabled(call, table):
+        off = {"PointInTimeRecoveryStatus": "DISABLED"}
+        shown = {"ContinuousBackupsStatus": "DISABLED", "PointInTimeRecoveryDescription": off}
+        return {"ContinuousBackupsDescription": shown}
+    return bridge.dispatch(call)
+
+
+def being_enabled(call, table):
+    """Whether a table has no continuous backups yet; asking is a look."""
+    call.state.look(continuous(call, table))
+    return status_of(table) == "CREATING" or continuous(call, table) in call.state.under_way
 
 
 @operation("dynamodb", "TagResource", "UntagResource")

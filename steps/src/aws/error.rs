@@ -24,7 +24,7 @@ pub struct Site {
 }
 
 /// Codes with which a service says *later*: the call had no effect.
-const LATER: [&str; 22] = [
+const LATER: [&str; 23] = [
     "Throttling",
     "ThrottlingException",
     "ThrottledException",
@@ -45,6 +45,7 @@ const LATER: [&str; 22] = [
     "ResourceInUseException",
     "TableInUseException",
     "BackupInUseException",
+    "ContinuousBackupsUnavailableException",
     "ConditionalRequestConflict",
     "OperationAborted",
 ];

@@ -105,3 +105,16 @@ async fn the_backup_that_a_deleted_table_left_is_the_latest() {
     // With the item that was written after the last backup that a person made.
     assert_eq!(table(&estate)["items"], 21);
 }
+
+#[tokio::test]
+async fn backups_that_are_still_being_enabled_are_asked_for_again() {
+    let Some(lab) = lab() else { return };
+    let estate = lab.estate();
+    estate.faults(&json!([{
+        "operation": "UpdateContinuousBackups", "nth": 1,
+        "do": "fail_before", "code": "ContinuousBackupsUnavailableException", "status": 400,
+    }]));
+    let ended = Drive::new(&estate, TRIAL.kind, &with(&estate)).go(None).await;
+    assert!(matches!(ended.state(), State::Done), "{:?}", ended.state());
+    assert_eq!(table(&estate)["pitr"], "ENABLED");
+}
