@@ -79,13 +79,15 @@ class DynamoTest(LabTest):
         self.assertEqual(self.table()["StreamSpecification"], stream)
 
     def test_deleting(self):
-        self.restore()
+        first = self.restore()["TableId"]
         self.ready()
+        self.assertEqual(self.table()["TableId"], first)
         gone = self.db.delete_table(TableName="sessions-dr")["TableDescription"]
         self.assertEqual(gone["TableStatus"], "DELETING")
         seen = [self.table()["TableStatus"] for _ in range(2)]
         self.assertEqual(seen, ["DELETING", "DELETING"])
         self.refused("ResourceNotFoundException", self.db.describe_table, 400, TableName="sessions-dr")
+        self.assertNotEqual(self.restore()["TableId"], first, "the name says nothing of which table it is")
 
     def test_a_table_with_point_in_time_recovery_leaves_a_backup_behind(self):
         def of(table, **more):

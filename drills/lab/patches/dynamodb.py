@@ -11,6 +11,7 @@ backup behind (API reference, UpdateContinuousBackups and BackupSummary).
 
 import hashlib
 import json
+import uuid
 
 from moto.dynamodb.models.table import RestoredPITTable, RestoredTable, Table
 
@@ -82,8 +83,10 @@ def must_be_active(table, code="ResourceInUseException"):
 
 
 def settle(call, table, status):
-    """Puts a table into a status until it is ACTIVE again."""
+    """Puts a table into a status until it is ACTIVE again; one that is made has an id of its own."""
     table.lab_status = status
+    if status == "CREATING":
+        table.lab_id = str(uuid.uuid4())
 
     def finish():
         table.lab_status = "ACTIVE"
