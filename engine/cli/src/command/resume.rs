@@ -71,7 +71,7 @@ pub fn drive(
     Endpoints::in_force().allow(&known.run)?;
     let holder = sqlite::holder(&folder)?;
     let who = person::process();
-    let taken = Sqlite::take_after(&folder, &who, crash.clone(), take_over.is_some(), &known.read);
+    let taken = Sqlite::take_after(&folder, &who, crash.clone(), take_over.is_some(), known.mark);
     let (journal, newer) = taken.map_err(|error| match (error, &holder) {
         (error @ journal::Error::Busy { .. }, Some(holder)) => Failure::new(
             failure::TAKEN,
