@@ -33,6 +33,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 pub use self::build::parse;
 pub use self::fields::{Fields, One};
+pub(crate) use self::found::may_refer;
 pub use self::read::{Closed, Lookup, Scope, json, read};
 pub use self::tree::{Doc, Kids, Kind, Limits, Pairs, R};
 use crate::problem::Span;
