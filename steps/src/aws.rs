@@ -11,6 +11,7 @@
 pub mod error;
 pub mod limits;
 pub mod pace;
+mod rounds;
 pub mod tags;
 pub mod wall;
 
@@ -28,6 +29,7 @@ use dr_engine::{
 };
 use error::Site;
 use pace::Pace;
+use rounds::Rounds;
 use std::sync::Arc;
 use tokio::sync::{Mutex, OnceCell};
 use wall::{Guarded, ReadOnly, Wall};
@@ -41,6 +43,10 @@ pub struct Aws {
     given: Option<SdkConfig>,
     pace: Pace,
     me: Mutex<Option<String>>,
+    /// Database instances that steps wait for, region by region.
+    pub(crate) instances: Rounds<aws_sdk_rds::types::DbInstance>,
+    /// Services that steps wait for, cluster by cluster.
+    pub(crate) services: Rounds<aws_sdk_ecs::types::Service>,
 }
 
 /// What the chain gave.

@@ -433,7 +433,9 @@ impl Step for RestoreBackup {
                 "kms:DescribeKey",
             ],
             control_plane: None,
+            regions: Vec::new(),
             irreversible: false,
+            moves_traffic: false,
         }
     }
 

@@ -29,6 +29,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use std::{
+    collections::BTreeMap,
     fmt::Write,
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -45,6 +46,23 @@ pub struct ScaleService {
     desired: In<u32>,
 }
 
+/// The services of these names that there are in a cluster, by name and by ARN.
+async fn list(clients: &Clients, cluster: &str, names: Vec<String>) -> Result<BTreeMap<String, Service>, Failure> {
+    let mut found = BTreeMap::new();
+    for names in names.chunks(SERVICES_MAX) {
+        let request = clients.ecs.describe_services().cluster(cluster).set_services(Some(names.to_vec()));
+        let reply = request.send().await.map_err(|e| clients.call("ecs", "DescribeServices").read(&e))?;
+        for service in reply.services.unwrap_or_default() {
+            let called = [service.service_name(), service.service_arn()].into_iter().flatten().map(ToOwned::to_owned);
+            found.extend(called.collect::<Vec<_>>().into_iter().map(|name| (name, service.clone())));
+        }
+    }
+    Ok(found)
+}
+
+/// How many services one call describes (Amazon ECS API Reference, `DescribeServices`).
+const SERVICES_MAX: usize = 10;
+
 /// The fact that holds the count that is overwritten.
 const BEFORE: &str = "overwrites";
 /// The fact that holds the count that is set.
@@ -60,14 +78,12 @@ enum Stage {
 }
 
 impl ScaleService {
-    async fn see(&self, clients: &Clients) -> Result<Service, Failure> {
-        let request = clients.ecs.describe_services().cluster(self.cluster.get()).services(self.service.get());
-        let reply = request.send().await.map_err(|e| clients.call("ecs", "DescribeServices").read(&e))?;
-        let missing = || {
-            let why = reply.failures().first().and_then(|f| f.reason()).unwrap_or("MISSING");
-            Failure::new(format!("there is no service {} in {}: {why}", self.title(), clients.region))
-        };
-        let found = reply.services().first().ok_or_else(missing)?;
+    async fn see(&self, cx: &ReadCx, clients: &Clients) -> Result<Service, Failure> {
+        let place = format!("{}/{}", clients.region, self.cluster);
+        let list = |names| list(clients, self.cluster.get(), names);
+        let found = World::of(cx).aws.services.look(&place, self.service.get(), list).await?;
+        let missing = || Failure::new(format!("there is no service {} in {}: MISSING", self.title(), clients.region));
+        let found = found.ok_or_else(missing)?;
         if found.scheduling_strategy() == Some(&SchedulingStrategy::Daemon) {
             let text = format!("the service {} runs one task on each instance and has no count", self.title());
             return Err(Failure::new(text));
@@ -76,7 +92,7 @@ impl ScaleService {
             Some(status @ ("DRAINING" | "INACTIVE")) => {
                 Err(Failure::new(format!("the service {} is {status}: it was deleted", self.title())))
             }
-            _ => Ok(found.clone()),
+            _ => Ok(found),
         }
     }
 
@@ -131,7 +147,7 @@ impl ScaleService {
         let since = cx.clock.now();
         let seen = AtomicBool::new(false);
         cx.poll(|| async {
-            let service = self.see(clients).await?;
+            let service = self.see(cx, clients).await?;
             let stage = self.stage(&service, wanted);
             match stage {
                 Stage::Ready => Ok(Look::Ready(service)),
@@ -200,7 +216,9 @@ impl Step for ScaleService {
             summary: format!("run {} tasks of {}", self.desired, self.title()),
             actions: vec!["ecs:DescribeServices", "ecs:UpdateService"],
             control_plane: None,
+            regions: Vec::new(),
             irreversible: false,
+            moves_traffic: false,
         }
     }
 
@@ -210,7 +228,7 @@ impl Step for ScaleService {
 
     async fn check(&self, cx: &ReadCx) -> Result<Check, Failure> {
         let clients = World::of(cx).aws.read(cx).await?;
-        let service = match self.see(&clients).await {
+        let service = match self.see(cx, &clients).await {
             Err(failure) if !failure.transient => return Ok(Check::Impossible(failure)),
             service => service?,
         };
@@ -225,7 +243,7 @@ impl Step for ScaleService {
     async fn run(&self, cx: &StepCx) -> Result<Output, StepError> {
         let clients = World::of(&cx.read).aws.write(cx).await?;
         let wanted = self.wanted()?;
-        if let Stage::Other(count) = self.stage(&self.see(&clients).await?, wanted) {
+        if let Stage::Other(count) = self.stage(&self.see(&cx.read, &clients).await?, wanted) {
             // What an earlier attempt of this step set is not what undo restores.
             if !set_by_us(&cx.read, count) && before(&cx.read) != Some(count) {
                 cx.record(BEFORE, count).await;
@@ -248,7 +266,7 @@ impl Step for ScaleService {
             return Ok(Check::Done(Output::default()));
         };
         let clients = World::of(cx).aws.read(cx).await?;
-        let service = self.see(&clients).await?;
+        let service = self.see(cx, &clients).await?;
         Ok(match self.stage(&service, before) {
             Stage::Ready => Check::Done(Output::default()),
             Stage::Moving(_) => Check::InProgress,
@@ -264,7 +282,7 @@ impl Step for ScaleService {
             return Ok(());
         };
         let clients = World::of(&cx.read).aws.write(cx).await?;
-        match self.stage(&self.see(&clients).await?, before) {
+        match self.stage(&self.see(&cx.read, &clients).await?, before) {
             Stage::Other(count) if !set_by_us(&cx.read, count) => return Err(self.moved_on(count).into()),
             Stage::Other(_) => {
                 self.set(&clients, before).await?;

@@ -22,7 +22,7 @@ use crate::{
     world::World,
 };
 use async_trait::async_trait;
-use aws_sdk_rds::types::{DbInstance, DbSnapshot, PendingModifiedValues, Tag};
+use aws_sdk_rds::types::{DbInstance, DbSnapshot, Filter, PendingModifiedValues, Tag};
 use dr_engine::{
     clock::Time,
     outcome::{Failure, Output, RecoveryPoint},
@@ -32,6 +32,7 @@ use dr_engine::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// Restores a database instance from a snapshot under a new name, and waits
 /// until it is available.
@@ -118,13 +119,8 @@ impl RestoreSnapshot {
     }
 
     async fn see(&self, cx: &ReadCx, clients: &Clients) -> Result<Seen, Failure> {
-        let target = self.target();
-        let reply = clients.rds.describe_db_instances().db_instance_identifier(&target).send().await;
-        let reply = match reply {
-            Err(e) if code(&e).starts_with("DBInstanceNotFound") => return Ok(Seen::Nothing),
-            reply => reply.map_err(|e| clients.call("rds", "DescribeDBInstances").read(&e))?,
-        };
-        let Some(found) = reply.db_instances.unwrap_or_default().into_iter().next() else {
+        let instances = &World::of(cx).aws.instances;
+        let Some(found) = instances.look(&clients.region, &self.target(), |names| list(clients, names)).await? else {
             return Ok(Seen::Nothing);
         };
         let tags = found.tag_list().iter().filter_map(|t| t.key().zip(t.value()));
@@ -359,6 +355,15 @@ impl RestoreSnapshot {
     }
 }
 
+/// The instances of these names that there are: one list, in as many pages as it takes.
+async fn list(clients: &Clients, names: Vec<String>) -> Result<BTreeMap<String, DbInstance>, Failure> {
+    let these = Filter::builder().name("db-instance-id").set_values(Some(names)).build();
+    let pages = clients.rds.describe_db_instances().filters(these).into_paginator();
+    let found = pages.items().send().try_collect().await;
+    let found = found.map_err(|e| clients.call("rds", "DescribeDBInstances").read(&e))?;
+    Ok(found.into_iter().filter_map(|db| Some((db.db_instance_identifier()?.to_owned(), db))).collect())
+}
+
 /// Writes the handle of the instance down, once.
 async fn note(cx: &StepCx, db: &DbInstance) {
     if cx.read.fact(INSTANCE).is_none() {
@@ -431,7 +436,9 @@ impl Step for RestoreSnapshot {
                 "kms:GenerateDataKey*",
             ],
             control_plane: None,
+            regions: Vec::new(),
             irreversible: false,
+            moves_traffic: false,
         }
     }
 

@@ -355,7 +355,9 @@ impl Step for SyncPointInTime {
                 "s3:DeleteObjectVersion",
             ],
             control_plane: None,
+            regions: Vec::new(),
             irreversible: false,
+            moves_traffic: false,
         }
     }
 

@@ -238,6 +238,7 @@ impl Step for StatusPage {
         Description {
             summary: format!("say `{}` in {}", self.title, names.join(" and ")),
             actions: vec!["s3:GetObject", "s3:ListBucket", "s3:PutObject"],
+            regions: self.buckets.iter().map(|at| at.region.to_string()).collect(),
             ..Description::default()
         }
     }

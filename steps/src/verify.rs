@@ -109,6 +109,10 @@ impl Step for VerifyHttp {
         Ok(self.row.begin(cx, self.good_in_a_row, self.probe(cx).await?))
     }
 
+    async fn watch(&self, cx: &ReadCx) -> Result<Check, Failure> {
+        self.row.watch(cx, self.good_in_a_row, self.probe(cx).await)
+    }
+
     async fn run(&self, cx: &StepCx) -> Result<Output, StepError> {
         self.row.go_on(&cx.read, self.good_in_a_row, self.every, || self.probe(&cx.read)).await
     }
@@ -138,6 +142,10 @@ impl Step for VerifyTcp {
         Ok(self.row.begin(cx, self.good_in_a_row, self.probe(cx).await?))
     }
 
+    async fn watch(&self, cx: &ReadCx) -> Result<Check, Failure> {
+        self.row.watch(cx, self.good_in_a_row, self.probe(cx).await)
+    }
+
     async fn run(&self, cx: &StepCx) -> Result<Output, StepError> {
         self.row.go_on(&cx.read, self.good_in_a_row, self.every, || self.probe(&cx.read)).await
     }
@@ -153,6 +161,25 @@ impl Row {
         self.0.store(u32::from(seen.good), Ordering::Relaxed);
         self.tell(cx, wanted, &seen);
         if seen.good && wanted == one() { Check::Done(output(seen)) } else { Check::Absent }
+    }
+
+    /// One probe of many: the row goes on from the one before.
+    pub(crate) fn watch(&self, cx: &ReadCx, wanted: NonZeroU32, seen: Result<Seen, Failure>) -> Result<Check, Failure> {
+        let good = self.count(seen.as_ref().is_ok_and(|seen| seen.good));
+        let seen = seen?;
+        self.tell(cx, wanted, &seen);
+        Ok(match good {
+            0 => Check::Absent,
+            good if good < wanted.get() => Check::InProgress,
+            _ => Check::Done(output(seen)),
+        })
+    }
+
+    /// The length of the row with this probe.
+    fn count(&self, good: bool) -> u32 {
+        let row = if good { self.0.load(Ordering::Relaxed).saturating_add(1) } else { 0 };
+        self.0.store(row, Ordering::Relaxed);
+        row
     }
 
     /// Probes until enough were good in a row. When it is to end otherwise,
@@ -174,13 +201,9 @@ impl Row {
             cx.clock.sleep_until(next).await;
             next = cx.clock.now().after(every);
             let seen = probe().await?;
-            if seen.good {
-                self.0.fetch_add(1, Ordering::Relaxed);
-            } else {
-                self.0.store(0, Ordering::Relaxed);
-            }
+            let good = self.count(seen.good);
             self.tell(cx, wanted, &seen);
-            if self.0.load(Ordering::Relaxed) >= wanted.get() {
+            if good >= wanted.get() {
                 return Ok(output(seen));
             }
         }

@@ -166,7 +166,11 @@ def create(call):
 def describe(call):
     """Each instance that this answer returns has been looked at once."""
     name = call.params.get("DBInstanceIdentifier")
+    filters = {each["Name"]: each["Values"] for each in call.params.get("Filters") or []}
     names = [short(name)] if name else list(store(call).databases)
+    if "db-instance-id" in filters:
+        wanted = [short(each) for each in filters["db-instance-id"]]
+        names = [each for each in names if each in wanted]
     for each in names:
         database = store(call).databases.get(each)
         progress = call.state.under_way.get(key(call, "db", each))

@@ -5,7 +5,7 @@ use dr_engine::{
     clock::{Clock, SystemClock, Time},
     crash::CrashAt,
     event::{Controller, Event, Kind, Opened, Person, RunKind},
-    executor::{Executor, Exit, Observer},
+    executor::{Executor, Exit, Observer, Tools},
     journal::{Journal, sqlite::Sqlite},
     kind::Registry,
     lease::Lease,
@@ -121,14 +121,16 @@ pub fn run_here(plan: Plan, folder: &Path, parallel: usize, observer: &mut dyn O
     let registry: Registry = dr_steps::registry();
     let mut executor = Executor {
         journal: &mut journal,
-        steps: Arc::new(registry),
-        clock,
-        world: Arc::new(dr_steps::world::World::new(folder, "/")),
-        guard: Arc::new(lease),
         observer,
-        chatter: Arc::new(|_, _| {}),
+        tools: Tools {
+            steps: Arc::new(registry),
+            clock,
+            world: Arc::new(dr_steps::world::World::new(folder, "/")),
+            guard: Arc::new(lease),
+            chatter: Arc::new(|_, _| {}),
+            poll_gap_min: limits::POLL_GAP_MIN,
+        },
         parallel,
-        poll_gap_min: limits::POLL_GAP_MIN,
         no_wait: true,
     };
     let (_keep, mut arrivals) = mpsc::unbounded_channel();

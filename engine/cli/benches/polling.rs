@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use dr_engine::{
     clock::{Clock, SimClock, Time},
     duration::Dur,
-    executor::Executor,
+    executor::{Executor, Tools},
     journal::Memory,
     limits,
     outcome::{Failure, Output},
@@ -95,14 +95,16 @@ fn simulate(takes: &[i64], how: How) -> Seen {
         let (mut journal, mut observer) = (Memory::default(), ours::Nobody);
         let mut executor = Executor {
             journal: &mut journal,
-            steps: Arc::new(provider),
-            clock,
-            world: Arc::new(()),
-            guard: Arc::new(Free),
             observer: &mut observer,
-            chatter: Arc::new(|_, _| {}),
+            tools: Tools {
+                steps: Arc::new(provider),
+                clock,
+                world: Arc::new(()),
+                guard: Arc::new(Free),
+                chatter: Arc::new(|_, _| {}),
+                poll_gap_min: limits::POLL_GAP_MIN,
+            },
             parallel: limits::PARALLEL_MAX,
-            poll_gap_min: limits::POLL_GAP_MIN,
             no_wait: true,
         };
         let (_keep, mut arrivals) = mpsc::unbounded_channel();

@@ -316,6 +316,9 @@ pub struct Undo {
     /// Do not ask.
     #[arg(long)]
     pub yes: bool,
+    /// Also send users back to where they were taken from, without asking once more.
+    #[arg(long)]
+    pub traffic_back: bool,
     #[command(flatten)]
     pub saying: Saying,
     #[command(flatten)]

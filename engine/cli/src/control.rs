@@ -11,7 +11,7 @@ use dr_engine::{
     clock::{Clock, SystemClock},
     crash::CrashAt,
     event::{Controller, Event, Kind},
-    executor::{Arrival, Executor, Exit, in_doubt},
+    executor::{Arrival, Executor, Exit, Tools},
     inbox::Inbox,
     journal::sqlite::{self, Sqlite},
     kind::Registry,
@@ -105,14 +105,16 @@ impl Control<'_> {
         let world = crate::command::world(&self.run, &self.folder, self.settings);
         let mut executor = Executor {
             journal: &mut self.journal,
-            steps: Arc::new(self.registry.clone()),
-            clock: self.clock.clone(),
-            world,
-            guard: Arc::new(lease),
             observer: &mut lines,
-            chatter: Arc::new(|_, _| {}),
+            tools: Tools {
+                steps: Arc::new(self.registry.clone()),
+                clock: self.clock.clone(),
+                world,
+                guard: Arc::new(lease),
+                chatter: Arc::new(|_, _| {}),
+                poll_gap_min: self.settings.poll_gap_min,
+            },
             parallel: self.driving.parallel.map_or(limits::PARALLEL_MAX, |n| n as usize),
-            poll_gap_min: self.settings.poll_gap_min,
             no_wait: self.driving.no_wait,
         };
         let first = std::mem::take(&mut self.first);
@@ -139,7 +141,7 @@ impl Control<'_> {
 
     /// The exit code, and what a person does next.
     fn last_words(&self, id: &str, exit: Exit) -> u8 {
-        let doubtful = in_doubt(&self.run);
+        let doubtful = self.run.in_doubt();
         let ids = || doubtful.iter().map(|s| self.run.plan().step(*s).id.as_str()).collect::<Vec<_>>().join(", ");
         match exit {
             Exit::Finished(outcome) => {

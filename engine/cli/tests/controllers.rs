@@ -270,6 +270,9 @@ fn what_is_said_while_no_controller_runs_is_kept_or_refused_with_the_command_tha
     place.run(&["execute", "runbook.yaml", "--kind", "drill", "--yes", "--no-wait"]).ends(4);
     let id = place.id();
     let resume = format!("dr resume {id}");
+    place.run(&["status"]).ends(0).prints(&[&id, "NO CONTROLLER RUNS"]);
+    place.run(&["status", &id]).ends(0).prints(&[&format!("NO CONTROLLER RUNS, nothing goes on: {resume}")]);
+    place.run(&["status", &id, "--json"]).ends(0).prints(&[r#""controller":null"#]);
     place.run(&["pause", &id]).ends(0).says(&["no controller runs", &resume]);
     place.run(&["note", &id, "nobody is here"]).ends(0);
     place.run(&["answer", &id, "after", "retry"]).ends(1).says(&["`after` asks nothing"]);

@@ -3,15 +3,18 @@
 #![expect(missing_docs, reason = "the doc of a variant tells of its fields")]
 
 use crate::{
-    clock::{Clock, Time},
+    clock::Clock,
     duration::Dur,
     event::Doubt,
-    limits,
+    inputs, limits,
     outcome::{Failure, Output},
-    step::{Check, ReadCx, Report, Said, Step, StepCx, StepError},
+    plan::{PlanStep, StepIx},
+    run::Run,
+    step::{Check, Guard, ReadCx, Report, RunInfo, Said, Step, StepCx, StepError, Steps},
 };
 use futures_util::FutureExt;
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{any::Any, panic::AssertUnwindSafe, sync::Arc};
+use tokio::sync::mpsc;
 
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,16 +47,89 @@ impl Ended {
 }
 
 /// What the attempt is for, and what is known of the one before.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Terms {
-    /// Begin nothing anew.
-    pub(crate) settle: bool,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// Find out how the last one ended and go on with what is under way, but
+    /// begin nothing anew.
+    pub settle: bool,
     /// Take the step back.
-    pub(crate) undo: bool,
+    pub undo: bool,
     /// How the attempt before left matters, if it left them open.
-    pub(crate) doubt: Option<Doubt>,
+    pub doubt: Option<Doubt>,
     /// A person who knew of the doubt said to go on.
-    pub(crate) granted: bool,
+    pub granted: bool,
+}
+
+/// Who hears what running steps say: a step's id and a text.
+pub type Hearing = Arc<dyn Fn(&str, &str) + Send + Sync>;
+
+/// What attempts work with.
+pub struct Tools {
+    /// The kinds of work.
+    pub steps: Arc<dyn Steps>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// What lies behind the kinds of work.
+    pub world: Arc<dyn Any + Send + Sync>,
+    /// What every mutating call passes.
+    pub guard: Arc<dyn Guard>,
+    /// Who hears what running steps say.
+    pub chatter: Hearing,
+    /// The shortest gap between two looks at a provider.
+    pub poll_gap_min: Dur,
+}
+
+impl Tools {
+    /// The step with its inputs, as they are now.
+    pub(crate) fn work(&self, run: &Run, step: StepIx) -> Result<Arc<dyn Step>, Failure> {
+        let with = inputs::resolve(run, step)
+            .map_err(|missing| Failure::new(format!("a value is missing: {}", missing.join(", "))))?;
+        self.steps.step(run.plan().step(step), with)
+    }
+
+    /// What the step's own `check` sees, if it sees that the goal is reached.
+    pub(crate) async fn prove(&self, run: &Run, step: StepIx) -> Option<Output> {
+        let (tell, _) = mpsc::unbounded_channel();
+        let work = self.work(run, step).ok()?;
+        let cx = self.context(run, step, run.step(step).attempt, &tell);
+        let looking = AssertUnwindSafe(work.check(&cx.read)).catch_unwind();
+        let looked = self.clock.timeout(limits::PROOF_TIMEOUT, looking).await?;
+        if let Ok(Ok(Check::Done(output))) = looked { Some(output) } else { None }
+    }
+
+    /// What an attempt at the step is given; what it says goes to `tell`.
+    pub(crate) fn context(
+        &self,
+        run: &Run,
+        step: StepIx,
+        attempt: u32,
+        tell: &mpsc::UnboundedSender<Report>,
+    ) -> StepCx {
+        let plan: &PlanStep = run.plan().step(step);
+        let (chatter, id) = (self.chatter.clone(), plan.id.clone());
+        StepCx {
+            read: ReadCx {
+                run: Arc::new(RunInfo {
+                    id: run.opened.run.clone(),
+                    runbook: run.plan().name.clone(),
+                    kind: run.opened.kind,
+                    incident_at: run.opened.incident_at,
+                }),
+                step: Arc::new(plan.clone()),
+                attempt,
+                facts: run.step(step).facts.clone(),
+                clock: self.clock.clone(),
+                world: self.world.clone(),
+                poll_gap_min: self.poll_gap_min,
+                chatter: Arc::new(move |text| chatter(&id, text)),
+            },
+            deadline: self.clock.now().after(plan.timeout),
+            output: run.step(step).output.clone(),
+            guard: self.guard.clone(),
+            facts: tell.clone(),
+            me: (step, attempt),
+        }
+    }
 }
 
 /// Makes the attempt and tells the loop how it ended, whatever happens in it.
@@ -148,9 +224,4 @@ fn limited(ended: Ended) -> Ended {
         }
     }
     ended
-}
-
-/// When an attempt that begins now has to end.
-pub(crate) fn deadline(clock: &dyn Clock, timeout: Dur) -> Time {
-    clock.now().after(timeout)
 }

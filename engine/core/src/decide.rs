@@ -6,7 +6,7 @@
 #![expect(missing_docs, reason = "the doc of a variant tells of its fields")]
 
 use crate::{
-    attempt::Ended,
+    attempt::{Ended, Terms},
     clock::Time,
     duration::Dur,
     event::{Deadline, Doubt, Kind, Outcome, Skipper},
@@ -22,11 +22,8 @@ use crate::{
 /// Something to be done because of the state of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Begin an attempt. With `settle`, find out how the last one ended and
-    /// go on with what is under way, but begin nothing anew.
-    Start { step: StepIx, attempt: u32, settle: bool },
-    /// Begin to take a step back.
-    Undo { step: StepIx, attempt: u32 },
+    /// Begin an attempt at a step, or at taking it back.
+    Begin { step: StepIx, attempt: u32, terms: Terms },
     /// Ask people.
     Ask { step: StepIx, question: Question },
     /// Leave a step out, because its condition is false.
@@ -35,6 +32,8 @@ pub enum Effect {
     Pass(Deadline),
     /// Decide again at this time, whatever happens before.
     WakeAt(Time),
+    /// Nothing goes on without a person.
+    Hold,
     /// The run is over.
     Finish(Outcome),
 }
@@ -43,13 +42,13 @@ impl Effect {
     /// The event that is written before the effect is performed.
     pub fn event(&self) -> Option<Kind> {
         Some(match self.clone() {
-            Self::Start { step, attempt, .. } => Kind::Started { step, attempt },
-            Self::Undo { step, attempt } => Kind::UndoStarted { step, attempt },
+            Self::Begin { step, attempt, terms } if terms.undo => Kind::UndoStarted { step, attempt },
+            Self::Begin { step, attempt, .. } => Kind::Started { step, attempt },
             Self::Ask { step, question } => Kind::Asked { step, question },
             Self::Skip { step, why } => Kind::Skipped { step, by: Skipper::Condition, why },
             Self::Pass(which) => Kind::DeadlinePassed { which },
             Self::Finish(outcome) => Kind::Finished { outcome },
-            Self::WakeAt(_) => return None,
+            Self::WakeAt(_) | Self::Hold => return None,
         })
     }
 }
@@ -65,104 +64,109 @@ pub fn decide(run: &Run, mut free: usize, now: Time) -> Vec<Effect> {
     let mut alive = false; // something goes on, or will by itself
     let mut held = run.stopping.is_none() && (run.leaving || (run.paused && !run.ready.is_empty()));
     let under = what_something_stands_on(run);
+    let ask = |step, question: Question| Effect::Ask { step, question: question.of(run.plan().step(step)) };
     for &step in &run.open {
         let (it, plan) = (run.step(step), run.plan().step(step));
-        let attempt = it.attempt + 1;
-        match &it.state {
+        let effect = match &it.state {
             State::Running { since } => {
                 alive = true;
                 let overrun = plan.estimate.map(|e| since.after(e.p90));
-                pass(run, Deadline::Estimate(step), overrun, now, &mut effects);
+                pass(run, Deadline::Estimate(step), overrun, now)
             }
-            State::Backoff { until } if run.may_begin(step) => {
-                alive = true;
-                if *until > now {
-                    effects.push(Effect::WakeAt(*until));
-                } else if !halted && free > 0 {
-                    free -= 1;
-                    effects.push(Effect::Start { step, attempt, settle: false });
+            State::Backoff { until: at } | State::InDoubt { look_at: Some(at), .. }
+                if run.may_begin(step) || matches!(it.state, State::InDoubt { .. }) =>
+            {
+                *(if run.paused { &mut held } else { &mut alive }) = true;
+                // An attempt too many may still find out what became of the last one.
+                let settle = it.state != State::Backoff { until: *at }
+                    && (!run.may_begin(step) || it.failures >= plan.retry.attempts);
+                if *at > now {
+                    Some(Effect::WakeAt(*at))
+                } else {
+                    (!halted && free > 0).then(|| begin(run, step, settle))
                 }
             }
-            State::InDoubt { look_at: Some(look_at), .. } => {
-                alive = true;
-                if *look_at > now {
-                    effects.push(Effect::WakeAt(*look_at));
-                } else if !halted && free > 0 {
-                    free -= 1;
-                    // An attempt too many may still find out what became of the last one.
-                    let settle = !run.may_begin(step) || it.failures >= plan.retry.attempts;
-                    effects.push(Effect::Start { step, attempt, settle });
-                }
-            }
-            State::InDoubt { error, .. } => {
-                effects.push(Effect::Ask { step, question: Question::doubt(plan, error).of(plan) });
-            }
-            State::Failed { error } if run.stopping.is_none() => {
-                effects.push(Effect::Ask { step, question: Question::failure(plan, error).of(plan) });
-            }
+            State::InDoubt { error, .. } => Some(ask(step, Question::doubt(plan, error))),
+            State::Failed { error } if run.stopping.is_none() => Some(ask(step, Question::failure(plan, error))),
+            State::Stuck { error } => Some(ask(step, Question::stuck(plan, error))),
             State::Asking { question, .. } => {
-                held |= run.stopping.is_none() || run.being_undone(step);
-                pass(run, Deadline::Question(step), question.late_at, now, &mut effects);
+                held |= run.stopping.is_none() || it.state.being_undone();
+                pass(run, Deadline::Question(step), question.late_at, now)
             }
-            State::Undoing { since: Some(_) } => alive = true,
+            State::Undoing { since: Some(_) } => {
+                alive = true;
+                None
+            }
             State::Undoing { since: None } => {
                 held = true;
-                if !halted && free > 0 && !under[step.ix()] {
-                    free -= 1;
-                    effects.push(Effect::Undo { step, attempt });
-                }
+                (!halted && free > 0 && !under[step.ix()]).then(|| begin(run, step, false))
             }
-            State::Stuck { error } => {
-                effects.push(Effect::Ask { step, question: Question::stuck(plan, error) });
-            }
-            _ => {}
-        }
+            _ => None,
+        };
+        free -= usize::from(matches!(effect, Some(Effect::Begin { .. })));
+        effects.extend(effect);
     }
-    let startable = run.ready.iter().filter(|_| run.stopping.is_none());
-    for &(_, step) in startable.take_while(|_| !halted) {
+    for &(_, step) in run.ready.iter().take_while(|_| !halted && run.stopping.is_none()) {
         if free == 0 {
             break;
         }
-        let (it, plan) = (run.step(step), run.plan().step(step));
-        let condition = plan.when.as_deref().map(|text| when::evaluate(text, run, step));
-        let ask = |what| Effect::Ask { step, question: Question::missing(what).of(plan) };
+        let condition = run.plan().step(step).when.as_deref().map(|text| when::evaluate(text, run, step));
         let missing = inputs::missing(run, step);
         effects.push(match condition {
             Some(Ok(false)) => Effect::Skip { step, why: "its condition is false".into() },
-            Some(Err(missing)) => ask(missing),
-            _ if !missing.is_empty() => ask(missing),
+            Some(Err(missing)) => ask(step, Question::missing(missing)),
+            _ if !missing.is_empty() => ask(step, Question::missing(missing)),
             _ => {
                 free -= 1;
-                Effect::Start { step, attempt: it.attempt + 1, settle: false }
+                begin(run, step, false)
             }
         });
     }
-    if let Some(rto) = run.plan().objectives.rto
-        && !run.plan().find(VERIFY).is_some_and(|verify| run.satisfied(verify))
-    {
-        pass(run, Deadline::Rto, Some(run.opened.incident_at.after(rto)), now, &mut effects);
-    }
+    let verified = || run.plan().find(VERIFY).is_some_and(|verify| run.satisfied(verify));
+    let rto = run.plan().objectives.rto.filter(|_| !verified()).map(|rto| run.opened.incident_at.after(rto));
+    effects.extend(pass(run, Deadline::Rto, rto, now));
+    // Judged here, not when the store came back: the time of the incident may be corrected later.
+    effects.extend(
+        run.stores
+            .iter()
+            .filter(|step| lost_too_much(run, **step))
+            .filter_map(|step| pass(run, Deadline::Rpo(*step), Some(now), now)),
+    );
     let moving = effects.iter().any(|e| !matches!(e, Effect::WakeAt(_) | Effect::Pass(_)));
-    if !moving && !alive && !held {
-        effects.push(Effect::Finish(outcome(run)));
+    if !moving && !alive {
+        effects.push(if held { Effect::Hold } else { Effect::Finish(outcome(run)) });
     }
     effects
 }
 
+/// The next attempt at a step, in the light of how the last one ended.
+fn begin(run: &Run, step: StepIx, settle: bool) -> Effect {
+    let it = run.step(step);
+    let undo = it.state == State::Undoing { since: None };
+    Effect::Begin { step, attempt: it.attempt + 1, terms: Terms { settle, undo, doubt: it.doubt, granted: it.granted } }
+}
+
 /// A deadline is told once, when it has passed.
-fn pass(run: &Run, which: Deadline, at: Option<Time>, now: Time, effects: &mut Vec<Effect>) {
-    if let Some(at) = at.filter(|_| !run.passed.contains(&which)) {
-        effects.push(if at <= now { Effect::Pass(which) } else { Effect::WakeAt(at) });
-    }
+fn pass(run: &Run, which: Deadline, at: Option<Time>, now: Time) -> Option<Effect> {
+    let at = at.filter(|_| !run.passed.contains(&which))?;
+    Some(if at <= now { Effect::Pass(which) } else { Effect::WakeAt(at) })
+}
+
+/// Whether what a store came back with is older than its RPO allows.
+fn lost_too_much(run: &Run, step: StepIx) -> bool {
+    let point = run.step(step).output.recovery_point.as_ref();
+    let lost = point.map(|point| run.opened.incident_at.since(point.at));
+    lost.zip(run.plan().step(step).rpo.or(run.plan().objectives.rpo)).is_some_and(|(lost, allowed)| lost > allowed)
 }
 
 /// For every step, whether something that was built on it is still to be
 /// taken back: that comes before the step itself.
 fn what_something_stands_on(run: &Run) -> Vec<bool> {
     let mut under = vec![false; run.plan().steps.len()];
-    if run.open.iter().any(|step| run.being_undone(*step)) {
+    if run.open.iter().any(|step| run.step(*step).state.being_undone()) {
         for step in run.plan().places().rev() {
-            under[step.ix()] = run.graph.dependents(step).iter().any(|d| under[d.ix()] || run.being_undone(*d));
+            under[step.ix()] =
+                run.graph.dependents(step).iter().any(|d| under[d.ix()] || run.step(*d).state.being_undone());
         }
     }
     under
@@ -186,38 +190,31 @@ fn outcome(run: &Run) -> Outcome {
     }
 }
 
-/// The event that the end of an attempt is, and what it makes known beside.
-pub fn settle(run: &Run, step: StepIx, attempt: u32, ended: Ended, now: Time) -> Vec<Kind> {
+/// The event that the end of an attempt is.
+pub fn settle(run: &Run, step: StepIx, attempt: u32, ended: Ended, now: Time) -> Kind {
     let (it, plan) = (run.step(step), run.plan().step(step));
     if matches!(it.state, State::Undoing { .. }) {
-        return vec![match ended {
+        return match ended {
             Ended::Undone => Kind::UndoDone { step, attempt },
             other => Kind::UndoFailed { step, attempt, error: other.failure() },
-        }];
+        };
     }
     let left = it.failures + 1 < plan.retry.attempts;
     let pause = Dur(plan.retry.backoff_min.0.saturating_mul(1 << it.failures.min(20)).min(plan.retry.backoff_max.0));
     let retry_at = now.after(pause);
-    let doubt = |doubt, error, look_at| vec![Kind::InDoubt { step, attempt, doubt, error, look_at }];
+    let doubt = |doubt, error, look_at| Kind::InDoubt { step, attempt, doubt, error, look_at };
     // Looking again and again helps nobody: after the last attempt and one look more, a person is asked.
     let soon = |at| (it.failures < plan.retry.attempts).then_some(at);
     match ended {
-        Ended::Done { output, found } => {
-            let lost = output.recovery_point.as_ref().map(|point| run.opened.incident_at.since(point.at));
-            let allowed = plan.rpo.or(run.plan().objectives.rpo);
-            let too_much = lost.zip(allowed).is_some_and(|(lost, allowed)| lost > allowed);
-            let passed = too_much.then_some(Kind::DeadlinePassed { which: Deadline::Rpo(step) });
-            let succeeded = Kind::Succeeded { step, attempt, output, found };
-            std::iter::once(succeeded).chain(passed.filter(|_| !run.passed.contains(&Deadline::Rpo(step)))).collect()
-        }
+        Ended::Done { output, found } => Kind::Succeeded { step, attempt, output, found },
         Ended::Error(StepError::Failed(error)) if error.transient && left => {
-            vec![Kind::AttemptFailed { step, attempt, error, retry_at }]
+            Kind::AttemptFailed { step, attempt, error, retry_at }
         }
-        Ended::Error(StepError::Failed(error)) => vec![Kind::Failed { step, attempt, error }],
+        Ended::Error(StepError::Failed(error)) => Kind::Failed { step, attempt, error },
         Ended::Error(StepError::Doubt(error)) => doubt(Doubt::NoAnswer, error, soon(retry_at)),
         Ended::Error(StepError::Ask(mut question)) => {
             question.late_at = question.late_after.map(|after| now.after(after));
-            vec![Kind::Asked { step, question: *question }]
+            Kind::Asked { step, question: *question }
         }
         Ended::TimedOut => {
             let error = Failure::new(format!("no end within {}", plan.timeout));
@@ -227,7 +224,7 @@ pub fn settle(run: &Run, step: StepIx, attempt: u32, ended: Ended, now: Time) ->
             OnUnknown::Ask => doubt(Doubt::Unknown, Failure::new(why), None),
             OnUnknown::Retry => doubt(Doubt::Unknown, Failure::new(why), soon(now.after(limits::UNKNOWN_PAUSE))),
         },
-        Ended::Slow(error) => vec![Kind::Asked { step, question: Question::slow(plan, &error).of(plan) }],
+        Ended::Slow(error) => Kind::Asked { step, question: Question::slow(plan, &error).of(plan) },
         Ended::Undone => doubt(Doubt::NoAnswer, Failure::new("undone without being asked to"), None),
     }
 }

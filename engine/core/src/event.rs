@@ -11,8 +11,12 @@
 use crate::{
     clock::Time,
     outcome::{Fact, Failure, Output},
-    plan::{Plan, StepIx},
+    plan::StepIx,
     question::{Choice, Question},
+};
+pub use crate::{
+    opened::{Controller, Opened, Person, RunKind},
+    outcome::Outcome,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -84,74 +88,6 @@ pub enum Kind {
     Finished { outcome: Outcome },
 }
 
-/// The beginning of a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Opened {
-    /// The run's id.
-    pub run: String,
-    /// What is executed, nothing else.
-    pub plan: Plan,
-    /// The folder of the runbook on the host that began the run: relative
-    /// paths of commands start there.
-    #[serde(default)]
-    pub folder: String,
-    /// Whether this is a real recovery.
-    pub kind: RunKind,
-    /// When the outage began: the RTO counts from here.
-    pub incident_at: Time,
-    /// Nobody said when the outage began: the start of the run stands in.
-    pub incident_assumed: bool,
-    /// When it was noticed, if that was said.
-    pub detected_at: Option<Time>,
-    /// When the disaster was declared, if that was said.
-    pub declared_at: Option<Time>,
-    /// Who declared it, if that was said.
-    pub declared_by: Option<String>,
-    /// Who started the run.
-    pub by: Person,
-}
-
-/// Whether a run is a real recovery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RunKind {
-    /// Production.
-    Live,
-    /// A rehearsal in isolation.
-    Drill,
-    /// Against a local AWS.
-    Lab,
-}
-
-/// The process that writes the journal.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Controller {
-    /// Its host.
-    pub host: String,
-    /// Its process id there.
-    pub pid: u32,
-    /// The fencing token: one more than that of the controller before.
-    pub epoch: u64,
-    /// The version of `dr`.
-    pub version: String,
-    /// Why it took over from a controller that still lived.
-    pub why: Option<String>,
-}
-
-/// A person, as claimed: there is no sign-in.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Person {
-    /// The name given by `--as`, found in the runbook's `roles`.
-    pub name: Option<String>,
-    /// The user of the operating system.
-    pub user: String,
-    /// The host.
-    pub host: String,
-    /// The inbox message that said it; taken once, however often it is found.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-}
-
 /// Why it is not known whether an attempt had its effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -212,27 +148,17 @@ pub enum Moment {
     Declared,
 }
 
-/// How a run ended: derived from its steps, never set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// Everything was done and verified.
-    Recovered,
-    /// Verified, but something was tolerated, skipped by a person or vouched for.
-    RecoveredWithExceptions,
-    /// Everything was done; the runbook has no `verify`.
-    Unverified,
-    /// A step failed and the plan says to stop then.
-    Failed,
-    /// A person stopped it.
-    Stopped,
-    /// It was taken back.
-    Undone,
-}
-
 impl Kind {
     /// The step it is about, if it is about one.
     pub fn step(&self) -> Option<StepIx> {
+        match self {
+            Self::UndoAsked { .. } | Self::DeadlinePassed { .. } => None,
+            other => other.named().first().copied(),
+        }
+    }
+
+    /// Every step it names.
+    pub fn named(&self) -> &[StepIx] {
         match self {
             Self::Started { step, .. }
             | Self::Recorded { step, .. }
@@ -247,8 +173,12 @@ impl Kind {
             | Self::UndoStarted { step, .. }
             | Self::UndoDone { step, .. }
             | Self::UndoFailed { step, .. }
-            | Self::Amended { step, .. } => Some(*step),
-            _ => None,
+            | Self::Amended { step, .. }
+            | Self::DeadlinePassed {
+                which: Deadline::Rpo(step) | Deadline::Estimate(step) | Deadline::Question(step),
+            } => std::slice::from_ref(step),
+            Self::UndoAsked { steps, .. } => steps,
+            _ => &[],
         }
     }
 

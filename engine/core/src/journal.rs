@@ -6,6 +6,7 @@
 #![expect(missing_docs, reason = "the doc of a variant tells of its fields")]
 
 pub mod sqlite;
+mod wal;
 
 use crate::event::{Event, Kind};
 use sha2::{Digest, Sha256};

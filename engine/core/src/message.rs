@@ -14,6 +14,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use tokio::sync::oneshot;
 
 /// Something a person says to a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +45,19 @@ pub enum Ask {
     Undo { step: Option<String>, around: bool, why: String },
 }
 
+/// Where the sender of a message hears what became of it.
+pub type Reply = oneshot::Sender<Result<(), String>>;
+
+/// What can arrive from outside while a run goes on.
+pub enum Arrival {
+    /// A message, and where to say what became of it, once that is durable.
+    Message(Message, Reply),
+    /// A signal asks to leave: start nothing new.
+    Cancel(Person),
+    /// A second signal: leave now.
+    Leave,
+}
+
 /// What a message leads to.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Taken {
@@ -72,7 +86,7 @@ pub fn take(run: &Run, message: &Message) -> Result<Taken, String> {
                 vec![Kind::Answered { step: place, by, choice, why: why.clone() }]
             } else if run.plan().step(place).is_gate() {
                 return Err(format!("`{step}` wants an approval: `dr answer {} {step} approve`", run.opened.run));
-            } else if run.being_undone(place) {
+            } else if run.step(place).state.being_undone() {
                 return Err(format!("`{step}` is being taken back: answer with retry, skip or stop"));
             } else if matches!(
                 state,
@@ -137,7 +151,7 @@ fn answer(
         return Err(format!("`{id}` can be answered with: {}", question.choices.join(", ")));
     }
     may_answer(run, step, by)?;
-    if matches!(choice, Choice::Retry) && !run.being_undone(step) && !run.may_begin(step) {
+    if matches!(choice, Choice::Retry) && !it.state.being_undone() && !run.may_begin(step) {
         return Err(format!("what `{id}` needs was taken back, so it cannot run again"));
     }
     if set.is_empty() {

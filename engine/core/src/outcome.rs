@@ -1,5 +1,5 @@
-//! What an attempt at a step leaves: outputs, facts, failures. All of it is
-//! data, told once and kept in the journal.
+//! What an attempt at a step leaves: outputs, facts, failures; and how a run
+//! ends. All of it is data, told once and kept in the journal.
 
 use crate::clock::Time;
 use serde::{Deserialize, Serialize};
@@ -71,4 +71,22 @@ pub struct Call {
     /// The service's id of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
+}
+
+/// How a run ended: derived from its steps, never set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Everything was done and verified.
+    Recovered,
+    /// Verified, but something was tolerated, skipped by a person or vouched for.
+    RecoveredWithExceptions,
+    /// Everything was done; the runbook has no `verify`.
+    Unverified,
+    /// A step failed and the plan says to stop then.
+    Failed,
+    /// A person stopped it.
+    Stopped,
+    /// It was taken back.
+    Undone,
 }

@@ -216,6 +216,15 @@ pub struct PlanStep {
     /// It can be taken back by `dr undo`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub can_undo: bool,
+    /// It sends users somewhere: taking it back sends them toward what was lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub moves_traffic: bool,
+    /// The one region where its control plane is, when that is not its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control_plane: Option<String>,
+    /// The regions it works in, when it names them itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<String>,
     /// It calls the cloud provider, by what its kind says of itself.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub calls_provider: bool,

@@ -5,97 +5,17 @@
 //! or from a journal: a history that could not happen can be neither written
 //! nor read.
 
-#![expect(missing_docs, reason = "the doc of a variant tells of its fields")]
-
+pub use crate::state::{State, StepRun};
 use crate::{
     clock::Time,
     duration::Dur,
-    event::{Controller, Deadline, Doubt, Event, Kind, Moment, Opened, Outcome, Person, Skipper},
-    outcome::{Fact, Failure, Output},
+    event::{Controller, Deadline, Doubt, Event, Kind, Moment, Opened, Outcome, Person, Proof, Skipper},
+    outcome::{Failure, Output},
     plan::{OnFailure, Plan, StepIx, graph::Graph},
-    question::{About, Choice, Question},
+    question::{About, Choice},
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::{cmp::Reverse, collections::BTreeSet};
-
-/// Where a step stands.
-#[derive(Debug, Clone, PartialEq)]
-pub enum State {
-    /// It has not begun.
-    Waiting,
-    /// An attempt is under way.
-    Running { since: Time },
-    /// The last attempt failed for certain; the next begins then.
-    Backoff { until: Time },
-    /// It is not known whether the last attempt had its effect. `check` is
-    /// asked at `look_at`; a person, when that is `None`.
-    InDoubt { doubt: Doubt, error: Failure, look_at: Option<Time> },
-    /// A person has to answer; asked at `since`.
-    Asking { question: Question, approved_by: Vec<Person>, since: Time },
-    /// Its goal is reached.
-    Done,
-    /// It failed, and was tolerated, or nobody was asked yet.
-    Failed { error: Failure },
-    /// It was left out, by its condition or by a person.
-    Skipped { by_person: bool },
-    /// A person did it by hand.
-    Bypassed { vouched: bool },
-    /// The run ended before it could begin.
-    Unneeded { because: String },
-    /// It is being taken back; `since` when an attempt at that is under way.
-    Undoing { since: Option<Time> },
-    /// It was taken back.
-    Undone,
-    /// It could not be taken back.
-    Stuck { error: Failure },
-}
-
-impl State {
-    /// The word for it, as reports and `--json` use it.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Running { .. } => "running",
-            Self::Backoff { .. } => "backoff",
-            Self::InDoubt { .. } => "in_doubt",
-            Self::Asking { .. } => "asking",
-            Self::Done => "done",
-            Self::Failed { .. } => "failed",
-            Self::Skipped { .. } => "skipped",
-            Self::Bypassed { .. } => "bypassed",
-            Self::Unneeded { .. } => "unneeded",
-            Self::Undoing { .. } => "undoing",
-            Self::Undone => "undone",
-            Self::Stuck { .. } => "stuck",
-        }
-    }
-}
-
-/// One step of a run.
-#[derive(Debug, Clone)]
-pub struct StepRun {
-    /// Where it stands.
-    pub state: State,
-    /// The number of its last attempt; zero before the first.
-    pub attempt: u32,
-    /// Attempts that failed since a person last said to try again.
-    pub failures: u32,
-    /// How the attempt before the next one ended: whether it left a doubt,
-    /// and whether a person who knew of the doubt said to go on.
-    pub doubt: Option<Doubt>,
-    /// A person who knew of the doubt said to try again.
-    pub granted: bool,
-    /// What it left for others.
-    pub output: Output,
-    /// What it wrote down.
-    pub facts: Vec<Fact>,
-    /// Inputs that a person changed.
-    pub amended: Map<String, Value>,
-    /// Values that a person gave for outputs that did not come.
-    pub given: Map<String, Value>,
-    unmet: u32,
-    was_done: bool,
-}
 
 /// A run.
 #[derive(Debug, Clone)]
@@ -128,6 +48,8 @@ pub struct Run {
     pub ready: BTreeSet<(Reverse<Dur>, StepIx)>,
     /// Steps that are neither waiting nor at rest: what `decide` looks at.
     pub open: BTreeSet<StepIx>,
+    /// Steps that brought data back, up to a moment that is known.
+    pub stores: BTreeSet<StepIx>,
     steps: Vec<StepRun>,
 }
 
@@ -147,40 +69,14 @@ pub struct Illegal {
 
 impl Run {
     /// The run that begins with this event, which must be `Opened`.
-    ///
-    /// # Panics
-    /// When a plan has more than four thousand million steps.
     pub fn open(event: Event) -> Result<Self, Illegal> {
         let Kind::Opened(opened) = event.kind else {
-            return Err(Illegal {
-                seq: event.seq,
-                event: word(&event.kind),
-                what: "the run".into(),
-                state: "not opened".into(),
-            });
+            return Err(Illegal::new(&event, "the run", "not opened".into()));
         };
-        let graph = Graph::of(&opened.plan);
-        let blank = StepRun {
-            state: State::Waiting,
-            attempt: 0,
-            failures: 0,
-            doubt: None,
-            granted: false,
-            output: Output::default(),
-            facts: Vec::new(),
-            amended: Map::new(),
-            given: Map::new(),
-            unmet: 0,
-            was_done: false,
-        };
-        let count = |needs: &Vec<StepIx>| u32::try_from(needs.len()).expect("plans are limited");
-        let steps: Vec<_> =
-            opened.plan.steps.iter().map(|s| StepRun { unmet: count(&s.needs), ..blank.clone() }).collect();
-        let ready = opened.plan.places().filter(|s| steps[s.ix()].unmet == 0);
-        Ok(Self {
-            ready: ready.map(|s| (Reverse(graph.remaining(s)), s)).collect(),
+        let unmet = |needs: &Vec<StepIx>| StepRun { unmet: needs.len(), ..StepRun::default() };
+        let mut run = Self {
             opened_at: event.at,
-            graph,
+            graph: Graph::of(&opened.plan),
             seq: event.seq,
             at: event.at,
             controller: None,
@@ -190,10 +86,14 @@ impl Run {
             finished: None,
             passed: BTreeSet::new(),
             taken: BTreeSet::new(),
+            ready: BTreeSet::new(),
             open: BTreeSet::new(),
-            steps,
+            stores: BTreeSet::new(),
+            steps: opened.plan.steps.iter().map(|step| unmet(&step.needs)).collect(),
             opened,
-        })
+        };
+        run.plan().places().for_each(|step| run.list(step));
+        Ok(run)
     }
 
     /// The plan.
@@ -211,48 +111,37 @@ impl Run {
         self.plan().places().zip(&self.steps)
     }
 
-    /// Takes one event in: the only place where a state changes.
+    /// The steps of which nobody knows what became of them.
+    pub fn in_doubt(&self) -> Vec<StepIx> {
+        self.steps().filter(|(_, it)| it.in_doubt()).map(|(step, _)| step).collect()
+    }
+
+    /// Takes one event in: the only place where a state changes. An event that
+    /// cannot happen leaves the run as it was.
     pub fn apply(&mut self, event: &Event) -> Result<(), Illegal> {
-        let illegal =
-            |what: &str, state: String| Illegal { seq: event.seq, event: word(&event.kind), what: what.into(), state };
+        let illegal = |what: &str, state: String| Err(Illegal::new(event, what, state));
         if event.seq != self.seq + 1 || event.at < self.at {
-            return Err(illegal("the run", format!("at event {}, {}", self.seq, self.at)));
+            return illegal("the run", format!("at event {}, {}", self.seq, self.at));
         }
-        let unknown = match &event.kind {
-            Kind::UndoAsked { steps, .. } => steps.iter().find(|step| step.ix() >= self.steps.len()),
-            Kind::DeadlinePassed {
-                which: Deadline::Rpo(step) | Deadline::Estimate(step) | Deadline::Question(step),
-            } => Some(step).filter(|step| step.ix() >= self.steps.len()),
-            _ => None,
-        };
-        if let Some(step) = unknown {
-            return Err(illegal("the run", format!("without step {}", step.0)));
+        if let Some(step) = event.kind.named().iter().find(|step| step.ix() >= self.steps.len()) {
+            return illegal("the run", format!("without step {}", step.0));
         }
-        let unfinished = matches!(event.kind, Kind::Reopened { .. }) && self.finished.is_none();
-        if unfinished || matches!(event.kind, Kind::Opened(_)) {
-            return Err(illegal("the run", "open".into()));
-        }
-        let after_the_end =
-            matches!(event.kind, Kind::Joined(_) | Kind::Noted { .. } | Kind::ClockSet { .. } | Kind::Reopened { .. });
-        if self.finished.is_some() && !after_the_end {
-            return Err(illegal("the run", "finished".into()));
-        }
-        if let Kind::UndoAsked { steps, .. } = &event.kind {
-            for step in steps {
-                let state = &self.step(*step).state;
-                if !matches!(state, State::Done) {
-                    return Err(illegal(&self.plan().step(*step).id, format!("{state:?}")));
+        match (&event.kind, self.finished) {
+            (Kind::Opened(_), _) | (Kind::Reopened { .. }, None) => return illegal("the run", "open".into()),
+            (Kind::Joined(_) | Kind::Noted { .. } | Kind::ClockSet { .. } | Kind::Reopened { .. }, Some(_)) => {}
+            (_, Some(_)) => return illegal("the run", "finished".into()),
+            (Kind::UndoAsked { steps, .. }, None) => {
+                if let Some(other) = steps.iter().find(|step| self.step(**step).state != State::Done) {
+                    return illegal(&self.plan().step(*other).id, format!("{:?}", self.step(*other).state));
                 }
             }
+            (_, None) => {}
         }
         if let Some(step) = event.kind.step() {
-            let Some(known) = self.steps.get(step.ix()) else {
-                return Err(illegal("the run", format!("without step {}", step.0)));
+            let Some(next) = follow(&mut self.steps[step.ix()], event) else {
+                return illegal(&self.plan().step(step).id, format!("{:?}", self.step(step).state));
             };
-            let Some(next) = next(known, event) else {
-                return Err(illegal(&self.plan().step(step).id, format!("{:?}", known.state)));
-            };
-            self.keep(step, event);
+            self.spread(step, &event.kind, &next);
             self.enter(step, next);
         } else {
             self.whole(event);
@@ -262,60 +151,35 @@ impl Run {
         Ok(())
     }
 
-    /// What an event about one step changes beside its state.
-    fn keep(&mut self, step: StepIx, event: &Event) {
-        let it = &mut self.steps[step.ix()];
-        match &event.kind {
-            Kind::Started { attempt, .. } => {
-                (it.attempt, it.granted, it.output) = (*attempt, false, Output::default());
-            }
-            Kind::UndoStarted { attempt, .. } => (it.attempt, it.granted) = (*attempt, false),
+    /// What an event about one step changes beyond that step.
+    fn spread(&mut self, step: StepIx, kind: &Kind, next: &State) {
+        match kind {
             // Another question may be late as well.
             Kind::Asked { .. } => drop(self.passed.remove(&Deadline::Question(step))),
-            Kind::Recorded { fact, .. } => it.facts.push(fact.clone()),
-            Kind::Succeeded { output, .. } | Kind::Bypassed { output, .. } => it.output = output.clone(),
-            Kind::AttemptFailed { .. } | Kind::Failed { .. } => (it.failures, it.doubt) = (it.failures + 1, None),
-            Kind::InDoubt { doubt, .. } => (it.failures, it.doubt) = (it.failures + 1, Some(*doubt)),
-            Kind::Amended { inputs, .. } => it.amended.extend(inputs.clone()),
-            Kind::Answered { choice, by, .. } => match choice {
-                Choice::Retry => {
-                    let asked =
-                        if let State::Asking { question, .. } = &it.state { Some(&question.about) } else { None };
-                    it.granted = matches!(asked, Some(About::Doubt(_) | About::Undo(_)));
-                    it.failures = 0;
-                }
-                // What is waited for is known to be under way: its slowness is no doubt any more.
-                Choice::Wait => (it.failures, it.doubt) = (0, Some(Doubt::Lost)),
-                Choice::Set { name, value } => drop(it.given.insert(name.clone(), value.clone())),
-                Choice::Done { values } => it.output = Output { values: values.clone(), recovery_point: None },
-                Choice::Approve => {
-                    let names = it.output.values.entry("approved_by").or_insert_with(|| Value::Array(Vec::new()));
-                    if let Value::Array(names) = names {
-                        names.push(by.name.as_ref().unwrap_or(&by.user).clone().into());
-                    }
-                }
-                Choice::Stop => self.stopping = Some(Outcome::Stopped),
-                Choice::Skip | Choice::Undo | Choice::Decline => {}
-            },
-            _ => {}
-        }
-        if matches!(event.kind, Kind::Answered { choice: Choice::Stop, .. }) {
-            // Nothing more is taken back either.
-            for other in self.open.clone().into_iter().filter(|other| *other != step) {
-                match &self.step(other).state {
-                    State::Undoing { since: None } if self.step(other).was_done => self.enter(other, State::Done),
-                    State::Undoing { since: None } => {
-                        self.enter(other, State::Failed { error: Failure::new("stopped") });
-                    }
-                    State::Asking { question: Question { about: About::Undo(error), .. }, .. } => {
-                        self.enter(other, State::Failed { error: error.clone() });
-                    }
-                    _ => {}
+            Kind::Succeeded { output, .. } if output.recovery_point.is_some() => drop(self.stores.insert(step)),
+            Kind::Failed { .. } if self.plan().step(step).on_failure == OnFailure::Stop => {
+                self.stopping = Some(Outcome::Failed);
+            }
+            // What was to be taken back stays as it was done: the run is not undone.
+            Kind::Answered { choice: Choice::Skip, .. } if *next == State::Done => {
+                self.stopping = self.stopping.map(|_| Outcome::Stopped);
+            }
+            Kind::Answered { choice: Choice::Stop, .. } => {
+                self.stopping = Some(Outcome::Stopped);
+                // Nothing more is taken back either.
+                for other in self.open.clone() {
+                    let next = match &self.step(other).state {
+                        State::Undoing { since: None } if self.step(other).was_done => State::Done,
+                        State::Undoing { since: None } => State::Failed { error: Failure::new("stopped") },
+                        State::Asking { question, .. } if let About::Undo(error) = &question.about => {
+                            State::Failed { error: error.clone() }
+                        }
+                        _ => continue,
+                    };
+                    self.enter(other, next);
                 }
             }
-        }
-        if matches!(event.kind, Kind::Failed { .. }) && self.plan().step(step).on_failure == OnFailure::Stop {
-            self.stopping = Some(Outcome::Failed);
+            _ => {}
         }
     }
 
@@ -325,14 +189,13 @@ impl Run {
             Kind::Joined(controller) => {
                 (self.controller, self.leaving) = (Some(controller.clone()), false);
                 // Whoever ran these is gone. Nothing else distinguishes a resumed run.
-                for step in self.open.clone() {
+                for step in &self.open {
                     let it = &mut self.steps[step.ix()];
                     match it.state {
                         State::Running { .. } => {
                             it.doubt = Some(Doubt::Lost);
                             let error = Failure::new("the controller ended before it heard of the outcome");
-                            let look_at = Some(event.at);
-                            it.state = State::InDoubt { doubt: Doubt::Lost, error, look_at };
+                            it.state = State::InDoubt { doubt: Doubt::Lost, error, look_at: Some(event.at) };
                         }
                         State::Undoing { .. } => it.state = State::Undoing { since: None },
                         _ => {}
@@ -343,9 +206,7 @@ impl Run {
                 for step in steps {
                     self.enter(*step, State::Undoing { since: None });
                 }
-                if *whole {
-                    self.stopping = Some(Outcome::Undone);
-                }
+                self.stopping = if *whole { Some(Outcome::Undone) } else { self.stopping };
             }
             Kind::DeadlinePassed { which } => drop(self.passed.insert(which.clone())),
             Kind::ClockSet { which, at, .. } => match which {
@@ -360,9 +221,8 @@ impl Run {
             Kind::Finished { outcome } => {
                 self.finished = Some(*outcome);
                 for step in self.plan().places() {
-                    if matches!(self.step(step).state, State::Waiting) {
-                        let because = self.because(step);
-                        self.enter(step, State::Unneeded { because });
+                    if self.step(step).state == State::Waiting {
+                        self.enter(step, State::Unneeded { because: self.because(step) });
                     }
                 }
             }
@@ -381,7 +241,7 @@ impl Run {
                 let unmet = &mut self.steps[dependent.ix()].unmet;
                 *unmet = if is { *unmet - 1 } else { *unmet + 1 };
                 // Only the last need that is met, or the first that is not, changes where it stands.
-                if *unmet == u32::from(!is) {
+                if *unmet == usize::from(!is) {
                     self.list(dependent);
                 }
             }
@@ -390,62 +250,28 @@ impl Run {
     }
 
     fn list(&mut self, step: StepIx) {
-        let it = &self.steps[step.ix()];
         let key = (Reverse(self.graph.remaining(step)), step);
-        let waiting = matches!(it.state, State::Waiting);
-        if waiting && it.unmet == 0 {
-            self.ready.insert(key)
-        } else {
-            self.ready.remove(&key)
-        };
-        let rest = waiting || self.at_rest(step);
-        if rest {
-            self.open.remove(&step)
-        } else {
-            self.open.insert(step)
-        };
+        let waiting = self.step(step).state == State::Waiting;
+        let ready = waiting && self.step(step).unmet == 0;
+        let open = !waiting && !self.at_rest(step);
+        let _: bool = if ready { self.ready.insert(key) } else { self.ready.remove(&key) };
+        let _: bool = if open { self.open.insert(step) } else { self.open.remove(&step) };
     }
 
     /// Whether nothing more will happen to a step by itself.
     pub fn at_rest(&self, step: StepIx) -> bool {
+        use State::{Bypassed, Done, Failed, Skipped, Undone, Unneeded};
         match self.step(step).state {
-            State::Done | State::Skipped { .. } | State::Bypassed { .. } | State::Unneeded { .. } | State::Undone => {
-                true
-            }
-            State::Failed { .. } => self.stopping.is_some() || self.tolerates(step),
+            Done | Skipped { .. } | Bypassed { .. } | Unneeded { .. } | Undone => true,
+            Failed { .. } => self.stopping.is_some() || self.tolerates(step),
             _ => false,
         }
-    }
-
-    /// Whether a step goes on without a person, sooner or later.
-    pub fn moves_alone(&self) -> bool {
-        self.open.iter().any(|step| match &self.step(*step).state {
-            State::Running { .. } | State::Undoing { since: Some(_) } => true,
-            State::Backoff { .. } => !self.paused && self.may_begin(*step),
-            State::InDoubt { look_at: Some(_), .. } => !self.paused,
-            // Where one waits to be taken back, another one, or a person, is in its way.
-            _ => false,
-        })
     }
 
     /// Whether an attempt at a step may do something anew: nobody stopped the
     /// run, and what the step needs was not taken back.
     pub fn may_begin(&self, step: StepIx) -> bool {
         self.stopping.is_none() && self.step(step).unmet == 0
-    }
-
-    /// Whether a step is on the way to being taken back, be it that a person is asked.
-    pub fn being_undone(&self, step: StepIx) -> bool {
-        match &self.step(step).state {
-            State::Undoing { .. } | State::Stuck { .. } => true,
-            State::Asking { question, .. } => matches!(question.about, About::Undo(_)),
-            _ => false,
-        }
-    }
-
-    fn tolerates(&self, step: StepIx) -> bool {
-        let plan = self.plan().step(step);
-        plan.on_failure == OnFailure::Continue && !plan.is_gate()
     }
 
     /// Whether what needs this step may go on.
@@ -457,83 +283,102 @@ impl Run {
         }
     }
 
+    fn tolerates(&self, step: StepIx) -> bool {
+        let plan = self.plan().step(step);
+        plan.on_failure == OnFailure::Continue && !plan.is_gate()
+    }
+
     fn because(&self, step: StepIx) -> String {
-        let needs = self.plan().step(step).needs.iter();
-        match needs.copied().find(|need| !self.satisfied(*need)) {
-            Some(need) => format!("`{}` was not done", self.plan().step(need).id),
+        let mut needs = self.plan().step(step).needs.iter();
+        match needs.find(|need| !self.satisfied(**need)) {
+            Some(need) => format!("`{}` was not done", self.plan().step(*need).id),
             None => "the run ended".into(),
         }
     }
 }
 
-/// The legal moves of one step; `None` is a refusal.
-fn next(it: &StepRun, event: &Event) -> Option<State> {
+/// The legal moves of one step: takes the event in and gives the state that it
+/// leads to; `None` is a refusal, and leaves the step as it was.
+fn follow(it: &mut StepRun, event: &Event) -> Option<State> {
     use State::{Asking, Backoff, Bypassed, Done, Failed, InDoubt, Running, Skipped, Stuck, Undoing, Undone, Waiting};
-    let again = it.attempt + 1;
+    let mine = |attempt: &u32| *attempt == it.attempt;
+    let anew = |attempt: &u32| *attempt == it.attempt + 1;
+    let now = event.at;
     Some(match (&it.state, &event.kind) {
-        (Waiting | Backoff { .. }, Kind::Started { attempt, .. }) if *attempt == again && it.unmet == 0 => {
-            Running { since: event.at }
-        }
-        (InDoubt { look_at: Some(_), .. }, Kind::Started { attempt, .. }) if *attempt == again => {
-            Running { since: event.at }
-        }
-        (Undoing { since: None }, Kind::UndoStarted { attempt, .. }) if *attempt == again => {
-            Undoing { since: Some(event.at) }
-        }
-        (state @ (Running { .. } | Undoing { since: Some(_) }), Kind::Recorded { attempt, .. })
-            if *attempt == it.attempt =>
+        (Waiting | Backoff { .. } | InDoubt { look_at: Some(_), .. }, Kind::Started { attempt, .. })
+            if anew(attempt) && (it.unmet == 0 || matches!(it.state, InDoubt { .. })) =>
         {
+            (it.attempt, it.granted, it.output) = (*attempt, false, Output::default());
+            Running { since: now }
+        }
+        (Undoing { since: None }, Kind::UndoStarted { attempt, .. }) if anew(attempt) => {
+            (it.attempt, it.granted) = (*attempt, false);
+            Undoing { since: Some(now) }
+        }
+        (state @ (Running { .. } | Undoing { since: Some(_) }), Kind::Recorded { attempt, fact, .. })
+            if mine(attempt) =>
+        {
+            it.facts.push(fact.clone());
             state.clone()
         }
-        (Running { .. }, Kind::Succeeded { attempt, .. }) if *attempt == it.attempt => Done,
-        (Running { .. }, Kind::AttemptFailed { attempt, retry_at, .. }) if *attempt == it.attempt => {
+        (Running { .. }, Kind::Succeeded { attempt, output, .. }) if mine(attempt) => {
+            it.output = output.clone();
+            Done
+        }
+        (Running { .. }, Kind::AttemptFailed { attempt, retry_at, .. }) if mine(attempt) => {
+            (it.failures, it.doubt) = (it.failures + 1, None);
             Backoff { until: *retry_at }
         }
-        (Running { .. }, Kind::Failed { attempt, error, .. }) if *attempt == it.attempt => {
+        (Running { .. }, Kind::Failed { attempt, error, .. }) if mine(attempt) => {
+            (it.failures, it.doubt) = (it.failures + 1, None);
             Failed { error: error.clone() }
         }
-        (Running { .. }, Kind::InDoubt { attempt, doubt, error, look_at, .. }) if *attempt == it.attempt => {
+        (Running { .. }, Kind::InDoubt { attempt, doubt, error, look_at, .. }) if mine(attempt) => {
+            (it.failures, it.doubt) = (it.failures + 1, Some(*doubt));
             InDoubt { doubt: *doubt, error: error.clone(), look_at: *look_at }
         }
-        (Undoing { since: Some(_) }, Kind::UndoDone { attempt, .. }) if *attempt == it.attempt => Undone,
-        (Undoing { since: Some(_) }, Kind::UndoFailed { attempt, error, .. }) if *attempt == it.attempt => {
+        (Undoing { since: Some(_) }, Kind::UndoDone { attempt, .. }) if mine(attempt) => Undone,
+        (Undoing { since: Some(_) }, Kind::UndoFailed { attempt, error, .. }) if mine(attempt) => {
             Stuck { error: error.clone() }
         }
         (Waiting | Running { .. } | InDoubt { .. } | Failed { .. } | Stuck { .. }, Kind::Asked { question, .. }) => {
-            Asking { question: question.clone(), approved_by: Vec::new(), since: event.at }
+            Asking { question: question.clone(), approved_by: Vec::new(), since: now }
         }
-        (Asking { question, approved_by, since }, Kind::Answered { choice: Choice::Approve, by, .. })
-            if question.allows(&Choice::Approve) =>
-        {
-            let approved_by: Vec<_> = approved_by.iter().chain([by]).cloned().collect();
-            if approved_by.len() < question.count as usize {
-                Asking { question: question.clone(), approved_by, since: *since }
-            } else {
-                Done
-            }
+        (Asking { question, .. }, Kind::Answered { choice, .. }) if !question.allows(choice) => return None,
+        (Asking { .. }, Kind::Answered { choice, by, .. }) => return answered(it, choice, by, now),
+        (Asking { .. } | Waiting, Kind::Skipped { by: Skipper::Person(_), .. }) => Skipped { by_person: true },
+        (Waiting, Kind::Skipped { .. }) => Skipped { by_person: false },
+        (Waiting | Backoff { .. } | Failed { .. } | Asking { .. }, Kind::Bypassed { proof, output, .. }) => {
+            it.output = output.clone();
+            Bypassed { vouched: *proof == Proof::Vouched }
         }
-        (Asking { question, .. }, Kind::Answered { choice, .. }) if question.allows(choice) => {
-            answered(it, question, choice, event.at)
+        (state @ (Waiting | Backoff { .. } | Asking { .. }), Kind::Amended { inputs, .. }) => {
+            it.amended.extend(inputs.clone());
+            state.clone()
         }
-        (Asking { .. }, Kind::Skipped { by: Skipper::Person(_), .. }) => Skipped { by_person: true },
-        (Waiting, Kind::Skipped { by, .. }) => Skipped { by_person: matches!(by, Skipper::Person(_)) },
-        (Waiting | Backoff { .. } | Failed { .. } | Asking { .. }, Kind::Bypassed { proof, .. }) => {
-            Bypassed { vouched: *proof == crate::event::Proof::Vouched }
-        }
-        (state @ (Waiting | Backoff { .. } | Asking { .. }), Kind::Amended { .. }) => state.clone(),
         _ => return None,
     })
 }
 
-/// Where an answer takes a step.
-fn answered(it: &StepRun, question: &Question, choice: &Choice, now: Time) -> State {
+/// Where an answer takes a step that asks.
+fn answered(it: &mut StepRun, choice: &Choice, by: &Person, now: Time) -> Option<State> {
+    let State::Asking { question, approved_by, since } = std::mem::take(&mut it.state) else { return None };
     let undoing = matches!(question.about, About::Undo(_));
-    match choice {
-        Choice::Retry if undoing => State::Undoing { since: None },
-        // A step that has not begun waits again: its needs, condition and values are looked at anew.
-        Choice::Retry | Choice::Set { .. } if it.attempt == 0 => State::Waiting,
-        Choice::Retry | Choice::Set { .. } => State::Backoff { until: now },
+    // A step that has not begun waits again: its needs, condition and values are looked at anew.
+    let anew = if it.attempt == 0 { State::Waiting } else { State::Backoff { until: now } };
+    Some(match choice {
+        Choice::Retry => {
+            it.granted = matches!(question.about, About::Doubt(_) | About::Undo(_));
+            it.failures = 0;
+            if undoing { State::Undoing { since: None } } else { anew }
+        }
+        Choice::Set { name, value } => {
+            it.given.insert(name.clone(), value.clone());
+            anew
+        }
         Choice::Wait => {
+            // What is waited for is known to be under way: its slowness is no doubt any more.
+            (it.failures, it.doubt) = (0, Some(Doubt::Lost));
             let error = question.error().cloned().unwrap_or_default();
             State::InDoubt { doubt: Doubt::Lost, error, look_at: Some(now) }
         }
@@ -543,12 +388,30 @@ fn answered(it: &StepRun, question: &Question, choice: &Choice, now: Time) -> St
         Choice::Undo => State::Undoing { since: None },
         Choice::Stop => State::Failed { error: question.error().cloned().unwrap_or_else(|| Failure::new("stopped")) },
         Choice::Decline => State::Failed { error: Failure::new("declined") },
-        Choice::Approve | Choice::Done { .. } => State::Done,
-    }
+        Choice::Done { values } => {
+            it.output = Output { values: values.clone(), recovery_point: None };
+            State::Done
+        }
+        Choice::Approve => {
+            let names = it.output.values.entry("approved_by").or_insert_with(|| Value::Array(Vec::new()));
+            names
+                .as_array_mut()
+                .into_iter()
+                .for_each(|names| names.push(by.name.as_ref().unwrap_or(&by.user).clone().into()));
+            let approved_by: Vec<_> = approved_by.into_iter().chain([by.clone()]).collect();
+            if approved_by.len() < question.count as usize {
+                State::Asking { question, approved_by, since }
+            } else {
+                State::Done
+            }
+        }
+    })
 }
 
-/// The name of an event.
-fn word(kind: &Kind) -> String {
-    let debug = format!("{kind:?}");
-    debug.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned()
+impl Illegal {
+    fn new(event: &Event, what: &str, state: String) -> Self {
+        let debug = format!("{:?}", event.kind);
+        let word = debug.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned();
+        Self { seq: event.seq, event: word, what: what.into(), state }
+    }
 }

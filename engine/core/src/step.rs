@@ -51,6 +51,13 @@ pub trait Step: Send + Sync {
     /// [`Check::Unknown`].
     async fn check(&self, cx: &ReadCx) -> Result<Check, Failure>;
 
+    /// One look for whoever looks again and again and wants no gap, as `verify`
+    /// does: `Done` when all is good and was for long enough, `InProgress` when
+    /// it is good so far.
+    async fn watch(&self, cx: &ReadCx) -> Result<Check, Failure> {
+        self.check(cx).await
+    }
+
     /// Makes it so; goes on with what an earlier controller began.
     async fn run(&self, cx: &StepCx) -> Result<Output, StepError>;
 
@@ -85,8 +92,12 @@ pub struct Description {
     pub actions: Vec<&'static str>,
     /// The region of its control plane, where that is not the step's own.
     pub control_plane: Option<&'static str>,
+    /// The regions it works in, where it names them itself.
+    pub regions: Vec<String>,
     /// Whether it can be taken back.
     pub irreversible: bool,
+    /// Whether it sends users somewhere else, as a change of DNS or of a CDN does.
+    pub moves_traffic: bool,
 }
 
 /// An output that a step promises, and what it is.

@@ -46,17 +46,21 @@ impl Verify {
         Ok(Self { probes: probes.collect::<Result<_, Failure>>()?, hold: with.hold, every: with.every })
     }
 
-    /// One look through every probe: what is not good, and why.
-    async fn look(&self, cx: &ReadCx) -> Vec<String> {
+    /// One look through every probe: whether each was good for as long as it
+    /// wants, or what is not good, and why.
+    async fn look(&self, cx: &ReadCx) -> Result<bool, String> {
         let looks = self.probes.iter().map(|(name, probe)| async move {
-            match probe.check(cx).await {
-                Ok(Check::Done(_)) => None,
-                Ok(Check::Unknown(why)) => Some(format!("{name}: {why}")),
-                Ok(Check::Impossible(failure)) | Err(failure) => Some(format!("{name}: {}", failure.message)),
-                Ok(Check::Absent | Check::InProgress) => Some(format!("{name} is not good yet")),
+            match probe.watch(cx).await {
+                Ok(Check::Done(_)) => Ok(true),
+                Ok(Check::InProgress) => Ok(false),
+                Ok(Check::Unknown(why)) => Err(format!("{name}: {why}")),
+                Ok(Check::Impossible(failure)) | Err(failure) => Err(format!("{name}: {}", failure.message)),
+                Ok(Check::Absent) => Err(format!("{name} is not good yet")),
             }
         });
-        join_all(looks).await.into_iter().flatten().collect()
+        let (good, bad): (Vec<_>, Vec<_>) = join_all(looks).await.into_iter().partition(Result::is_ok);
+        let bad: Vec<_> = bad.into_iter().filter_map(Result::err).collect();
+        if bad.is_empty() { Ok(good.into_iter().flatten().all(|enough| enough)) } else { Err(bad.join("; ")) }
     }
 }
 
@@ -91,22 +95,26 @@ impl Step for Verify {
         loop {
             // The look's beginning, not its end: what a slow probe saw was so no later than that.
             let looked_at = clock.now();
-            let bad = self.look(&cx.read).await;
-            if bad.is_empty() {
-                let since = *good_since.get_or_insert(looked_at);
-                let lasted = clock.now().since(since);
-                if lasted >= self.hold {
-                    let values = json!({ HEALTHY_SINCE: since.0 }).as_object().cloned().unwrap_or_default();
-                    return Ok(Output { values, recovery_point: None });
+            let mut pause = self.every;
+            match self.look(&cx.read).await {
+                Ok(enough) => {
+                    let since = *good_since.get_or_insert(looked_at);
+                    let lasted = clock.now().since(since);
+                    if enough && lasted >= self.hold {
+                        let values = json!({ HEALTHY_SINCE: since.0 }).as_object().cloned().unwrap_or_default();
+                        return Ok(Output { values, recovery_point: None });
+                    }
+                    if enough {
+                        pause = Dur((self.hold.0 - lasted.0).clamp(1, self.every.0));
+                    }
+                    cx.read.progress(&format!("all good since {since}, {lasted} of {}", self.hold));
                 }
-                cx.read.progress(&format!("all good since {since}, {lasted} of {}", self.hold));
-            } else {
-                good_since = None;
-                cx.read.progress(&bad.join("; "));
+                Err(bad) => {
+                    good_since = None;
+                    cx.read.progress(&bad);
+                }
             }
-            let left = good_since
-                .map_or(self.every, |since| Dur((self.hold.0 - clock.now().since(since).0).clamp(1, self.every.0)));
-            clock.sleep(left).await;
+            clock.sleep(pause).await;
         }
     }
 }

@@ -7,7 +7,7 @@ use dr_engine::{
     clock::{Clock, SimClock, Time},
     duration::Dur,
     event::{Event, Kind, Opened, Person, RunKind},
-    executor::{Executor, Exit, Observer},
+    executor::{Executor, Exit, Observer, Tools},
     forecast::{Draw, Slot, forecast},
     journal::Memory,
     limits,
@@ -44,14 +44,16 @@ fn rehearsed(plan: &Plan, draw: Draw, parallel: usize) -> Vec<Slot> {
         let mut times = Times(vec![Slot { start: Dur(-1), end: Dur(-1) }; plan.steps.len()]);
         let mut executor = Executor {
             journal: &mut Memory::default(),
-            steps: Arc::new(Estimates(draw)),
-            clock,
-            world: Arc::new(()),
-            guard: Arc::new(Open),
             observer: &mut times,
-            chatter: Arc::new(|_, _| {}),
+            tools: Tools {
+                steps: Arc::new(Estimates(draw)),
+                clock,
+                world: Arc::new(()),
+                guard: Arc::new(Open),
+                chatter: Arc::new(|_, _| {}),
+                poll_gap_min: limits::POLL_GAP_MIN,
+            },
             parallel,
-            poll_gap_min: limits::POLL_GAP_MIN,
             no_wait: true,
         };
         let (_keep, mut arrivals) = mpsc::unbounded_channel();

@@ -1372,6 +1372,22 @@ fn a_signal_while_a_question_is_open_leaves_at_once() {
 }
 
 #[test]
+fn a_corrected_incident_may_have_lost_too_much() {
+    check(
+        "b point=1m rpo=5m ok 5m; c needs b ok 20m",
+        "10:00 ann incident +7m",
+        expect![[r#"
+            00:00  opened
+            00:00  joined 1, b started
+            05:00  b done {data up to -01:00}, c started
+            10:00  ann: incident at 07:00, too much lost: b
+            25:00  c done, finished: unverified
+            25:00  -- unverified, all done
+        "#]],
+    );
+}
+
+#[test]
 fn deadlines_are_told_once_and_stop_nothing() {
     check(
         "rto=30m;
@@ -1386,7 +1402,7 @@ fn deadlines_are_told_once_and_stop_nothing() {
             20:00  late: a
             30:00  late: rto
             40:00  a done, b started, c started
-            45:00  b done {data up to -20:00}, too much lost: b, c done {data up to -01:00}, verify started
+            45:00  b done {data up to -20:00}, c done {data up to -01:00}, verify started, too much lost: b
             45:00  verify done, finished: recovered
             45:00  -- recovered, all done
         "#]],
@@ -1734,8 +1750,8 @@ fn a_stuck_undo_may_be_left() {
             10:00  joined 2, ann: reopen, ann: undo a b, b undo started #2
             10:00  b not undone: scripted, asked: b cannot be undone: scripted (retry, skip, stop)
             11:00  ann: skip b, a undo started #2
-            11:00  a undone, finished: undone
-            11:00  -- undone, a undone
+            11:00  a undone, finished: stopped
+            11:00  -- stopped, a undone
         "#]],
     );
 }

@@ -1,7 +1,7 @@
 //! How often a service is looked at, whatever the number of steps that wait.
 //!
-//! A minimal gap between two looks at one service in one region. One list call
-//! that serves all waiting steps would need fewer looks still; it is left out.
+//! A minimal gap between two looks at one service in one region. Where there is
+//! a list call, one look then serves all who wait: see [`super::rounds`].
 
 use super::limits;
 use dr_engine::{

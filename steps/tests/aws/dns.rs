@@ -5,6 +5,7 @@ use crate::{
     lab::{Estate, lab},
 };
 use dr_engine::{
+    clock::{Clock, SystemClock},
     crash::{Edge, Place},
     duration::Dur,
     executor::Exit,
@@ -130,7 +131,15 @@ async fn it_waits_until_a_change_has_arrived() {
         "values": [estate.param("recovery_target")] });
     let upsert = json!({ "zone": estate.param("zone_id"), "records": [record] });
     let mut change = Drive::new(&estate, "route53.upsert", &upsert);
-    let (ended, _) = tokio::join!(waiting.go(None), change.go(None));
+    // The change begins once the old answer was seen.
+    let seen = async {
+        let clock: &dyn Clock = &SystemClock::new();
+        while said.lock().expect("whole").is_empty() {
+            clock.sleep(Dur(20)).await;
+        }
+        change.go(None).await
+    };
+    let (ended, _) = tokio::join!(waiting.go(None), seen);
     assert!(matches!(ended.state(), State::Done), "{:?}", ended.state());
     let first = said.lock().expect("whole").first().cloned().unwrap_or_default();
     assert!(first.starts_with("0 of 4 name servers agree on"), "{first}");
@@ -165,7 +174,7 @@ async fn what_a_server_does_not_know_itself_does_not_count() {
     ] {
         let bad = Server::always(says);
         let mut drive = Drive::new(&estate, KIND, &by_servers(&[&good, &bad]));
-        drive.step().timeout = Dur(300);
+        drive.step().timeout = Dur(2_000);
         let ended = drive.go(None).await;
         assert!(!matches!(ended.state(), State::Done), "{text}");
         let said = drive.said.lock().expect("whole").first().cloned().unwrap_or_default();

@@ -10,7 +10,7 @@ use dr_engine::{
     crash::{Edge, Place},
     duration::Dur,
     event::{Controller, Event, Kind, Opened, Person, RunKind},
-    executor::{Executor, Exit, Observer, Stopped},
+    executor::{Executor, Exit, Observer, Stopped, Tools},
     journal::{Error, Journal},
     outcome::Failure,
     plan::{Mode, Objectives, Plan, PlanStep, Retry, Selection, StepIx},
@@ -179,6 +179,9 @@ pub(crate) fn plan(kind: &str, with: &Value) -> Plan {
         blind: false,
         calls_provider: true,
         can_undo: true,
+        moves_traffic: false,
+        control_plane: None,
+        regions: Vec::new(),
         gates: None,
         rpo: None,
         region: Some("eu-central-1".into()),
@@ -281,14 +284,16 @@ impl Drive {
         let mut journal = Ink { events: &mut self.events, life: life.clone() };
         let exit = Executor {
             journal: &mut journal,
-            steps: Arc::new(dr_steps::registry()),
-            clock,
-            world: Arc::new(world),
-            guard: life.clone(),
             observer: &mut Silent,
-            chatter: Arc::new(move |_, text| said.lock().expect("whole").push(text.into())),
+            tools: Tools {
+                steps: Arc::new(dr_steps::registry()),
+                clock,
+                world: Arc::new(world),
+                guard: life.clone(),
+                chatter: Arc::new(move |_, text| said.lock().expect("whole").push(text.into())),
+                poll_gap_min: Dur(5),
+            },
             parallel: 4,
-            poll_gap_min: Dur(5),
             no_wait: true,
         }
         .execute(&mut run, first, &mut arrivals)

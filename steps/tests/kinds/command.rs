@@ -209,7 +209,7 @@ async fn somebody_elses_work_under_way_is_waited_for_not_begun_again() {
 #[tokio::test]
 async fn a_command_whose_time_is_up_is_ended_with_its_whole_group() {
     let mut scene = Scene::new("slow");
-    scene.bench.step.timeout = Dur(300);
+    scene.bench.step.timeout = Dur(2_000);
     let script = "trap 'echo term; exit 0' TERM; sh -c 'echo $$ > child; while :; do sleep 0.05; done' & while :; do sleep 0.02; done";
     let failure = doubted(scene.bench.attempt(step::<Command>(sh(script)), None).await);
     assert_eq!(failure.message, "its time was up, and it was ended: exit code 0");
@@ -223,7 +223,7 @@ async fn a_command_whose_time_is_up_is_ended_with_its_whole_group() {
 #[tokio::test]
 async fn whoever_ignores_the_polite_signal_is_killed() {
     let mut scene = Scene::new("deaf");
-    scene.bench.step.timeout = Dur(200);
+    scene.bench.step.timeout = Dur(2_000);
     let failure =
         doubted(scene.bench.attempt(step::<Command>(sh("trap '' TERM; while :; do sleep 0.05; done")), None).await);
     assert_eq!(failure.message, "its time was up, and it was ended: signal KILL");

@@ -46,6 +46,24 @@ async fn only_an_unbroken_row_of_good_answers_counts() {
 }
 
 #[tokio::test]
+async fn whoever_watches_is_told_how_far_the_row_is() {
+    let server = moody(&[200, 200, 503, 200, 0, 200, 200, 200, 200]).await;
+    let scene = Scene::new("watch");
+    let cx = scene.bench.cx();
+    let work = step::<VerifyHttp>(json!({ "url": server.url("/") }));
+    let mut seen = String::new();
+    for _ in 0..9 {
+        seen.push(match work.watch(&cx.read).await {
+            Ok(Check::Done(_)) => 'D',
+            Ok(Check::InProgress) => 'g',
+            Ok(Check::Absent) => '-',
+            _ => '!',
+        });
+    }
+    assert_eq!(seen, "gg-g-ggDD");
+}
+
+#[tokio::test]
 async fn one_look_is_done_only_where_one_is_enough() {
     let server = moody(&[]).await;
     let scene = Scene::new("one");
@@ -103,7 +121,7 @@ async fn a_host_can_be_looked_at_before_its_name_moves() {
 async fn time_alone_ends_a_row_that_does_not_come() {
     let server = Server::start(|_| Reply::Say(503, String::new())).await;
     let mut scene = Scene::new("never");
-    scene.bench.step.timeout = Dur(150);
+    scene.bench.step.timeout = Dur(2_000);
     let ended = scene.bench.attempt(step::<VerifyHttp>(json!({ "url": server.url("/"), "every": "10ms" })), None).await;
     assert_eq!(ended, Ended::TimedOut);
     assert!(server.asked().len() > 2);

@@ -6,7 +6,12 @@ use crate::{
     failure::{self, Failure},
     show, state,
 };
-use dr_engine::{journal::sqlite, run::State};
+use dr_engine::{
+    clock::Time,
+    journal::sqlite,
+    run::{Run, State},
+};
+use serde_json::Value;
 
 /// Shows a run; without one, all of them.
 pub fn status(here: &Here, run: Option<&str>) -> Result<u8, Failure> {
@@ -15,16 +20,17 @@ pub fn status(here: &Here, run: Option<&str>) -> Result<u8, Failure> {
     let folder = here.state.folder(&id);
     let (run, _) = state::load(&folder)?;
     let now = control::clock().now();
+    let holder = sqlite::holder(&folder)?.map(|holder| holder.text);
     if here.json {
-        show::print(&format!("{}\n", dr_engine::report::status(&run, now)));
+        show::print(&format!("{}\n", as_json(&run, now, holder)));
         return Ok(failure::DONE);
     }
     let mut lines = vec![show::lines::head(&run), dr_engine::report::headline(&run, now)];
-    if run.finished.is_none() {
-        lines.push(match sqlite::holder(&folder)? {
-            Some(holder) => format!("held by {}", holder.text),
-            None => format!("no controller runs: dr resume {id}"),
-        });
+    let unattended = holder.is_none() && run.finished.is_none();
+    match holder {
+        Some(holder) => lines.push(format!("held by {holder}")),
+        None if unattended => lines.push(format!("NO CONTROLLER RUNS, nothing goes on: dr resume {id}")),
+        None => {}
     }
     lines.push(String::new());
     let width = run.plan().steps.iter().map(|s| s.id.len()).max().unwrap_or(4).min(40);
@@ -35,6 +41,8 @@ pub fn status(here: &Here, run: Option<&str>) -> Result<u8, Failure> {
                 format!("  {}", error.message)
             }
             State::Unneeded { because } => format!("  {because}"),
+            // Nobody waits for it: what became of it is found out by whoever resumes.
+            State::Running { .. } if unattended => "  when its controller ended".into(),
             State::Running { since } => format!("  for {}", show::plan::brief(now.since(*since))),
             _ => String::new(),
         };
@@ -56,12 +64,25 @@ pub fn status(here: &Here, run: Option<&str>) -> Result<u8, Failure> {
 fn all(here: &Here) -> u8 {
     let now = control::clock().now();
     for id in here.state.ids() {
-        let line = match state::load(&here.state.folder(&id)) {
-            Ok((run, _)) if here.json => dr_engine::report::status(&run, now).to_string(),
-            Ok((run, _)) => format!("{id}  {}", dr_engine::report::headline(&run, now)),
+        let folder = here.state.folder(&id);
+        let holder = || sqlite::holder(&folder).ok().flatten().map(|holder| holder.text);
+        let line = match state::load(&folder) {
+            Ok((run, _)) if here.json => as_json(&run, now, holder()).to_string(),
+            Ok((run, _)) => {
+                let headline = dr_engine::report::headline(&run, now);
+                let unattended = run.finished.is_none() && holder().is_none();
+                format!("{id}  {headline}{}", if unattended { " · NO CONTROLLER RUNS" } else { "" })
+            }
             Err(failure) => format!("{id}  cannot be read: {}", failure.message),
         };
         show::print(&format!("{line}\n"));
     }
     failure::DONE
+}
+
+/// The status, and who drives the run: null when nobody does.
+fn as_json(run: &Run, now: Time, holder: Option<String>) -> Value {
+    let mut status = dr_engine::report::status(run, now);
+    status["controller"] = holder.into();
+    status
 }

@@ -23,25 +23,39 @@ pub fn undo(here: &Here, args: Undo) -> Result<u8, Failure> {
     let taken = message::take(run, &message).map_err(|why| Failure::before(why).hint(format!("dr status {id}")))?;
     let Taken::Events(kinds) = taken else { return Err(Failure::before("an undo needs no proof")) };
     let steps = kinds.iter().find_map(|k| if let Kind::UndoAsked { steps, .. } = k { Some(steps) } else { None });
-    let ids: Vec<_> = steps.into_iter().flatten().rev().map(|s| run.plan().step(*s).id.as_str()).collect();
+    let steps: Vec<_> = steps.into_iter().flatten().rev().map(|s| run.plan().step(*s)).collect();
+    let ids: Vec<_> = steps.iter().map(|step| step.id.as_str()).collect();
+    let traffic: Vec<_> = steps.iter().filter(|step| step.moves_traffic).map(|step| step.id.as_str()).collect();
     show::aside(&format!(
         "{} · taken back, in this order: {}",
         super::execute::word(run.opened.kind).to_uppercase(),
         ids.join(", ")
     ));
     if !args.yes {
-        if !io::stdin().is_terminal() {
-            return Err(Failure::usage("an undo has to be confirmed, and nobody can be asked here").hint("--yes"));
-        }
-        show::aside(&format!("type the runbook's name to take these steps back ({}):", run.plan().name));
-        let mut typed = String::new();
-        io::stdin().lock().read_line(&mut typed).map_err(|e| Failure::before(e.to_string()))?;
-        if typed.trim() != run.plan().name {
-            return Err(Failure::before("that is not the runbook's name: nothing was taken back"));
-        }
+        let name = &run.plan().name;
+        confirm(&format!("type the runbook's name to take these steps back ({name}):"), name, "--yes")?;
+    }
+    if !traffic.is_empty() && !args.traffic_back {
+        let primary = run.plan().regions.get("primary").map_or("where they were before", String::as_str);
+        show::aside(&format!("{} will send users back toward {primary}: does it serve again?", traffic.join(", ")));
+        confirm(&format!("type the region's name to send them there ({primary}):"), primary, "--traffic-back")?;
     }
     if resume::alive(&known.folder)? {
         return say::say(here, &id, ask, &args.saying);
     }
     resume::drive(here, known, None, args.driving, kinds)
+}
+
+/// Goes on when a person types the word.
+fn confirm(question: &str, word: &str, flag: &str) -> Result<(), Failure> {
+    if !io::stdin().is_terminal() {
+        return Err(Failure::usage("this has to be confirmed, and nobody can be asked here").hint(flag));
+    }
+    show::aside(question);
+    let mut typed = String::new();
+    io::stdin().lock().read_line(&mut typed).map_err(|e| Failure::before(e.to_string()))?;
+    if typed.trim() == word {
+        return Ok(());
+    }
+    Err(Failure::before(format!("that is not `{word}`: nothing was taken back")))
 }

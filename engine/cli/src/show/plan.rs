@@ -6,7 +6,7 @@ use dr_engine::{
     limits,
     plan::{Plan, StepIx},
 };
-use std::fmt::Write;
+use std::{collections::BTreeSet, fmt::Write};
 
 /// A plan of more steps than this is folded by phases.
 const ROWS_MAX: usize = 120;
@@ -114,11 +114,10 @@ fn rows(plan: &Plan, prediction: &Prediction, critical: &[bool], text: &mut Stri
         };
         let mark = if critical[step.ix()] { '*' } else { ' ' };
         let mut does = it.kind.clone();
-        if let Some(region) = &it.region
-            && it.changes
-            && !it.kind.starts_with("command")
-        {
-            write!(does, " in {region}").ok();
+        let own = if it.regions.is_empty() { it.region.iter().cloned().collect() } else { it.regions.clone() };
+        let regions = it.control_plane.clone().map_or(own, |one| vec![one]);
+        if it.changes && it.calls_provider && !regions.is_empty() {
+            write!(does, " in {}", regions.join(", ")).ok();
         }
         if it.when.is_some() {
             does.push_str(" [conditional]");
@@ -181,6 +180,11 @@ fn remarks(plan: &Plan, prediction: &Prediction, text: &mut String) {
         if let Some(which) = which {
             line(text, &format!("{what}: {which}"));
         }
+    }
+    let planes: BTreeSet<_> = plan.steps.iter().filter_map(|s| s.control_plane.as_deref()).collect();
+    for plane in planes {
+        let which = ids(&|s| s.control_plane.as_deref() == Some(plane)).unwrap_or_default();
+        line(text, &format!("{plane} must answer, AWS has their control plane only there: {which}"));
     }
     if plan.comms.is_some() {
         line(text, "comms: checked, not acted on by this version");

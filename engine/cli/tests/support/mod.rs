@@ -8,7 +8,6 @@ pub(crate) mod terminal;
 
 use dr_engine::{
     event::Event,
-    executor,
     journal::sqlite,
     question::Question,
     run::{Run, State},
@@ -186,7 +185,7 @@ impl Place {
 
     /// How many steps nobody knows the outcome of.
     pub(crate) fn in_doubt(&self) -> usize {
-        self.fold().map_or(0, |run| executor::in_doubt(&run).len())
+        self.fold().map_or(0, |run| run.in_doubt().len())
     }
 
     /// How often a step had its effect.

@@ -6,7 +6,7 @@
 //! read at any time. WAL, because other modes starve readers and cost three to
 //! six times as much; FULL, because a commit that is not on disk is no commit.
 
-use super::{Error, Hash, Journal, body, hash};
+use super::{Error, Hash, Journal, body, hash, wal};
 use crate::{
     clock::Time,
     crash::{CrashAt, Edge, Place},
@@ -121,6 +121,9 @@ impl Sqlite {
             Err(Error::Locked) if take_over => None,
             taken => Some(taken?),
         };
+        if lock.is_some() {
+            whole(&path)?;
+        }
         let mut db = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         settle(&db).map_err(sql(&path, "opened"))?;
         // The epoch first: what is read afterwards cannot be added to by anyone else.
@@ -187,14 +190,18 @@ impl Journal for Sqlite {
 /// its hash chain.
 pub fn read(folder: &Path) -> Result<Read, Error> {
     let path = folder.join("journal.db");
-    collect(&reader(&path)?, &path, Mark::default())
+    let db = reader(&path)?;
+    whole(&path)?;
+    collect(&db, &path, Mark::default())
 }
 
 /// Like [`read`], handing over one event after the other: a long history need
 /// not be held to be folded.
 pub fn each<E: From<Error>>(folder: &Path, take: impl FnMut(Event) -> Result<(), E>) -> Result<Mark, E> {
     let path = folder.join("journal.db");
-    rows(&reader(&path)?, &path, Mark::default(), take)
+    let db = reader(&path)?;
+    whole(&path)?;
+    rows(&db, &path, Mark::default(), take)
 }
 
 /// Reads a journal again and again, from where it stopped.
@@ -241,6 +248,17 @@ pub fn holder(folder: &Path) -> Result<Option<Holder>, Error> {
         let text = if text.is_empty() { "a process that did not say which".into() } else { text };
         Holder { text }
     }))
+}
+
+/// Refuses a journal whose last controller left commits that would go unread.
+fn whole(path: &Path) -> Result<(), Error> {
+    match wal::hides_commits(path) {
+        Ok(false) => Ok(()),
+        Ok(true) => {
+            Err(damaged(path, 0, "journal.db-wal was changed after it was written: its later events would be lost"))
+        }
+        Err(cause) => Err(store(&path.with_extension("db-wal"), "read", &cause)),
+    }
 }
 
 fn reader(path: &Path) -> Result<Connection, Error> {

@@ -76,6 +76,9 @@ pub(super) fn plain(id: String, kind: &str, with: Value, usual: Usual) -> PlanSt
         changes: true,
         blind: false,
         can_undo: false,
+        moves_traffic: false,
+        control_plane: None,
+        regions: Vec::new(),
         calls_provider: false,
         gates: None,
         rpo: None,
@@ -119,7 +122,10 @@ impl Draft {
         self.step.changes = work.changes();
         self.step.blind = work.changes() && !work.sees_effect();
         self.step.can_undo = work.can_undo();
+        self.step.moves_traffic = description.moves_traffic;
         self.step.calls_provider = !description.actions.is_empty();
+        self.step.control_plane = description.control_plane.map(ToOwned::to_owned);
+        self.step.regions = description.regions;
         self.outputs = work.outputs();
     }
 }

@@ -9,7 +9,7 @@ use dr_engine::{
     clock::{Clock, SimClock, Time},
     duration::Dur,
     event::{Controller, Event, Kind, Moment, Opened, Person, RunKind},
-    executor::{Arrival, Executor, Exit, Observer, Stopped, in_doubt},
+    executor::{Arrival, Executor, Exit, Observer, Stopped, Tools},
     journal::{Error, Journal, Memory},
     message::{self, Ask, Message, Taken},
     outcome::Failure,
@@ -79,7 +79,9 @@ fn action(line: &str) -> Action {
         "continue" => What::Say(Ask::Continue),
         "note" => What::Say(Ask::Note { text: words[3..].join(" "), help_wanted: false }),
         "incident" => {
-            let at = BEGIN.after(Dur(-dur(words[3]).0));
+            // How long before the run it began, or with a plus how long after.
+            let at = words[3].strip_prefix('+').map_or_else(|| Dur(-dur(words[3]).0), dur);
+            let at = BEGIN.after(at);
             What::Say(Ask::Clock { which: Moment::Incident, at, why: why.clone() })
         }
         "undo" => {
@@ -292,14 +294,16 @@ impl Sim {
         let life = {
             let mut executor = Executor {
                 journal: &mut self.book,
-                steps: Arc::new(Scripted { scripts: self.scenario.scripts.clone(), world: self.world.clone() }),
-                clock: clock.clone(),
-                world: Arc::new(()),
-                guard: Arc::new(Open),
                 observer: &mut watch,
-                chatter: Arc::new(|_, _| ()),
+                tools: Tools {
+                    steps: Arc::new(Scripted { scripts: self.scenario.scripts.clone(), world: self.world.clone() }),
+                    clock: clock.clone(),
+                    world: Arc::new(()),
+                    guard: Arc::new(Open),
+                    chatter: Arc::new(|_, _| ()),
+                    poll_gap_min: Dur(1000),
+                },
                 parallel: self.parallel,
-                poll_gap_min: Dur(1000),
                 no_wait: self.no_wait,
             };
             tokio::select! {
@@ -317,7 +321,7 @@ impl Sim {
             &*clock,
             &match &life {
                 Life::Ended(exit) => {
-                    let doubt: Vec<_> = in_doubt(&run).iter().map(|s| run.plan().step(*s).id.clone()).collect();
+                    let doubt: Vec<_> = run.in_doubt().iter().map(|s| run.plan().step(*s).id.clone()).collect();
                     let doubt =
                         if doubt.is_empty() { String::new() } else { format!("; in doubt: {}", doubt.join(" ")) };
                     format!("-- {}, {}{doubt}", ended(*exit), tell::states(&run))
