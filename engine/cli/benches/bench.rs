@@ -42,4 +42,5 @@ fn main() {
             bench();
         }
     }
+    ours::clean();
 }

@@ -56,9 +56,8 @@ fn syncs(folder: &Path) -> Option<f64> {
     let counted = folder.join("syncs");
     let mut strace = Command::new("strace");
     strace.args(["-f", "--seccomp-bpf", "-qq", "-e", "trace=fsync,fdatasync", "-o"]).arg(&counted);
-    fs::remove_dir_all(folder.join("state")).ok();
-    let dr = ours::dr(folder, &["execute", "runbook.yaml", "--kind", "drill", "--yes", "--parallel", "64"]);
-    strace.arg(dr.get_program()).args(dr.get_args()).current_dir(folder).env("DR_STATE", folder.join("state"));
+    let dr = ours::dr(folder, "traced", &["execute", "runbook.yaml", "--kind", "drill", "--yes", "--parallel", "64"]);
+    strace.arg(dr.get_program()).args(dr.get_args()).current_dir(folder).env("DR_STATE", folder.join("traced"));
     strace.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
     let status = strace.status().ok()?;
     assert!(status.success(), "the run succeeds under strace");

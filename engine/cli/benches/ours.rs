@@ -17,6 +17,7 @@ use dr_engine::{
     run::Run,
 };
 use std::{
+    cell::Cell,
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -25,17 +26,29 @@ use std::{
 use tokio::sync::mpsc;
 
 /// A folder of its own on a real disk, empty.
+///
+/// Nothing is removed before everything is measured ([`clean`]): ext4 without a
+/// journal keeps a freed inode back for a minute, and walks past all of them at
+/// each file that is made. What a bench cleared away would be charged to the next.
 pub fn folder(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench").join(name);
-    fs::remove_dir_all(&folder).ok();
+    let folder = root().join(std::process::id().to_string()).join(name);
     fs::create_dir_all(&folder).expect("a folder can be made");
     folder
 }
 
-/// The binary, its runs kept under `folder`.
-pub fn dr(folder: &Path, args: &[&str]) -> Command {
+/// Removes what was measured in, now and in runs that were interrupted.
+pub fn clean() {
+    fs::remove_dir_all(root()).ok();
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench")
+}
+
+/// The binary in `folder`, its runs kept under `folder/state`.
+pub fn dr(folder: &Path, state: &str, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dr"));
-    command.current_dir(folder).args(args).env("DR_STATE", folder.join("state"));
+    command.current_dir(folder).args(args).env("DR_STATE", folder.join(state));
     command.env_remove("DR_CRASH_AT").stdout(Stdio::null()).stderr(Stdio::null());
     command
 }
@@ -43,9 +56,11 @@ pub fn dr(folder: &Path, args: &[&str]) -> Command {
 /// Writes a runbook and gives what executes it once, timed, in a state folder without other runs.
 pub fn execute<'a>(folder: &'a Path, text: &str, parallel: &'a str) -> impl Fn() -> f64 + use<'a> {
     fs::write(folder.join("runbook.yaml"), text).expect("a file can be written");
+    let times = Cell::new(0_u32);
     move || {
-        fs::remove_dir_all(folder.join("state")).ok();
-        let mut command = dr(folder, &["execute", "runbook.yaml", "--kind", "drill", "--yes", "--parallel", parallel]);
+        let state = format!("state-{}", times.replace(times.get() + 1));
+        let args = ["execute", "runbook.yaml", "--kind", "drill", "--yes", "--parallel", parallel];
+        let mut command = dr(folder, &state, &args);
         let (status, time) = timed(|| command.status().expect("the binary is there"));
         assert!(status.success(), "the run succeeds: {status}");
         time
@@ -134,7 +149,7 @@ pub fn peak(folder: &Path, args: &[&str]) -> u64 {
     const PIPE: usize = 64 * 1024;
     let (mut reader, mut writer) = std::io::pipe().expect("a pipe");
     writer.write_all(&vec![b' '; PIPE]).expect("an empty pipe takes that much");
-    let mut child = dr(folder, args).stdout(writer).spawn().expect("the binary is there");
+    let mut child = dr(folder, "state", args).stdout(writer).spawn().expect("the binary is there");
     let status = || fs::read_to_string(format!("/proc/{}/status", child.id())).expect("it waits to print");
     let waits = || fs::read_to_string(format!("/proc/{}/wchan", child.id())).unwrap_or_default();
     let mut looks = 0;

@@ -38,7 +38,7 @@ fn planning(steps: usize, rounds: usize) -> f64 {
     let ninja = NINJA.is_here().then(|| NINJA.at(&folder, &ninja(steps), &["-n"]));
     let (mut plans, mut scans, mut dry) = (Blocks::default(), Blocks::default(), Blocks::default());
     for _ in 0..rounds {
-        let mut plan = ours::dr(&folder, &["plan", "runbook.yaml"]);
+        let mut plan = ours::dr(&folder, "state", &["plan", "runbook.yaml"]);
         let (status, time) = timed(|| plan.status().expect("the binary is there"));
         assert!(status.success(), "the plan succeeds");
         plans.push(time);

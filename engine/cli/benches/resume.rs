@@ -9,7 +9,10 @@ use dr_engine::{
     clock::Time,
     crash::CrashAt,
     event::{Event, Kind},
-    journal::{Hash, Journal, body, hash, sqlite::Sqlite},
+    journal::{
+        Error, Hash, Journal, body, hash,
+        sqlite::{self, Sqlite},
+    },
     outcome::{Fact, Failure, Output},
     plan::StepIx,
     run::Run,
@@ -35,17 +38,17 @@ pub fn bench() {
         .filter(fs::Metadata::is_file)
         .map(|file| file.len())
         .sum();
-    let runs = folder.join("state/runs");
     let (mut bare_times, mut here) = (Blocks::default(), Blocks::default());
     let (mut statuses, mut resumes) = (Blocks::default(), Blocks::default());
-    for _ in 0..ROUNDS {
+    for round in 0..ROUNDS {
         // A copy: each resume ends the run.
-        fs::remove_dir_all(&runs).ok();
-        copy(&kept, &runs.join(RUN));
-        bare_times.push(timed(|| bare(&runs.join(RUN))).1);
-        here.push(timed(|| read_and_fold(&runs.join(RUN))).1);
+        let state = format!("state-{round}");
+        let run = folder.join(&state).join("runs").join(RUN);
+        copy(&kept, &run);
+        bare_times.push(timed(|| bare(&run)).1);
+        here.push(timed(|| read_and_fold(&run)).1);
         for (times, args) in [(&mut statuses, &["status", RUN][..]), (&mut resumes, &["resume", RUN, "--moved"])] {
-            let mut dr = ours::dr(&folder, args);
+            let mut dr = ours::dr(&folder, &state, args);
             let (status, time) = timed(|| dr.status().expect("the binary is there"));
             assert!(status.success(), "dr {args:?} succeeds: {status}");
             times.push(time);
@@ -95,10 +98,16 @@ fn write(folder: &Path) -> u64 {
     events.iter().map(|event| body(&event.kind).len() as u64).sum()
 }
 
-fn read_and_fold(folder: &Path) -> Run {
-    let mut events = dr_engine::journal::sqlite::read(folder).expect("a journal").events.into_iter();
-    let mut run = Run::open(events.next().expect("it was opened")).expect("a good plan");
-    events.for_each(|event| run.apply(&event).expect("a history that can happen"));
+fn read_and_fold(folder: &Path) -> Option<Run> {
+    let mut run: Option<Run> = None;
+    let take = |event: Event| {
+        match &mut run {
+            Some(run) => run.apply(&event).expect("a history that can happen"),
+            None => run = Some(Run::open(event).expect("a good plan")),
+        }
+        Ok::<_, Error>(())
+    };
+    sqlite::each(folder, take).expect("a journal");
     run
 }
 
@@ -118,13 +127,17 @@ fn bare(folder: &Path) -> Hash {
     head
 }
 
+/// On disk when it returns, as a journal is whose controller died: else the
+/// first sync of the one that goes on with it would write the whole copy.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder can be made");
     for entry in fs::read_dir(from).expect("the run's folder").flatten() {
+        let to = to.join(entry.file_name());
         if entry.path().is_dir() {
-            copy(&entry.path(), &to.join(entry.file_name()));
+            copy(&entry.path(), &to);
         } else {
-            fs::copy(entry.path(), to.join(entry.file_name())).expect("a file can be copied");
+            let copied = fs::copy(entry.path(), &to).and_then(|_| fs::File::open(&to)?.sync_all());
+            copied.expect("a file can be copied");
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use dr_engine::{
     clock::Time,
     event::Event,
-    journal::sqlite::{self, Read},
+    journal::sqlite::{self, Mark, Read},
     run::{Illegal, Run},
 };
 use std::{
@@ -97,10 +97,25 @@ pub fn discard(folder: &Path) -> Result<(), Failure> {
     fs::remove_dir_all(&aside).map_err(failed)
 }
 
-/// Reads a run from its folder.
-pub fn load(folder: &Path) -> Result<(Run, Read), Failure> {
+/// Reads a run from its folder, and says how far.
+pub fn load(folder: &Path) -> Result<(Run, Mark), Failure> {
+    let mut run: Option<Run> = None;
+    let take = |event| {
+        match &mut run {
+            Some(run) => run.apply(&event),
+            None => Run::open(event).map(|opened| run = Some(opened)),
+        }
+        .map_err(|e| illegal(&e))
+    };
+    let mark = sqlite::each(folder, take)?;
+    Ok((run.ok_or_else(never_opened)?, mark))
+}
+
+/// Reads the events of a run that can have happened.
+pub fn history(folder: &Path) -> Result<Read, Failure> {
     let read = sqlite::read(folder)?;
-    Ok((fold(&read.events)?, read))
+    fold(&read.events)?;
+    Ok(read)
 }
 
 /// A run that was read, and what is needed to go on with it.
@@ -109,15 +124,15 @@ pub struct Known {
     pub folder: PathBuf,
     /// The run, folded from what was read.
     pub run: Run,
-    /// What was read.
-    pub read: Read,
+    /// How far it was read.
+    pub mark: Mark,
 }
 
 impl Known {
     /// Reads a run from its folder.
     pub fn load(folder: PathBuf) -> Result<Self, Failure> {
-        let (run, read) = load(&folder)?;
-        Ok(Self { folder, run, read })
+        let (run, mark) = load(&folder)?;
+        Ok(Self { folder, run, mark })
     }
 
     /// Takes in what was written since it was read.
@@ -131,15 +146,15 @@ impl Known {
 
 /// Folds the events of a journal.
 pub fn fold(events: &[Event]) -> Result<Run, Failure> {
-    let (first, rest) = events.split_first().ok_or_else(|| {
-        let message = "the journal is empty: the run was never opened, and nothing was done";
-        Failure::before(message).hint("start it again: dr execute RUNBOOK")
-    })?;
+    let (first, rest) = events.split_first().ok_or_else(never_opened)?;
     let mut run = Run::open(first.clone()).map_err(|e| illegal(&e))?;
-    for event in rest {
-        run.apply(event).map_err(|e| illegal(&e))?;
-    }
+    rest.iter().try_for_each(|event| run.apply(event)).map_err(|e| illegal(&e))?;
     Ok(run)
+}
+
+fn never_opened() -> Failure {
+    let message = "the journal is empty: the run was never opened, and nothing was done";
+    Failure::before(message).hint("start it again: dr execute RUNBOOK")
 }
 
 /// A journal whose events contradict each other.

@@ -20,6 +20,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+use std::io::{self, BufWriter, Write};
 
 /// A step's place in its plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -356,8 +357,11 @@ impl Plan {
     /// # Panics
     /// Never: every part of a plan is JSON.
     pub fn hash(&self) -> String {
-        let json = serde_json::to_vec(self).expect("a plan is JSON");
-        hex(&Sha256::digest(json))
+        // A large plan is megabytes of JSON, which nobody needs to hold.
+        let mut digest = BufWriter::with_capacity(64 * 1024, Digesting(Sha256::new()));
+        serde_json::to_writer(&mut digest, self).expect("a plan is JSON");
+        let digest = digest.into_inner().expect("a digest takes whatever is written");
+        hex(&digest.0.finalize())
     }
 
     /// The step at a place.
@@ -383,6 +387,21 @@ impl Plan {
     /// The outcome of a run in which everything was done.
     pub(crate) fn when_all_done(&self) -> Outcome {
         if self.find(VERIFY).is_some() { Outcome::Recovered } else { Outcome::Unverified }
+    }
+}
+
+/// Takes what is written into a digest.
+#[derive(Debug)]
+struct Digesting(Sha256);
+
+impl Write for Digesting {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

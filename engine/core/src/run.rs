@@ -265,7 +265,10 @@ impl Run {
             for dependent in self.graph.dependents(step).to_vec() {
                 let unmet = &mut self.steps[dependent.ix()].unmet;
                 *unmet = if is { *unmet - 1 } else { *unmet + 1 };
-                self.list(dependent);
+                // Only the last need that is met, or the first that is not, changes where it stands.
+                if *unmet == usize::from(!is) {
+                    self.list(dependent);
+                }
             }
         }
         self.list(step);

@@ -36,6 +36,7 @@ use self::found::json_int;
 
 pub use self::build::parse;
 pub use self::fields::{Fields, One};
+pub(crate) use self::found::may_refer;
 pub use self::read::{Closed, Lookup, Scope, exact_json, frozen, json, read};
 pub use self::tree::{Doc, Kids, Kind, Limits, Pairs, R};
 use crate::problem::Span;

@@ -59,8 +59,7 @@ fn try_to_let_go(here: &Here, mut known: Known) -> Result<(), Failure> {
         return Ok(());
     }
     let crash = control::crash_at()?;
-    let (mut journal, newer) =
-        Sqlite::take_after(&known.folder, &person::process(), crash.clone(), false, &known.read)?;
+    let (mut journal, newer) = Sqlite::take_after(&known.folder, &person::process(), crash.clone(), false, known.mark)?;
     known.catch_up(newer)?;
     if known.run.finished.is_none() {
         return Ok(());

@@ -30,7 +30,7 @@ pub fn execute(here: &Here, args: Execute) -> Result<u8, Failure> {
         }
         None => (plan_of(&args.chosen)?, control::folder_of(path)),
     };
-    let prediction = show::plan::predict(&plan, args.driving.parallel)?;
+    let prediction = show::plan::predict(&plan, args.driving.parallel);
     if args.dry_run {
         show::print(&show::plan::render(&plan, &prediction));
         return Ok(failure::DONE);

@@ -42,7 +42,7 @@ const FORMAT: &str = "dr-run";
 /// Writes a run into one file: a head line, then one event a line.
 pub fn export(here: &Here, args: &Export) -> Result<u8, Failure> {
     let id = here.state.find(&args.run)?;
-    let (_, read) = state::load(&here.state.folder(&id))?;
+    let read = state::history(&here.state.folder(&id))?;
     let head = Head { format: FORMAT.into(), version: 1, run: id, events: read.events.len(), hash: hex(&read.head) };
     let mut text = json(&head)?;
     for Event { seq, at, kind } in read.events {

@@ -28,7 +28,7 @@ pub struct Saved {
 /// Shows a plan.
 pub fn plan(here: &Here, args: &PlanArgs) -> Result<u8, Failure> {
     let plan = plan_of(&args.chosen)?;
-    let prediction = show::plan::predict(&plan, args.parallel)?;
+    let prediction = show::plan::predict(&plan, args.parallel);
     if let Some(path) = &args.out {
         save(path, &plan, &args.chosen.runbook)?;
     }
@@ -37,6 +37,8 @@ pub fn plan(here: &Here, args: &PlanArgs) -> Result<u8, Failure> {
     } else {
         show::print(&show::plan::render(&plan, &prediction));
     }
+    // The process ends here: taking a large plan apart, piece by piece, is time nobody gains by.
+    std::mem::forget(plan);
     Ok(failure::DONE)
 }
 
@@ -84,8 +86,8 @@ fn json(plan: &Plan, prediction: &show::plan::Prediction) -> serde_json::Value {
                 "kind": step.kind,
                 "phase": step.phase,
                 "needs": step.needs.iter().map(|n| &plan.step(*n).id).collect::<Vec<_>>(),
-                "starts_ms": slot.map(|s| s.start.0),
-                "ends_ms": slot.map(|s| s.end.0),
+                "starts_ms": slot.start.0,
+                "ends_ms": slot.end.0,
                 "estimated": step.estimate.is_some(),
                 "critical": critical[at.ix()],
                 "irreversible": step.irreversible,

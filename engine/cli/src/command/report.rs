@@ -13,7 +13,7 @@ use dr_engine::plan::hex;
 pub fn report(here: &Here, args: &Report) -> Result<u8, Failure> {
     let id = here.state.find(&args.run)?;
     // Reading checks the whole chain: a report is of an unbroken one or not at all.
-    let (_, read) = state::load(&here.state.folder(&id))?;
+    let read = state::history(&here.state.folder(&id))?;
     let report = dr_engine::report::Report::of(&read.events, &hex(&read.head), control::clock().now())
         .map_err(|e| Failure::before(format!("the journal tells what cannot have happened: {e}")))?
         .chain_ok(true);

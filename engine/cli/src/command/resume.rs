@@ -82,7 +82,7 @@ pub fn drive(
     let now = control::clock();
     let claiming = runtime.block_on(Claiming::begin(&known.run.opened, next, &world, &now, wish))?;
     let who = person::process();
-    let taken = Sqlite::take_after(&folder, &who, crash.clone(), take_over.is_some(), &known.read);
+    let taken = Sqlite::take_after(&folder, &who, crash.clone(), take_over.is_some(), known.mark);
     let (journal, newer) = taken.map_err(|error| match (error, &holder) {
         (error @ journal::Error::Busy { .. }, Some(holder)) => Failure::new(
             failure::TAKEN,

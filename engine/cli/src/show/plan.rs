@@ -1,12 +1,11 @@
 //! A plan as people read it before they trust it.
 
-use crate::failure::Failure;
 use dr_engine::{
     duration::Dur,
     event::RunKind,
+    forecast::{Draw, Slot, forecast},
     limits,
     plan::{Plan, StepIx},
-    rehearse::{Draw, Slot, rehearse},
 };
 use std::{collections::BTreeSet, fmt::Write};
 
@@ -16,7 +15,7 @@ const ROWS_MAX: usize = 120;
 /// The prediction for a plan.
 pub struct Prediction {
     /// When each step begins and ends if all take their usual time.
-    pub usual: Vec<Option<Slot>>,
+    pub usual: Vec<Slot>,
     /// The end of the last step, usually.
     pub p50: Dur,
     /// The end of the last step when every step is slow.
@@ -25,28 +24,20 @@ pub struct Prediction {
     pub unknown: usize,
 }
 
-/// Rehearses a plan on the simulated clock.
-pub fn predict(plan: &Plan, parallel: Option<u32>) -> Result<Prediction, Failure> {
+/// Forecasts a plan by its estimates.
+pub fn predict(plan: &Plan, parallel: Option<u32>) -> Prediction {
     let parallel = parallel.map_or(limits::PARALLEL_MAX, |n| n as usize);
-    let run =
-        |draw| rehearse(plan, draw, parallel).map_err(|e| Failure::before(format!("this is a defect of dr: {e}")));
-    let slots = run(Draw::P50)?;
     let end = |slots: &[Slot]| slots.iter().map(|s| s.end).max().unwrap_or_default();
-    let p50 = end(&slots);
-    // Without a single estimate there is nothing to be slow.
-    let p90 = if plan.steps.iter().any(|s| s.estimate.is_some()) { end(&run(Draw::P90)?) } else { p50 };
-    let mut usual = vec![None; plan.steps.len()];
-    for slot in slots {
-        usual[slot.step.ix()] = Some(slot);
-    }
+    let usual = forecast(plan, Draw::P50, parallel);
+    let (p50, p90) = (end(&usual), end(&forecast(plan, Draw::P90, parallel)));
     let unknown = plan.steps.iter().filter(|s| s.estimate.is_none() && s.gates.is_none()).count();
-    Ok(Prediction { usual, p50, p90, unknown })
+    Prediction { usual, p50, p90, unknown }
 }
 
 /// The steps that decide when the plan ends, by the usual times.
 pub fn critical(plan: &Plan, prediction: &Prediction) -> Vec<bool> {
     let mut on = vec![false; plan.steps.len()];
-    let end = |step: StepIx| prediction.usual[step.ix()].map_or(Dur(0), |slot| slot.end);
+    let end = |step: StepIx| prediction.usual[step.ix()].end;
     let last = plan.places().max_by_key(|step| (end(*step), std::cmp::Reverse(*step)));
     let mut at = last.filter(|step| end(*step) > Dur(0));
     while let Some(step) = at {
@@ -113,10 +104,10 @@ fn rows(plan: &Plan, prediction: &Prediction, critical: &[bool], text: &mut Stri
     let width = plan.steps.iter().map(|s| s.id.chars().count()).max().unwrap_or(4).clamp(4, 40);
     line(text, &format!("   {:>7} {:>7}  {:<width$}  does", "starts", "takes", "step"));
     let mut order: Vec<_> = plan.places().collect();
-    order.sort_by_key(|step| (prediction.usual[step.ix()].map(|s| s.start), *step));
+    order.sort_by_key(|step| (prediction.usual[step.ix()].start, *step));
     for step in order {
         let it = plan.step(step);
-        let start = prediction.usual[step.ix()].map_or("?".into(), |s| brief(s.start));
+        let start = brief(prediction.usual[step.ix()].start);
         let takes = match (it.estimate, it.gates.is_some()) {
             (Some(estimate), _) => brief(estimate.p50),
             (None, true) => "people".into(),
@@ -149,7 +140,7 @@ fn folded(plan: &Plan, prediction: &Prediction, critical: &[bool], text: &mut St
     line(text, &format!("   {:>7} {:>7}  {:<16} steps", "starts", "ends", "phase"));
     for phase in phases {
         let inside: Vec<_> = plan.places().filter(|s| plan.step(*s).phase.as_deref() == phase).collect();
-        let slots = || inside.iter().filter_map(|step| prediction.usual[step.ix()]);
+        let slots = || inside.iter().map(|step| prediction.usual[step.ix()]);
         let (Some(start), Some(end)) = (slots().map(|s| s.start).min(), slots().map(|s| s.end).max()) else { continue };
         let mark = if inside.iter().any(|step| critical[step.ix()]) { '*' } else { ' ' };
         let name = phase.unwrap_or("no phase");

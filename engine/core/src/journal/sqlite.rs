@@ -60,6 +60,15 @@ pub struct Read {
     pub head: Hash,
 }
 
+/// How far a journal was read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// The number of the last event.
+    pub seq: u64,
+    /// Its hash.
+    pub head: Hash,
+}
+
 impl Sqlite {
     /// Makes the folder of a new run and its journal, and takes the lock.
     pub fn create(folder: &Path, who: &str, crash: Arc<CrashAt>) -> Result<Self, Error> {
@@ -92,17 +101,16 @@ impl Sqlite {
     /// an error. It can have calls under way: wait out its lease
     /// ([`crate::limits::LEASE`]) before the first mutating call.
     pub fn take(folder: &Path, who: &str, crash: Arc<CrashAt>, take_over: bool) -> Result<(Self, Read), Error> {
-        let nothing = Read { events: Vec::new(), head: [0; 32] };
-        Self::take_after(folder, who, crash, take_over, &nothing)
+        Self::take_after(folder, who, crash, take_over, Mark::default())
     }
 
-    /// Like [`Self::take`] after a [`read`]; gives only what was written since.
+    /// Like [`Self::take`]; gives only what was written since it was read.
     pub fn take_after(
         folder: &Path,
         who: &str,
         crash: Arc<CrashAt>,
         take_over: bool,
-        known: &Read,
+        known: Mark,
     ) -> Result<(Self, Read), Error> {
         let path = folder.join("journal.db");
         owned(&path)?;
@@ -128,8 +136,7 @@ impl Sqlite {
             Some(lock) => lock,
             None => replace_lock(folder, who)?,
         };
-        let (events, head) = rows(&db, &path, known.events.len() as u64, known.head)?;
-        let read = Read { events, head };
+        let read = collect(&db, &path, known)?;
         Ok((Self { db, path, epoch, head: read.head, crash, _lock: lock }, read))
     }
 
@@ -185,7 +192,16 @@ pub fn read(folder: &Path) -> Result<Read, Error> {
     let path = folder.join("journal.db");
     let db = reader(&path)?;
     whole(&path)?;
-    read_all(&db, &path)
+    collect(&db, &path, Mark::default())
+}
+
+/// Like [`read`], handing over one event after the other: a long history need
+/// not be held to be folded.
+pub fn each<E: From<Error>>(folder: &Path, take: impl FnMut(Event) -> Result<(), E>) -> Result<Mark, E> {
+    let path = folder.join("journal.db");
+    let db = reader(&path)?;
+    whole(&path)?;
+    rows(&db, &path, Mark::default(), take)
 }
 
 /// Reads a journal again and again, from where it stopped.
@@ -193,22 +209,20 @@ pub fn read(folder: &Path) -> Result<Read, Error> {
 pub struct Feed {
     db: Connection,
     path: PathBuf,
-    seq: u64,
-    head: Hash,
+    mark: Mark,
 }
 
 impl Feed {
     /// Begins with the first event.
     pub fn open(folder: &Path) -> Result<Self, Error> {
         let path = folder.join("journal.db");
-        Ok(Self { db: reader(&path)?, path, seq: 0, head: [0; 32] })
+        Ok(Self { db: reader(&path)?, path, mark: Mark::default() })
     }
 
     /// What was written since.
     pub fn fresh(&mut self) -> Result<Vec<Event>, Error> {
-        let (events, head) = rows(&self.db, &self.path, self.seq, self.head)?;
-        self.seq += events.len() as u64;
-        self.head = head;
+        let Read { events, head } = collect(&self.db, &self.path, self.mark)?;
+        self.mark = Mark { seq: self.mark.seq + events.len() as u64, head };
         Ok(events)
     }
 }
@@ -311,18 +325,28 @@ fn settle(db: &Connection) -> rusqlite::Result<()> {
     db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
 }
 
-fn read_all(db: &Connection, path: &Path) -> Result<Read, Error> {
-    let (events, head) = rows(db, path, 0, [0; 32])?;
+fn collect(db: &Connection, path: &Path, after: Mark) -> Result<Read, Error> {
+    let mut events = Vec::new();
+    let keep = |event| {
+        events.push(event);
+        Ok::<_, Error>(())
+    };
+    let Mark { head, .. } = rows(db, path, after, keep)?;
     Ok(Read { events, head })
 }
 
-fn rows(db: &Connection, path: &Path, after: u64, mut head: Hash) -> Result<(Vec<Event>, Hash), Error> {
+/// Hands over each event after a mark, once the chain was found whole up to it.
+fn rows<E: From<Error>>(
+    db: &Connection,
+    path: &Path,
+    after: Mark,
+    mut take: impl FnMut(Event) -> Result<(), E>,
+) -> Result<Mark, E> {
     let failed = || sql(path, "read");
     let mut select =
         db.prepare_cached("SELECT seq, at, body, hash FROM event WHERE seq > ?1 ORDER BY seq").map_err(failed())?;
-    let mut rows = select.query([after]).map_err(failed())?;
-    let mut events = Vec::new();
-    let mut expected = after;
+    let mut rows = select.query([after.seq]).map_err(failed())?;
+    let Mark { seq: mut expected, mut head } = after;
     while let Some(row) = rows.next().map_err(failed())? {
         expected += 1;
         let wrong = |_| damaged(path, expected, "a row has the wrong form");
@@ -332,17 +356,17 @@ fn rows(db: &Connection, path: &Path, after: u64, mut head: Hash) -> Result<(Vec
         let body = body.as_blob().map_err(|_| damaged(path, expected, "a row has the wrong form"))?;
         let written: Hash = row.get(3).map_err(wrong)?;
         if seq != expected {
-            return Err(damaged(path, expected, "it is missing"));
+            return Err(damaged(path, expected, "it is missing").into());
         }
         let kind = serde_json::from_slice(body).map_err(|e| damaged(path, seq, &format!("it cannot be read: {e}")))?;
         let event = Event { seq, at, kind };
         head = hash(&head, &event, body);
         if written != head {
-            return Err(damaged(path, seq, "it was changed after it was written"));
+            return Err(damaged(path, seq, "it was changed after it was written").into());
         }
-        events.push(event);
+        take(event)?;
     }
-    Ok((events, head))
+    Ok(Mark { seq: expected, head })
 }
 
 /// Takes the lock, or says that somebody else has it.

@@ -12,7 +12,7 @@ use crate::{
     runbook::{Defaults, RetryText},
     step::{OutputName, Step},
     template::{Part, Template},
-    yaml::{Kind, R},
+    yaml::{Kind, R, may_refer},
 };
 use serde_json::Value;
 use std::{collections::BTreeSet, num::NonZeroU32};
@@ -134,15 +134,12 @@ impl Draft {
 
 /// The references to outputs in a node, each with its place.
 pub(super) fn references(node: R<'_>, found: &mut Vec<(Vec<String>, Span)>) {
-    if node.kind() != Kind::Scalar {
-        let values: Vec<_> =
-            if node.kind() == Kind::Map { node.pairs().map(|(_, v)| v).collect() } else { node.kids().collect() };
-        for value in values {
-            references(value, found);
-        }
-        return;
+    match node.kind() {
+        Kind::Map => return node.pairs().for_each(|(_, value)| references(value, found)),
+        Kind::List => return node.kids().for_each(|kid| references(kid, found)),
+        Kind::Scalar => {}
     }
-    let Some(text) = node.text().filter(|text| text.contains("${")) else { return };
+    let Some(text) = node.text().filter(|text| may_refer(text) && text.contains("${steps.")) else { return };
     let Ok(template) = Template::parse(text) else { return };
     for (path, at) in template.refs().filter(|(path, _)| path.first().is_some_and(|root| root == "steps")) {
         let span = node.text_start().map_or(node.span(), |start| {

@@ -23,8 +23,12 @@ pub(super) fn steps(
     problems: &mut Vec<Problem>,
 ) -> Option<Vec<PlanStep>> {
     let before = problems.len();
-    let mut order = Order { by_id: HashMap::new(), drafts, groups, phases, needs: Vec::new() };
+    let by_id = HashMap::with_capacity(drafts.len());
+    let mut order = Order { by_id, by_phase: HashMap::new(), drafts, groups, phases, needs: Vec::new() };
     for (at, draft) in order.drafts.iter().enumerate() {
+        if let Some(phase) = &draft.step.phase {
+            order.by_phase.entry(phase.clone()).or_default().push(at);
+        }
         if order.by_id.insert(draft.step.id.clone(), at).is_some() {
             let problem = Problem::new(draft.span, format!("step `{}` exists twice", draft.written()));
             problems.push(problem.help("a service NAME makes the steps NAME and NAME_healthy: give one another name"));
@@ -44,6 +48,7 @@ pub(super) fn steps(
 struct Order<'a> {
     drafts: Vec<Draft>,
     by_id: HashMap<String, usize>,
+    by_phase: HashMap<String, Vec<usize>>,
     groups: &'a IndexMap<String, Vec<String>>,
     phases: &'a [String],
     /// What each draft needs, with the place where it was said.
@@ -130,9 +135,7 @@ impl Order<'_> {
     /// The steps that a name means, if it means any.
     fn named(&self, name: &str) -> Option<Vec<usize>> {
         if let Some(phase) = name.strip_prefix("phase.") {
-            let places: Vec<_> =
-                (0..self.drafts.len()).filter(|at| self.drafts[*at].step.phase.as_deref() == Some(phase)).collect();
-            return Some(places).filter(|places| !places.is_empty());
+            return self.by_phase.get(phase).cloned();
         }
         // Another name for one step, or one name for several; never deeper than two.
         if let Some(members) = self.groups.get(name) {
@@ -318,15 +321,19 @@ impl Order<'_> {
         keep
     }
 
-    fn frozen(mut self, keep: &BTreeSet<usize>) -> Vec<PlanStep> {
+    fn frozen(self, keep: &BTreeSet<usize>) -> Vec<PlanStep> {
+        let Self { drafts, by_id, needs: all, .. } = self;
+        // Of a large plan the names are as much as its steps: they go before the rest is made.
+        drop(by_id);
+        let mut drafts: Vec<_> = drafts.into_iter().map(|draft| Some(draft.step)).collect();
         // What is left out hands its own needs on: order is kept across the gap.
-        let mut needs: Vec<BTreeSet<usize>> = Vec::with_capacity(self.needs.len());
-        for list in &self.needs {
+        let mut needs: Vec<BTreeSet<usize>> = Vec::with_capacity(all.len());
+        for list in &all {
             needs.push(list.iter().map(|(need, _)| *need).collect());
         }
-        if keep.len() < self.drafts.len() {
+        if keep.len() < drafts.len() {
             for list in &mut needs {
-                *list = through(list, keep, &self.needs);
+                *list = through(list, keep, &all);
             }
         }
         // Kahn's way, the runbook's own order among equals: a plan reads like its runbook.
@@ -342,10 +349,7 @@ impl Order<'_> {
         let mut steps = Vec::with_capacity(keep.len());
         while let Some(at) = ready.pop_first() {
             place[at] = StepIx(u32::try_from(steps.len()).expect("plans are limited"));
-            let mut step = std::mem::replace(
-                &mut self.drafts[at].step,
-                super::draft::plain(String::new(), "", serde_json::Value::Null, super::draft::Usual::of(None)),
-            );
+            let mut step = drafts[at].take().expect("a step becomes ready once");
             step.needs = needs[at].iter().map(|need| place[*need]).collect();
             step.needs.sort_unstable();
             steps.push(step);

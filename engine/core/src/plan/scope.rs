@@ -28,7 +28,7 @@ const OF_RUN: [&str; 5] = ["id", "kind", "mode", "incident_at", "opened_at"];
 impl Names {
     /// Whether what is named was declared with a mistake.
     pub(super) fn is_told(&self, root: &str, name: &str) -> bool {
-        self.told.contains(root) || self.told.contains(&format!("{root}.{name}"))
+        !self.told.is_empty() && (self.told.contains(root) || self.told.contains(&format!("{root}.{name}")))
     }
 }
 
@@ -57,7 +57,7 @@ impl Scope for Names {
             ),
             ["each", word, deeper @ ..] => match (&self.each, *word) {
                 (Some((key, _)), "key") if deeper.is_empty() => Lookup::Known(key.clone()),
-                (Some((_, value)), "value") => within(value, "`each.value`", deeper),
+                (Some((_, value)), "value") => within(value, || "`each.value`".into(), deeper),
                 (Some(_), word) => {
                     unknown(format!("`each` has no `{word}`"), Some("there are `each.key` and `each.value`".into()))
                 }
@@ -113,13 +113,13 @@ fn known(values: &Map<String, Value>, what: &str, section: &str, name: &str, dee
         let help = way_out(name, section, values.keys().map(String::as_str));
         return unknown(format!("there is no {what} `{name}`"), Some(help));
     };
-    within(value, &format!("{what} `{name}`"), deeper)
+    within(value, || format!("{what} `{name}`"), deeper)
 }
 
-fn within(value: &Value, what: &str, deeper: &[&str]) -> Lookup {
+fn within(value: &Value, what: impl Fn() -> String, deeper: &[&str]) -> Lookup {
     match deeper.iter().try_fold(value, |value, word| value.get(word)) {
         Some(value) => Lookup::Known(value.clone()),
-        None => unknown(format!("{what} has no `{}`", deeper.join(".")), None),
+        None => unknown(format!("{} has no `{}`", what(), deeper.join(".")), None),
     }
 }
 

@@ -122,7 +122,7 @@ impl Build<'_> {
                 None => problem.help(format!("phases are: {}", file.phases.join(", "))),
             });
         }
-        draft.needs.extend(self.whole_names(&text.needs, &file.prefix));
+        draft.needs = self.whole_names(&text.needs, &file.prefix);
         draft.needs.extend(file.needs.iter().cloned());
         if let (Some(condition), Some(written)) = (&text.when, node.get("when")) {
             self.condition(condition, written, &mut draft, file, names);
@@ -213,6 +213,7 @@ impl Build<'_> {
         draft.describe(&*work);
         draft.prefix.clone_from(&file.prefix);
         draft::references(act.with, &mut draft.refs);
+        draft.refs.shrink_to_fit();
         if !file.prefix.is_empty() {
             draft::prefix(&mut with, &file.prefix);
             draft.refs.iter_mut().for_each(|(path, _)| path[0] = format!("{}{}", file.prefix, path[0]));

@@ -78,7 +78,7 @@ pub(super) fn quote_all(value: &mut Value) {
 
 /// Whether a text may hold references. Asked of every text: the look for one
 /// byte is what makes it cheap.
-pub(super) fn may_refer(text: &str) -> bool {
+pub(crate) fn may_refer(text: &str) -> bool {
     text.as_bytes().contains(&b'$') && text.contains("${")
 }
 

@@ -184,13 +184,17 @@ impl<'a> Walk<'a> {
 
     fn template(&mut self, node: R<'_>, text: &str) -> Result<Resolved, Option<TemplateError>> {
         let template = Template::parse(text)?;
-        let mut known = HashMap::new();
+        // What each reference names, in their order; nothing where that comes later.
+        let mut named = Vec::new();
         let (mut later, mut lost) = (None, false);
         for (path, at) in template.refs() {
             let words: Vec<&str> = path.iter().map(String::as_str).collect();
             match self.scope.lookup(&words) {
-                Lookup::Known(value) => drop(known.insert(path.to_vec(), value)),
-                Lookup::Later => later = later.or(Some(at)),
+                Lookup::Known(value) => named.push(Some(value)),
+                Lookup::Later => {
+                    named.push(None);
+                    later = later.or(Some(at));
+                }
                 Lookup::Told => {
                     self.lost = true;
                     lost = true;
@@ -204,13 +208,14 @@ impl<'a> Walk<'a> {
         if lost {
             return Err(None);
         }
+        let some_known = named.iter().any(Option::is_some);
+        let mut named = named.into_iter();
         if let Some(first) = later {
-            let template = template.fill(&mut |path| known.get(path).cloned())?;
+            let template = if some_known { template.fill(&mut |_| named.next().flatten())? } else { template };
             return Ok(Resolved::Later { template, first });
         }
-        let value = template.render(&mut |path| {
-            Ok::<_, TemplateError>(known.get(path).cloned().expect("every reference was looked up"))
-        })?;
+        let value = template
+            .render(&mut |_| Ok::<_, TemplateError>(named.next().flatten().expect("every reference was looked up")))?;
         Ok(match value {
             Value::String(text) if template.whole().is_none() => Resolved::Text(text),
             value => Resolved::Value(value),
