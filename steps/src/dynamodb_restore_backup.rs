@@ -16,29 +16,31 @@
 //!
 //! The recovery point is `BackupCreationDateTime`.
 
+mod choice;
+
+use self::choice::{CHOSEN, Chosen};
 use crate::{
     aws::{
         Clients,
         error::code,
-        limits, moment,
+        limits,
         tags::{self, Owner},
     },
     world::World,
 };
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::{
-    BackupStatus, BackupTypeFilter, ContinuousBackupsDescription, ContinuousBackupsStatus, IndexStatus,
-    PointInTimeRecoverySpecification, PointInTimeRecoveryStatus, RestoreSummary, SourceTableDetails,
-    StreamSpecification, StreamViewType, TableDescription, TableStatus, Tag, TimeToLiveSpecification, TimeToLiveStatus,
+    ContinuousBackupsDescription, ContinuousBackupsStatus, IndexStatus, PointInTimeRecoverySpecification,
+    PointInTimeRecoveryStatus, RestoreSummary, StreamSpecification, StreamViewType, TableDescription, TableStatus, Tag,
+    TimeToLiveSpecification, TimeToLiveStatus,
 };
 use dr_engine::{
-    clock::Time,
     outcome::{Failure, Output, RecoveryPoint},
     step::{Check, Description, Look, OutputName, ReadCx, Step, StepCx, StepError},
     yaml::In,
 };
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -71,29 +73,6 @@ pub struct RestoreBackup {
     tags: BTreeMap<String, In<String>>,
 }
 
-/// What the step resolved, and will not resolve again in this run while the
-/// inputs ask for the same.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Chosen {
-    arn: String,
-    created_at: Time,
-    /// When it was written down: the target's name was free then.
-    at: Time,
-    /// What was asked for; version 0.1.0 did not write it down.
-    #[serde(default)]
-    asked: Option<Asked>,
-}
-
-/// The inputs that a choice follows from. A person can change them with `retry --set`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Asked {
-    table: String,
-    backup: String,
-    before: Option<String>,
-}
-
-/// The name of the fact that holds it, written before the restore that follows.
-const CHOSEN: &str = "backup";
 /// The name of the fact that holds the answer: the new table, or null where the
 /// restore was refused.
 const TABLE: &str = "table";
@@ -177,109 +156,6 @@ impl RestoreBackup {
             }
             // INACCESSIBLE_ENCRYPTION_CREDENTIALS, ARCHIVED, DELETING, and what may come.
             Some(other) => Stage::Broken(Failure::new(format!("`{name}` is {other}"))),
-        }
-    }
-
-    fn asked(&self) -> Asked {
-        Asked {
-            table: self.table.get().clone(),
-            backup: self.wanted().to_owned(),
-            before: self.before.as_ref().map(|before| before.get().clone()),
-        }
-    }
-
-    fn wanted(&self) -> &str {
-        self.backup.as_ref().map_or("latest", |b| b.get())
-    }
-
-    /// What is to be restored: what was written down, or what the inputs ask
-    /// for where nothing was, or where a person changed them since.
-    async fn decide(&self, cx: &ReadCx, clients: &Clients) -> Result<Chosen, Failure> {
-        match chosen(cx) {
-            Some(known) if known.asked.as_ref().is_none_or(|asked| *asked == self.asked()) => Ok(known),
-            _ => self.choose(cx, clients).await,
-        }
-    }
-
-    /// Refuses a table of ours that was made from something else.
-    fn made_from(&self, table: &TableDescription, chosen: &Chosen) -> Result<(), Failure> {
-        match table.restore_summary().and_then(RestoreSummary::source_backup_arn) {
-            Some(from) if from != chosen.arn => {
-                let (name, arn) = (self.target.get(), &chosen.arn);
-                let text = format!("`{name}` was made from `{from}` before the inputs changed, not from `{arn}`");
-                Err(Failure::new(text).hint("remove that table by hand, or set the inputs back; then answer `retry`"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Which backup it will be. Looks only.
-    async fn choose(&self, cx: &ReadCx, clients: &Clients) -> Result<Chosen, Failure> {
-        let before = self.before.as_ref().map(|text| moment("before", text.get())).transpose()?;
-        let wanted = self.wanted();
-        let asked = Some(self.asked());
-        let chosen = |arn: String, created_at| Chosen { arn, created_at, at: cx.clock.now(), asked: asked.clone() };
-        if wanted.starts_with("arn:") {
-            let reply = match clients.dynamodb.describe_backup().backup_arn(wanted).send().await {
-                Err(e) if code(&e) == "BackupNotFoundException" => {
-                    return Err(Failure::new(format!("there is no backup `{wanted}` in {}", clients.region)));
-                }
-                reply => reply.map_err(|e| clients.call("dynamodb", "DescribeBackup").read(&e))?,
-            };
-            let found = reply.backup_description();
-            let of =
-                found.and_then(|b| b.source_table_details()).map(SourceTableDetails::table_name).unwrap_or_default();
-            let details = found.and_then(|b| b.backup_details());
-            let details = details.ok_or_else(|| Failure::new(format!("`{wanted}` says nothing of itself")))?;
-            self.fits(wanted, of, details.backup_status())?;
-            let at = time(details.backup_creation_date_time());
-            let at = at.ok_or_else(|| Failure::new(format!("`{wanted}` does not say of when its data is")))?;
-            if before.is_some_and(|before| at > before) {
-                return Err(Failure::new(format!("the backup `{wanted}` is of {at}, later than `before` allows")));
-            }
-            return Ok(chosen(wanted.to_owned(), at));
-        }
-        let mut known = Vec::new();
-        // Without a type only those are listed that people made; a table that is
-        // deleted with point-in-time recovery leaves a newer one behind.
-        let all = BackupTypeFilter::All;
-        let mut request = clients.dynamodb.list_backups().table_name(self.table.get()).backup_type(all);
-        loop {
-            let reply = request.clone().send().await;
-            let reply = reply.map_err(|e| clients.call("dynamodb", "ListBackups").read(&e))?;
-            known.extend(reply.backup_summaries().iter().filter_map(|b| {
-                let at = time(b.backup_creation_date_time()?)?;
-                Some((at, b.backup_name()?.to_owned(), b.backup_arn()?.to_owned(), b.backup_status()?.clone()))
-            }));
-            match reply.last_evaluated_backup_arn() {
-                Some(last) => request = request.exclusive_start_backup_arn(last),
-                None => break,
-            }
-        }
-        let named: Vec<_> = known.iter().filter(|(_, name, _, _)| wanted == "latest" || name == wanted).collect();
-        let good = named
-            .iter()
-            .filter(|(at, _, _, status)| *status == BackupStatus::Available && before.is_none_or(|b| *at <= b))
-            .max_by_key(|(at, _, arn, _)| (*at, arn));
-        good.map(|(at, _, arn, _)| chosen(arn.clone(), *at)).ok_or_else(|| {
-            let which = if wanted == "latest" { String::new() } else { format!(" `{wanted}`") };
-            let limit = before.map_or(String::new(), |before| format!(" not later than {before}"));
-            let nearest =
-                named.iter().min_by_key(|(at, ..)| *at).map_or("none at all".into(), |(at, name, _, status)| {
-                    format!("the oldest one is `{name}` of {at}, {status}")
-                });
-            Failure::new(format!("there is no available backup{which} of `{}`{limit}: {nearest}", self.table))
-        })
-    }
-
-    fn fits(&self, named: &str, of: &str, status: &BackupStatus) -> Result<(), Failure> {
-        if of != self.table.get() {
-            return Err(Failure::new(format!("`{named}` is a backup of `{of}`, not of `{}`", self.table)));
-        }
-        match status {
-            BackupStatus::Available => Ok(()),
-            BackupStatus::Creating => Err(Failure::passing(format!("the backup `{named}` is CREATING"))),
-            other => Err(Failure::new(format!("the backup `{named}` is {other}"))),
         }
     }
 
@@ -493,14 +369,6 @@ impl Marks {
     }
 }
 
-impl Chosen {
-    /// Whether a table was made from this backup since it was chosen.
-    fn made(&self, table: &TableDescription) -> bool {
-        let since = table.creation_date_time().and_then(time).is_some_and(|at| at.after(SKEW) >= self.at);
-        since && table.restore_summary().and_then(|r| r.source_backup_arn()) == Some(self.arn.as_str())
-    }
-}
-
 async fn tags_of(clients: &Clients, table: &TableDescription) -> Result<BTreeMap<String, String>, Failure> {
     let mut tags = BTreeMap::new();
     let mut request = clients.dynamodb.list_tags_of_resource().resource_arn(table.table_arn().unwrap_or_default());
@@ -516,14 +384,6 @@ async fn tags_of(clients: &Clients, table: &TableDescription) -> Result<BTreeMap
             None => return Ok(tags),
         }
     }
-}
-
-fn time(at: &aws_sdk_dynamodb::primitives::DateTime) -> Option<Time> {
-    at.to_millis().ok().map(Time)
-}
-
-fn chosen(cx: &ReadCx) -> Option<Chosen> {
-    cx.fact(CHOSEN).and_then(|fact| serde_json::from_value(fact.clone()).ok())
 }
 
 #[async_trait]
