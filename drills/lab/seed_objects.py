@@ -53,8 +53,8 @@ def make(here, name, region, versioned):
     return bucket
 
 
-def write(here, bucket, key, label, when):
-    """One version with its true time."""
+def write(here, bucket, key, label, when, replica=False):
+    """One version with its true time: a replica has that of what it was made from."""
     if label is None:
         marker = FakeDeleteMarker(key=bucket.keys[key])
         marker.last_modified = when
@@ -65,6 +65,7 @@ def write(here, bucket, key, label, when):
         content = b"".join(uuid.uuid5(uuid.NAMESPACE_URL, f"{label}{n}").bytes for n in range(16384))
     new = here.put_object(bucket.name, key, content, disable_notification=True)
     new.last_modified = when
+    new.lab_replica = replica
     new.set_metadata({"x-amz-meta-owner": "shop", "x-amz-meta-label": label, "Content-Type": kind_of(key)})
 
 
@@ -75,12 +76,11 @@ def kind_of(key):
     return "text/plain"
 
 
-def fill(here, bucket, rows, now, until=None):
+def fill(here, bucket, rows, now, replica=False):
     """Writes a history in the order of time."""
     events = [(ago, key, label) for key, versions in rows for ago, label in versions]
     for ago, key, label in sorted(events, key=lambda e: -e[0]):
-        if until is None or ago >= until:
-            write(here, bucket, key, label, now - timedelta(minutes=ago))
+        write(here, bucket, key, label, now - timedelta(minutes=ago), replica)
 
 
 def buckets(account, primary, recovery, document):
@@ -101,8 +101,9 @@ def buckets(account, primary, recovery, document):
         home = make(here, f"{name}-{kind}-{primary}", primary, True)
         replica = make(here, f"{name}-{kind}-{recovery}-replica", recovery, True)
         target = make(here, f"{name}-{kind}-{recovery}", recovery, True)
-        fill(here, replica, rows, now)
-        fill(here, home, rows[:3], now)
+        fill(here, replica, rows, now, replica=True)
+        # Replication lags: what was written last before the moment has not arrived.
+        fill(here, home, [*rows[:3], ("late/lagging.txt", [(POINT + 2, "never replicated")])], now)
         params |= {
             f"bucket_{kind}": home.name, f"bucket_{kind}_replica": replica.name,
             f"bucket_{kind}_target": target.name,

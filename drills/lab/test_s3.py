@@ -141,4 +141,28 @@ class S3Test(LabTest):
 
     def test_a_deleted_key_says_so(self):
         self.refused("NoSuchKey", self.s3.get_object, 404, Bucket=self.source, Key="deleted/after.txt")
-        self.assertEqual(self.estate.client("s3", PRIMARY).list_objects_v2(Bucket=self.estate.params["bucket_assets"])["KeyCount"], 3)
+        self.assertEqual(self.estate.client("s3", PRIMARY).list_objects_v2(Bucket=self.estate.params["bucket_assets"])["KeyCount"], 4)
+
+    def test_a_replica_says_so_and_lags(self):
+        head = self.s3.head_object(Bucket=self.source, Key="css/site.css")
+        self.assertEqual(head["ReplicationStatus"], "REPLICA")
+        home = self.estate.client("s3", PRIMARY)
+        original = home.head_object(Bucket=self.estate.params["bucket_assets"], Key="late/lagging.txt")
+        self.assertNotIn("ReplicationStatus", original)
+        self.assertNotIn("late/lagging.txt", {key for key, _ in self.versions()})
+        self.s3.copy_object(Bucket=self.target, Key="copied", CopySource={"Bucket": self.source, "Key": "css/site.css"})
+        self.assertNotIn("ReplicationStatus", self.s3.head_object(Bucket=self.target, Key="copied"))
+
+    def test_an_archived_object_says_that_it_was_restored_to_whom_asks(self):
+        where = {"Bucket": self.target, "Key": "archived"}
+        self.s3.put_object(**where, Body=b"old", StorageClass="GLACIER")
+        copy = {"Bucket": self.target, "Key": "out", "CopySource": where}
+        with self.assertRaises(self.s3.exceptions.ClientError):
+            self.s3.copy_object(**copy)
+        self.s3.restore_object(**where, RestoreRequest={"Days": 1})
+        listing = {"Bucket": self.target, "Prefix": "archived"}
+        self.assertNotIn("RestoreStatus", self.s3.list_object_versions(**listing)["Versions"][0])
+        asked = self.s3.list_object_versions(**listing, OptionalObjectAttributes=["RestoreStatus"])["Versions"][0]
+        self.assertEqual((asked["StorageClass"], asked["RestoreStatus"]["IsRestoreInProgress"]), ("GLACIER", False))
+        self.assertIn("RestoreExpiryDate", asked["RestoreStatus"])
+        self.s3.copy_object(**copy)

@@ -42,6 +42,7 @@ pub struct Aws {
     loaded: OnceCell<Loaded>,
     chain_region: OnceCell<Option<String>>,
     given: Option<SdkConfig>,
+    home: Option<String>,
     pace: Pace,
     me: Mutex<Option<String>>,
     /// Database instances that steps wait for, region by region.
@@ -130,6 +131,13 @@ impl Aws {
         Self { pace, ..self }
     }
 
+    /// The same with the region whose STS gives the credentials of roles: one
+    /// that is to be alive when the primary is not.
+    #[must_use]
+    pub fn homed(self, region: Option<&str>) -> Self {
+        Self { home: region.map(Into::into), ..self }
+    }
+
     /// Clients that can only look, in the account that the runbook names: what
     /// stands in another one must not be taken for what this step wants.
     pub async fn read(&self, cx: &ReadCx) -> Result<Clients, Failure> {
@@ -205,8 +213,9 @@ impl Aws {
         self.chain_region.get_or_init(find).await.clone()
     }
 
-    /// Walks the chain, once. The region is that of the first step: a role
-    /// of a profile is then assumed from its STS, not from the lost region's.
+    /// Walks the chain, once. Roles are assumed, and their credentials renewed,
+    /// from the STS of the region that it is walked with: that of the recovery,
+    /// else of the first step.
     async fn loaded(&self, region: &str) -> &Loaded {
         self.loaded
             .get_or_init(|| async {
@@ -215,7 +224,8 @@ impl Aws {
                     config.clone()
                 } else {
                     let chain = aws_config::defaults(BehaviorVersion::latest());
-                    chain.http_client(http.clone()).region(Region::new(region.to_owned())).load().await
+                    let home = self.home.as_deref().unwrap_or(region).to_owned();
+                    chain.http_client(http.clone()).region(Region::new(home)).load().await
                 };
                 let timeouts = TimeoutConfig::builder()
                     .connect_timeout(limits::CONNECT)

@@ -244,8 +244,9 @@ impl Step for ScaleService {
         let clients = World::of(&cx.read).aws.write(cx).await?;
         let wanted = self.wanted()?;
         if let Stage::Other(count) = self.stage(&self.see(&cx.read, &clients).await?, wanted) {
-            // What an earlier attempt of this step set is not what undo restores.
-            if !set_by_us(&cx.read, count) && before(&cx.read) != Some(count) {
+            // Once this step may have set a count, whatever stands there later, by its own hand or an
+            // autoscaler's, is not what undo restores.
+            if cx.read.fact(AFTER).is_none() && before(&cx.read) != Some(count) {
                 cx.record(BEFORE, count).await;
             }
             if !set_by_us(&cx.read, wanted) {

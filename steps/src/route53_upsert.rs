@@ -231,11 +231,13 @@ impl Upsert {
         match send(cx, clients, &swap.zone, old, new).await {
             Ok(Some(id)) => settle(cx, clients, id, back).await.map(Some),
             Ok(None) => Ok(None),
-            Err(refused) => match (invalid(&refused), stand(clients, swap, back).await?) {
-                // Refused whole: either it is so already, or somebody was there before us.
-                (true, Stand::New) => Ok(None),
-                (true, Stand::Neither(now)) => Err(conflict(&now).into()),
-                _ => Err(refused),
+            // No look may stand in the place of a doubt: one that fails would say that nothing happened.
+            Err(error) if !invalid(&error) => Err(error),
+            // Refused whole: either it is so already, or somebody was there before us.
+            Err(refused) => match stand(clients, swap, back).await? {
+                Stand::New => Ok(None),
+                Stand::Neither(now) => Err(conflict(&now).into()),
+                Stand::Old => Err(refused),
             },
         }
     }

@@ -8,6 +8,14 @@
 //! this step made. What is there is overwritten only as it was seen (If-Match,
 //! If-None-Match), and only in a bucket that keeps versions.
 //!
+//! A bucket can hold more than a look has time for: `check` only asks whether
+//! the step has begun, and `run` makes the difference in the step's own time.
+//!
+//! Replication lags behind, by how much only the lost region knows. Objects out
+//! of a replica therefore give no recovery point, but the time of the newest
+//! of them, which a replica has from what it was made from (Amazon S3 User
+//! Guide, What does Amazon S3 replicate?).
+//!
 //! Left out: objects above 5 GB and objects in an archive, which are refused by
 //! name; a source in another region than the step's; and keys of the target
 //! that were not there at the moment: they are counted and left alone. ACLs
@@ -20,7 +28,10 @@ use crate::{
 use async_trait::async_trait;
 use aws_sdk_s3::{
     config::{Builder, timeout::TimeoutConfig},
-    types::{BucketVersioningStatus, EncodingType, MetadataDirective, ObjectVersionStorageClass, TaggingDirective},
+    types::{
+        BucketVersioningStatus, EncodingType, MetadataDirective, ObjectVersion, ObjectVersionStorageClass,
+        OptionalObjectAttributes, ReplicationStatus, TaggingDirective,
+    },
 };
 use dr_engine::{
     clock::Time,
@@ -30,10 +41,13 @@ use dr_engine::{
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use schemars::JsonSchema;
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+};
 
 /// Copies the objects of a bucket as they were at a moment into another bucket.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -52,12 +66,37 @@ pub struct SyncPointInTime {
 
 /// The fact that holds what was decided.
 const DECIDED: &str = "decided";
+/// The fact that all of it was taken back: what was decided before is void.
+const REMOVED: &str = "removed";
 /// The metadata of a copy: the version it was made from.
 const VERSION: &str = "dr-src-version";
 /// The metadata of a copy: the run that made it.
 const RUN: &str = "dr-run";
 /// The metadata of a copy: the step that made it.
 const STEP: &str = "dr-step";
+/// The metadata of a copy that was made from a replica.
+const REPLICA: &str = "dr-src-replica";
+
+/// What the inputs asked for when it was decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Asked {
+    source: String,
+    target: String,
+    prefix: String,
+    at: Time,
+}
+
+/// What was decided, before the first copy.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Decided {
+    /// Absent in journals of before it was written down: then what the inputs say.
+    #[serde(default)]
+    asked: Option<Asked>,
+    /// Of the keys and versions that are to be copied.
+    digest: String,
+    objects: usize,
+    bytes: i64,
+}
 
 /// A version that is to be copied.
 #[derive(Debug, Clone)]
@@ -65,6 +104,13 @@ struct Wanted {
     key: String,
     version: String,
     size: i64,
+    at: Time,
+}
+
+/// What a copy says that it was made from.
+struct Origin {
+    version: String,
+    replica: bool,
 }
 
 /// What the target holds and what it lacks.
@@ -75,6 +121,10 @@ struct Lack {
     bytes: i64,
     left_alone: usize,
     digest: String,
+    /// When the newest of the objects was written.
+    newest: Option<Time>,
+    /// Whether a copy that is there was made from a replica.
+    replica: bool,
 }
 
 impl SyncPointInTime {
@@ -86,32 +136,52 @@ impl SyncPointInTime {
         moment("at", self.at.get())
     }
 
+    fn asked(&self) -> Result<Asked, Failure> {
+        let (source, target) = (self.source.get().clone(), self.target.get().clone());
+        Ok(Asked { source, target, prefix: self.prefix().to_owned(), at: self.at()? })
+    }
+
     /// What was there at the moment, and is to be there again.
     async fn wanted(&self, clients: &Clients) -> Result<Vec<Wanted>, Failure> {
         let (at, bucket) = (self.at()?, self.source.get());
         // Of each key the newest that is old enough, whether an object or its deletion.
-        let mut newest: BTreeMap<String, (Time, Option<Wanted>)> = BTreeMap::new();
-        let mut archived = Vec::new();
-        for page in versions(clients, bucket, self.prefix()).await? {
-            // Of one second the newer comes first, but deletions come apart: there the newest of all says so.
-            let older = |(known, _): &(Time, _)| *known > page.at || (*known == page.at && !page.latest);
-            if page.at > at || newest.get(&page.key).is_some_and(older) {
+        let mut newest: BTreeMap<String, Entry> = BTreeMap::new();
+        // Objects and deletions are listed apart: of one second nobody says here which came last.
+        let mut unclear = BTreeSet::new();
+        for entry in versions(clients, bucket, self.prefix()).await? {
+            if entry.at > at {
                 continue;
             }
-            let wanted = page.version.map(|version| Wanted { key: page.key.clone(), version, size: page.size });
-            if page.archived || page.size > limits::COPY_BYTES_MAX {
-                archived.push((page.key.clone(), page.at));
+            if let Some(known) = newest.get(&entry.key) {
+                let tie = known.at == entry.at && !known.latest && !entry.latest;
+                if tie && known.version.is_some() != entry.version.is_some() {
+                    unclear.insert(entry.key.clone());
+                }
+                // Of one kind and second the newer comes first.
+                if known.at > entry.at || (known.at == entry.at && !entry.latest) {
+                    continue;
+                }
+                unclear.remove(&entry.key);
             }
-            newest.insert(page.key, (page.at, wanted));
+            newest.insert(entry.key.clone(), entry);
         }
-        archived.retain(|(key, at)| newest.get(key).is_some_and(|(newest, _)| newest == at));
-        if let Some((key, _)) = archived.first() {
-            let text = format!("{} objects of `{bucket}` are archived or above 5 GB, `{key}` first", archived.len());
+        for key in unclear {
+            let last = last_of(clients, bucket, &key, at).await?;
+            newest.extend(last.map(|last| (key, last)));
+        }
+        let archived: Vec<_> =
+            newest.values().filter(|entry| entry.archived || entry.size > limits::COPY_BYTES_MAX).collect();
+        if let Some(first) = archived.first() {
+            let text =
+                format!("{} objects of `{bucket}` are archived or above 5 GB, `{}` first", archived.len(), first.key);
             return Err(
                 Failure::new(text).hint("bring archived objects back first (RestoreObject); copy large ones by hand")
             );
         }
-        let wanted: Vec<_> = newest.into_values().filter_map(|(_, wanted)| wanted).collect();
+        let wanted = newest
+            .into_values()
+            .filter_map(|Entry { key, version, size, at, .. }| Some(Wanted { key, version: version?, size, at }));
+        let wanted: Vec<_> = wanted.collect();
         if wanted.is_empty() {
             let text = format!("no object under `{}` of `{bucket}` is as old as {at}", self.prefix());
             return Err(Failure::new(text).hint("does the history of the bucket reach back so far?"));
@@ -119,8 +189,8 @@ impl SyncPointInTime {
         Ok(wanted)
     }
 
-    /// What the target lacks of it.
-    async fn lack(&self, clients: &Clients) -> Result<Lack, Failure> {
+    /// What is overwritten must be kept: the target is a bucket with versions, and another one.
+    async fn keeps_versions(&self, clients: &Clients) -> Result<(), Failure> {
         let target = self.target.get();
         if target == self.source.get() {
             return Err(Failure::new("`source` and `target` are the same bucket"));
@@ -133,6 +203,13 @@ impl SyncPointInTime {
             ))
             .hint("switch versioning on beforehand, or choose a new bucket with versioning"));
         }
+        Ok(())
+    }
+
+    /// What the target lacks of it.
+    async fn lack(&self, clients: &Clients) -> Result<Lack, Failure> {
+        let target = self.target.get();
+        self.keeps_versions(clients).await?;
         let wanted = self.wanted(clients).await?;
         let mut there: HashMap<String, (Time, Option<String>)> = HashMap::new();
         for page in versions(clients, target, self.prefix()).await? {
@@ -142,19 +219,27 @@ impl SyncPointInTime {
         }
         let mut hasher = Sha256::new();
         let (objects, bytes) = (wanted.len(), wanted.iter().map(|w| w.size).sum());
+        let newest = wanted.iter().map(|w| w.at).max();
         for Wanted { key, version, .. } in &wanted {
             hasher.update(format!("{key}\0{version}\0"));
         }
         let present = there.values().filter(|(_, etag)| etag.is_some()).count();
         let known = wanted.iter().filter(|w| there.get(&w.key).is_some_and(|(_, etag)| etag.is_some())).count();
+        let replica = AtomicBool::new(false);
         let look = |wanted: Wanted| {
             let etag = there.get(&wanted.key).and_then(|(_, etag)| etag.clone());
+            let replica = &replica;
             async move {
                 let Some(etag) = etag else {
                     return Ok::<_, Failure>(Some((wanted, None)));
                 };
-                let made_from = self.made_from(clients, &wanted.key).await?;
-                Ok((made_from.as_deref() != Some(&wanted.version)).then_some((wanted, Some(etag))))
+                match self.origin(clients, &wanted.key).await? {
+                    Some(origin) if origin.version == wanted.version => {
+                        replica.fetch_or(origin.replica, Ordering::Relaxed);
+                        Ok(None)
+                    }
+                    _ => Ok(Some((wanted, Some(etag)))),
+                }
             }
         };
         let todo = stream::iter(wanted).map(look).buffered(limits::HEADS_MAX).try_collect::<Vec<_>>().await?;
@@ -164,20 +249,29 @@ impl SyncPointInTime {
             bytes,
             left_alone: present - known,
             digest: dr_engine::plan::hex(&hasher.finalize()),
+            newest,
+            replica: replica.into_inner(),
         })
     }
 
-    /// Which version the object in the target says it was made from.
-    async fn made_from(&self, clients: &Clients, key: &str) -> Result<Option<String>, Failure> {
+    /// What the object in the target says it was made from.
+    async fn origin(&self, clients: &Clients, key: &str) -> Result<Option<Origin>, Failure> {
         let reply = match clients.s3.head_object().bucket(self.target.get()).key(key).send().await {
             Err(e) if matches!(code(&e), "NotFound" | "NoSuchKey") => return Ok(None),
             reply => reply.map_err(|e| clients.call("s3", "HeadObject").read(&e))?,
         };
-        Ok(reply.metadata().and_then(|m| m.get(VERSION)).cloned())
+        let says = |name: &str| reply.metadata().and_then(|m| m.get(name)).cloned();
+        Ok(says(VERSION).map(|version| Origin { version, replica: says(REPLICA).is_some() }))
     }
 
-    /// Makes one copy, unless it is there already.
-    async fn copy(&self, cx: &ReadCx, clients: &Clients, wanted: &Wanted, over: Option<&str>) -> Result<(), StepError> {
+    /// Makes one copy, unless it is there already; says whether it is one of a replica.
+    async fn copy(
+        &self,
+        cx: &ReadCx,
+        clients: &Clients,
+        wanted: &Wanted,
+        over: Option<&str>,
+    ) -> Result<bool, StepError> {
         let Wanted { key, version, .. } = wanted;
         let head = clients.s3.head_object().bucket(self.source.get()).key(key).version_id(version).send().await;
         let head = head.map_err(|e| clients.call("s3", "HeadObject").read(&e))?;
@@ -185,6 +279,11 @@ impl SyncPointInTime {
         metadata.insert(VERSION.into(), version.clone());
         metadata.insert(RUN.into(), mark(&cx.run.id));
         metadata.insert(STEP.into(), mark(&cx.step.id));
+        // A copy that was itself made from a replica carries the mark already.
+        let replica = head.replication_status() == Some(&ReplicationStatus::Replica) || metadata.contains_key(REPLICA);
+        if replica {
+            metadata.insert(REPLICA.into(), "true".into());
+        }
         let from = format!("{}/{}?versionId={}", self.source, encoded(key), encoded(version));
         let long = TimeoutConfig::builder().connect_timeout(limits::CONNECT).operation_timeout(limits::COPY).build();
         let request = clients
@@ -209,44 +308,132 @@ impl SyncPointInTime {
             .set_if_none_match(over.is_none().then(|| "*".into()));
         match request.customize().config_override(Builder::new().timeout_config(long)).send().await {
             // Somebody wrote there since: we ourselves, in a call whose reply was lost, or another.
-            Err(e) if matches!(code(&e), "PreconditionFailed" | "ConditionalRequestConflict") => {
-                match self.made_from(clients, key).await? {
-                    Some(from) if from == *version => Ok(()),
-                    _ => Err(Failure::new(format!("somebody wrote `{key}` in `{}` meanwhile", self.target)).into()),
-                }
-            }
-            reply => reply.map(drop).map_err(|e| clients.call("s3", "CopyObject").wrote(&e)),
+            Err(e) if code(&e) == "PreconditionFailed" => match self.origin(clients, key).await? {
+                Some(origin) if origin.version == *version => Ok(replica),
+                _ => Err(Failure::new(format!("somebody wrote `{key}` in `{}` meanwhile", self.target)).into()),
+            },
+            reply => reply.map(|_| replica).map_err(|e| clients.call("s3", "CopyObject").wrote(&e)),
         }
     }
 
-    /// The versions in the target that this step made.
-    async fn made(&self, cx: &ReadCx, clients: &Clients) -> Result<Vec<(String, String)>, Failure> {
-        let all = versions(clients, self.target.get(), self.prefix()).await?;
-        let look = |page: Entry| async move {
-            let Some(version) = page.version else {
-                return Ok::<_, Failure>(None);
-            };
-            let request = clients.s3.head_object().bucket(self.target.get()).key(&page.key).version_id(&version);
-            let head = match request.send().await {
-                Err(e) if matches!(code(&e), "NotFound" | "NoSuchVersion" | "NoSuchKey") => return Ok(None),
-                reply => reply.map_err(|e| clients.call("s3", "HeadObject").read(&e))?,
-            };
-            let says = |name: &str| head.metadata().and_then(|m| m.get(name)).cloned();
-            let ours = says(RUN) == Some(mark(&cx.run.id)) && says(STEP) == Some(mark(&cx.step.id));
-            Ok(ours.then_some((page.key, version)))
-        };
-        let made = stream::iter(all).map(look).buffered(limits::HEADS_MAX).try_collect::<Vec<_>>().await?;
-        Ok(made.into_iter().flatten().collect())
-    }
-
-    fn output(&self, lack: &Lack) -> Result<Output, Failure> {
+    fn output(&self, lack: &Lack, replica: bool) -> Result<Output, Failure> {
         let mut output = Output::default();
         output.values.insert("objects".into(), lack.objects.into());
         output.values.insert("bytes".into(), lack.bytes.into());
         output.values.insert("left_alone".into(), lack.left_alone.into());
-        output.recovery_point = Some(RecoveryPoint { at: self.at()?, source: "the moment that was asked for".into() });
+        output.values.insert("newest".into(), lack.newest.map(|at| at.to_string()).into());
+        // Out of a replica, what had not arrived when the region was lost is missing, and nobody can tell what that is.
+        if !replica {
+            output.recovery_point =
+                Some(RecoveryPoint { at: self.at()?, source: "the moment that was asked for".into() });
+        }
         Ok(output)
     }
+
+    /// What was decided before and still holds, or what is decided now.
+    async fn decide(&self, cx: &StepCx, clients: &Clients) -> Result<Lack, StepError> {
+        let asked = self.asked()?;
+        let before = decided(&cx.read)?.map(|it| (it.asked.unwrap_or_else(|| asked.clone()), it.digest));
+        if let Some((before, _)) = before.as_ref().filter(|(before, _)| *before != asked) {
+            let Asked { source, target, at, .. } = before;
+            // Where nothing was copied yet, a person changed the wish before it had an effect.
+            if first_made(&cx.read, clients, before).await?.is_some() {
+                let text =
+                    format!("objects of `{source}` as of {at} were copied to `{target}` before the inputs changed");
+                let hint = "answer `undo` to take the copies back, or set the inputs back and answer `retry`";
+                return Err(Failure::new(text).hint(hint).into());
+            }
+        }
+        let lack = self.lack(clients).await?;
+        match before.filter(|(before, _)| *before == asked) {
+            Some((_, digest)) if digest != lack.digest => {
+                let text = format!("the history of `{}` is not what it was when this step began", self.source);
+                Err(Failure::new(text).hint("a lifecycle rule may have removed versions; compare by hand").into())
+            }
+            Some(_) => Ok(lack),
+            None => {
+                let Lack { digest, objects, bytes, .. } = &lack;
+                let decided = Decided { asked: Some(asked), digest: digest.clone(), objects: *objects, bytes: *bytes };
+                cx.record(DECIDED, json!(decided)).await;
+                Ok(lack)
+            }
+        }
+    }
+}
+
+/// The newest fact of a name since the step was last taken back.
+fn fact<'a>(cx: &'a ReadCx, name: &str) -> Option<&'a Value> {
+    let mut since = cx.facts.iter().rev().take_while(|fact| fact.name != REMOVED);
+    since.find(|fact| fact.name == name).map(|fact| &fact.value)
+}
+
+fn decided(cx: &ReadCx) -> Result<Option<Decided>, Failure> {
+    let decided = fact(cx, DECIDED).map(Decided::deserialize).transpose();
+    decided.map_err(|e| Failure::new(format!("what this step wrote down cannot be read: {e}")))
+}
+
+/// The version, if this step made it.
+async fn ours(cx: &ReadCx, clients: &Clients, bucket: &str, entry: Entry) -> Result<Option<(String, String)>, Failure> {
+    let Some(version) = entry.version else {
+        return Ok(None);
+    };
+    let request = clients.s3.head_object().bucket(bucket).key(&entry.key).version_id(&version);
+    let head = match request.send().await {
+        Err(e) if matches!(code(&e), "NotFound" | "NoSuchVersion" | "NoSuchKey") => return Ok(None),
+        reply => reply.map_err(|e| clients.call("s3", "HeadObject").read(&e))?,
+    };
+    let says = |name: &str| head.metadata().and_then(|m| m.get(name)).cloned();
+    let ours = says(RUN) == Some(mark(&cx.run.id)) && says(STEP) == Some(mark(&cx.step.id));
+    Ok(ours.then_some((entry.key, version)))
+}
+
+/// The versions that this step made, where it was to make them.
+async fn made(cx: &ReadCx, clients: &Clients, asked: &Asked) -> Result<Vec<(String, String)>, Failure> {
+    let all = versions(clients, &asked.target, &asked.prefix).await?;
+    let look = |entry| ours(cx, clients, &asked.target, entry);
+    let made = stream::iter(all).map(look).buffered(limits::HEADS_MAX).try_collect::<Vec<_>>().await?;
+    Ok(made.into_iter().flatten().collect())
+}
+
+/// The same, but no more than one of them.
+async fn first_made(cx: &ReadCx, clients: &Clients, asked: &Asked) -> Result<Option<(String, String)>, Failure> {
+    let all = versions(clients, &asked.target, &asked.prefix).await?;
+    let look = |entry| ours(cx, clients, &asked.target, entry);
+    let mut found = Box::pin(
+        stream::iter(all).map(look).buffered(limits::HEADS_MAX).try_filter_map(|made| std::future::ready(Ok(made))),
+    );
+    found.try_next().await
+}
+
+/// Does each of many things, some at a time. When one goes wrong no further one
+/// is begun and those under way are let end: S3 goes on with them whether
+/// anybody listens or not. The worst end is told, a doubt before a failure.
+async fn all<T, R, F>(things: Vec<T>, act: impl Fn(T) -> F) -> Result<Vec<R>, StepError>
+where
+    F: Future<Output = Result<R, StepError>>,
+{
+    let wrong = AtomicBool::new(false);
+    let one = |thing| {
+        let (act, wrong) = (&act, &wrong);
+        async move {
+            if wrong.load(Ordering::Relaxed) {
+                return None;
+            }
+            let end = act(thing).await;
+            wrong.fetch_or(end.is_err(), Ordering::Relaxed);
+            Some(end)
+        }
+    };
+    let ends: Vec<_> = stream::iter(things).map(one).buffer_unordered(limits::COPIES_MAX).collect().await;
+    let (mut good, mut worst) = (Vec::new(), None);
+    for end in ends.into_iter().flatten() {
+        match end {
+            Ok(end) => good.push(end),
+            Err(error) if worst.is_none() || matches!(error, StepError::Doubt(_)) => worst = Some(error),
+            Err(_) => {}
+        }
+    }
+    worst.map_or(Ok(good), Err)
 }
 
 /// One version of one key, or its deletion.
@@ -261,43 +448,93 @@ struct Entry {
     archived: bool,
 }
 
-/// Every version under a prefix.
+/// Every version under a prefix; of one key and kind the newest first.
 async fn versions(clients: &Clients, bucket: &str, prefix: &str) -> Result<Vec<Entry>, Failure> {
     let mut all = Vec::new();
-    // Keys can hold what XML cannot: they travel encoded.
-    let mut request = clients.s3.list_object_versions().bucket(bucket).prefix(prefix).encoding_type(EncodingType::Url);
-    loop {
-        let reply = request.clone().send().await;
-        let reply = reply.map_err(|e| clients.call("s3", "ListObjectVersions").read(&e))?;
-        let time =
-            |at: Option<&aws_sdk_s3::primitives::DateTime>| Time(at.and_then(|at| at.to_millis().ok()).unwrap_or(0));
-        all.extend(reply.versions().iter().map(|v| Entry {
-            key: decoded(v.key().unwrap_or_default()),
-            version: Some(v.version_id().unwrap_or("null").to_owned()),
-            at: time(v.last_modified()),
-            latest: v.is_latest().unwrap_or(false),
-            size: v.size().unwrap_or(0),
-            etag: Some(v.e_tag().unwrap_or_default().to_owned()),
-            archived: v.storage_class().is_some_and(|class| {
-                *class != ObjectVersionStorageClass::Standard && matches!(class.as_str(), "GLACIER" | "DEEP_ARCHIVE")
-            }),
-        }));
-        all.extend(reply.delete_markers().iter().map(|v| Entry {
-            key: decoded(v.key().unwrap_or_default()),
-            version: None,
-            at: time(v.last_modified()),
-            latest: v.is_latest().unwrap_or(false),
-            size: 0,
-            etag: None,
-            archived: false,
-        }));
-        if !reply.is_truncated().unwrap_or(false) {
-            return Ok(all);
-        }
-        request = request
-            .set_key_marker(reply.next_key_marker().map(decoded))
-            .set_version_id_marker(reply.next_version_id_marker().map(Into::into));
+    let mut from = Some(Marker::default());
+    while let Some(marker) = from {
+        let (entries, next) = page(clients, bucket, prefix, marker, None).await?;
+        all.extend(entries);
+        from = next;
     }
+    Ok(all)
+}
+
+/// The last that became of a key by a moment. Asked for one at a time, objects
+/// and deletions come in their true order (Amazon S3 User Guide, Listing
+/// objects in a versioning-enabled bucket: the newest first).
+async fn last_of(clients: &Clients, bucket: &str, key: &str, at: Time) -> Result<Option<Entry>, Failure> {
+    let mut from = Some(Marker::default());
+    while let Some(marker) = from {
+        let (entries, next) = page(clients, bucket, key, marker, Some(1)).await?;
+        for entry in entries {
+            // A key comes before all those that begin with it.
+            if entry.key != key {
+                return Ok(None);
+            }
+            if entry.at <= at {
+                return Ok(Some(entry));
+            }
+        }
+        from = next;
+    }
+    Ok(None)
+}
+
+/// Where the next page of a listing begins.
+#[derive(Default)]
+struct Marker {
+    key: Option<String>,
+    version: Option<String>,
+}
+
+/// One page of a listing.
+async fn page(
+    clients: &Clients,
+    bucket: &str,
+    prefix: &str,
+    from: Marker,
+    most: Option<i32>,
+) -> Result<(Vec<Entry>, Option<Marker>), Failure> {
+    // Keys can hold what XML cannot: they travel encoded.
+    let request = clients.s3.list_object_versions().bucket(bucket).prefix(prefix).encoding_type(EncodingType::Url);
+    let request = request.optional_object_attributes(OptionalObjectAttributes::RestoreStatus).set_max_keys(most);
+    let reply = request.set_key_marker(from.key).set_version_id_marker(from.version).send().await;
+    let reply = reply.map_err(|e| clients.call("s3", "ListObjectVersions").read(&e))?;
+    let time = |at: Option<&aws_sdk_s3::primitives::DateTime>| Time(at.and_then(|at| at.to_millis().ok()).unwrap_or(0));
+    let objects = reply.versions().iter().map(|v| Entry {
+        key: decoded(v.key().unwrap_or_default()),
+        version: Some(v.version_id().unwrap_or("null").to_owned()),
+        at: time(v.last_modified()),
+        latest: v.is_latest().unwrap_or(false),
+        size: v.size().unwrap_or(0),
+        etag: Some(v.e_tag().unwrap_or_default().to_owned()),
+        archived: archived(v),
+    });
+    let deletions = reply.delete_markers().iter().map(|v| Entry {
+        key: decoded(v.key().unwrap_or_default()),
+        version: None,
+        at: time(v.last_modified()),
+        latest: v.is_latest().unwrap_or(false),
+        size: 0,
+        etag: None,
+        archived: false,
+    });
+    let next = reply.is_truncated().unwrap_or(false).then(|| Marker {
+        key: reply.next_key_marker().map(decoded),
+        version: reply.next_version_id_marker().map(Into::into),
+    });
+    Ok((objects.chain(deletions).collect(), next))
+}
+
+/// Whether an object lies in an archive and no copy of it was brought back:
+/// its class stays what it was (Amazon S3 API Reference, `RestoreStatus`).
+fn archived(version: &ObjectVersion) -> bool {
+    let class = version.storage_class().map(ObjectVersionStorageClass::as_str);
+    let back = version.restore_status().is_some_and(|status| {
+        !status.is_restore_in_progress().unwrap_or(false) && status.restore_expiry_date().is_some()
+    });
+    matches!(class, Some("GLACIER" | "DEEP_ARCHIVE")) && !back
 }
 
 /// A text as metadata can hold it.
@@ -362,52 +599,42 @@ impl Step for SyncPointInTime {
     }
 
     fn outputs(&self) -> Vec<OutputName> {
-        ["objects", "bytes", "left_alone"].map(OutputName::number).into()
+        let mut outputs: Vec<_> = ["objects", "bytes", "left_alone"].map(OutputName::number).into();
+        outputs.push(OutputName::text("newest"));
+        outputs
     }
 
     async fn check(&self, cx: &ReadCx) -> Result<Check, Failure> {
+        if decided(cx)?.is_some() {
+            return Ok(Check::InProgress);
+        }
         let clients = World::of(cx).aws.read(cx).await?;
-        Ok(match self.lack(&clients).await {
+        Ok(match self.keeps_versions(&clients).await {
             Err(failure) if failure.transient => return Err(failure),
             Err(failure) => Check::Impossible(failure),
-            Ok(lack) if lack.todo.is_empty() => Check::Done(self.output(&lack)?),
-            Ok(_) if cx.fact(DECIDED).is_some() => Check::InProgress,
-            Ok(_) => Check::Absent,
+            Ok(()) => Check::Absent,
         })
     }
 
     async fn run(&self, cx: &StepCx) -> Result<Output, StepError> {
         let clients = World::of(&cx.read).aws.write(cx).await?;
-        let mut lack = self.lack(&clients).await?;
-        match cx.read.fact(DECIDED).and_then(|fact| fact["digest"].as_str()) {
-            Some(digest) if digest != lack.digest => {
-                let text = format!("the history of `{}` is not what it was when this step began", self.source);
-                return Err(Failure::new(text)
-                    .hint("a lifecycle rule may have removed versions; compare by hand")
-                    .into());
-            }
-            Some(_) => {}
-            None => {
-                let decided = json!({ "digest": lack.digest, "objects": lack.objects, "bytes": lack.bytes });
-                cx.record(DECIDED, decided).await;
-            }
-        }
+        let mut lack = self.decide(cx, &clients).await?;
         let todo = std::mem::take(&mut lack.todo);
-        let (total, done) = (todo.len(), std::sync::atomic::AtomicUsize::new(0));
+        let (total, done) = (todo.len(), AtomicUsize::new(0));
         let copy = |(wanted, over): (Wanted, Option<String>)| {
             let (clients, done) = (&clients, &done);
             async move {
-                self.copy(&cx.read, clients, &wanted, over.as_deref()).await?;
-                let done = done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
+                let replica = self.copy(&cx.read, clients, &wanted, over.as_deref()).await?;
+                let done = done.fetch_add(1, Ordering::Relaxed) + 1;
                 if done.is_multiple_of(limits::COPIES_SAID) {
                     cx.read.progress(&format!("{done} of {total} objects"));
                 }
-                Ok::<(), StepError>(())
+                Ok(replica)
             }
         };
-        stream::iter(todo).map(copy).buffered(limits::COPIES_MAX).try_collect::<Vec<()>>().await?;
+        let replica = lack.replica | all(todo, copy).await?.contains(&true);
         cx.record_handle("copied", total).await;
-        Ok(self.output(&lack)?)
+        Ok(self.output(&lack, replica)?)
     }
 
     fn can_undo(&self) -> bool {
@@ -415,19 +642,19 @@ impl Step for SyncPointInTime {
     }
 
     async fn check_undone(&self, cx: &ReadCx) -> Result<Check, Failure> {
-        if cx.fact(DECIDED).is_none() {
-            return Ok(Check::Done(Output::default()));
-        }
-        let clients = World::of(cx).aws.read(cx).await?;
-        let made = self.made(cx, &clients).await?;
-        Ok(if made.is_empty() { Check::Done(Output::default()) } else { Check::Absent })
+        Ok(if decided(cx)?.is_none() { Check::Done(Output::default()) } else { Check::Absent })
     }
 
     async fn undo(&self, cx: &StepCx, _: &Output) -> Result<(), StepError> {
+        let Some(Decided { asked, .. }) = decided(&cx.read)? else {
+            return Ok(());
+        };
+        let asked = asked.map_or_else(|| self.asked(), Ok)?;
         let clients = World::of(&cx.read).aws.write(cx).await?;
-        let made = self.made(&cx.read, &clients).await?;
+        let made = made(&cx.read, &clients, &asked).await?;
+        let total = made.len();
         let delete = |(key, version): (String, String)| {
-            let request = clients.s3.delete_object().bucket(self.target.get()).key(key).version_id(version);
+            let request = clients.s3.delete_object().bucket(&asked.target).key(key).version_id(version);
             let clients = &clients;
             async move {
                 match request.send().await {
@@ -436,7 +663,9 @@ impl Step for SyncPointInTime {
                 }
             }
         };
-        stream::iter(made).map(delete).buffered(limits::COPIES_MAX).try_collect::<Vec<()>>().await.map(drop)
+        all(made, delete).await?;
+        cx.record_handle(REMOVED, total).await;
+        Ok(())
     }
 }
 

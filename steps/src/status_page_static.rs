@@ -164,7 +164,7 @@ impl StatusPage {
             };
             match request.send().await {
                 Ok(_) => {}
-                Err(e) if matches!(code(&e), "PreconditionFailed" | "ConditionalRequestConflict") => {
+                Err(e) if code(&e) == "PreconditionFailed" => {
                     let newer = "somebody wrote a page after this step began; it is not written over";
                     return Err(Failure::new(format!("{bucket}/{file}: {newer}")).into());
                 }

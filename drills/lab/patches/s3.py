@@ -33,6 +33,18 @@ def read(call):
     return bridge.dispatch(call)
 
 
+@operation("s3", "HeadObject")
+def head(call):
+    """A version that replication brought says so."""
+    status, headers, body = bridge.dispatch(call)
+    wanted = call.params.get("VersionId")
+    versions = bucket_of(call).keys.getlist(call.params["Key"], []) if status == 200 else []
+    found = next((v for v in reversed(versions) if wanted in (None, v.version_id)), None)
+    if getattr(found, "lab_replica", False):
+        headers = {**headers, "x-amz-replication-status": "REPLICA"}
+    return status, headers, body
+
+
 @operation("s3", "CopyObject", "UploadPartCopy")
 def copy(call):
     """The conditions first; then the source in the one spelling that moto reads."""
@@ -55,6 +67,16 @@ def moment(call, when):
     """LastModified: to the millisecond, or to the second as AWS shows it if the seed says so."""
     seconds = (call.state.seed or {}).get("s3_seconds")
     return when.replace(microsecond=0 if seconds else when.microsecond // 1000 * 1000, tzinfo=timezone.utc)
+
+
+def restored(version):
+    """RestoreStatus of an archived version that was asked back; None when it was not."""
+    expiry = getattr(version, "_expiry", None)
+    if expiry is None:
+        return None
+    if version.status == "IN_PROGRESS":
+        return {"IsRestoreInProgress": True}
+    return {"IsRestoreInProgress": False, "RestoreExpiryDate": expiry.replace(microsecond=0, tzinfo=timezone.utc)}
 
 
 def in_order(bucket, prefix):
@@ -118,6 +140,10 @@ def list_versions(call):
             result["DeleteMarkers"].append(entry)
         else:
             entry |= {"ETag": version.etag, "Size": version.size, "StorageClass": version.storage_class}
+            # Told to whom asks for it, and to nobody else.
+            back = restored(version) if "RestoreStatus" in (params.get("OptionalObjectAttributes") or []) else None
+            if back:
+                entry["RestoreStatus"] = back
             result["Versions"].append(entry)
     if result["IsTruncated"]:
         result["NextKeyMarker"] = encode(last[0])

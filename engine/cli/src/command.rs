@@ -183,7 +183,8 @@ pub fn world(opened: &Opened, folder: &Path, settings: &Settings) -> Arc<World> 
 pub fn world_of(plan: Option<&Plan>, mut world: World, settings: &Settings) -> World {
     world.nameservers.clone_from(&settings.nameservers);
     let rates = settings.looks_per_second.iter().map(|(service, rate)| (service.as_str(), *rate));
-    world.aws = Aws::default().paced(Pace::per_second(rates));
+    let home = plan.and_then(|plan| plan.regions.get("recovery")).map(String::as_str);
+    world.aws = Aws::default().paced(Pace::per_second(rates)).homed(home);
     if let Some(Plan { accounts, .. }) = plan {
         world.accounts = Accounts {
             default: accounts.keys().next().filter(|_| accounts.len() == 1).cloned(),

@@ -6,6 +6,7 @@
 //! connection, a 5xx, an answer that cannot be read.
 
 use super::wall::Refused;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sts::operation::RequestId;
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
@@ -48,6 +49,7 @@ const LATER: [&str; 23] = [
     "ContinuousBackupsUnavailableException",
     "ConditionalRequestConflict",
     "OperationAborted",
+    "RequestTimeout",
 ];
 
 /// Codes of credentials whose time is over.
@@ -80,6 +82,8 @@ enum End {
     Refused(Box<Failure>),
     /// It was not sent: no credentials.
     Anonymous,
+    /// It was not sent: whoever gives the credentials failed for now.
+    NoKeysYet,
     /// It was not sent: nobody took it.
     Unsent,
     /// It was not sent: it cannot be built.
@@ -92,12 +96,21 @@ enum End {
     Denied,
     /// The service refused: it does not know the caller.
     UnknownCaller,
+    /// S3 refused: the bucket is in another region, named if it is told.
+    Elsewhere(Option<String>),
     /// The service refused for good.
     No,
     /// The service failed.
     Broken,
     /// It was sent, and the answer did not come or cannot be read.
     Lost,
+}
+
+impl End {
+    /// Whether the same call may go well later.
+    fn passes(&self) -> bool {
+        matches!(self, Self::NoKeysYet | Self::Unsent | Self::Later | Self::Expired | Self::Broken | Self::Lost)
+    }
 }
 
 impl Site {
@@ -110,9 +123,8 @@ impl Site {
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     {
-        let end = end(error);
-        let passing = matches!(end, End::Unsent | End::Later | End::Expired | End::Broken | End::Lost);
-        Failure { transient: passing, ..self.failure(&end, error) }
+        let end = self.end(error);
+        Failure { transient: end.passes(), ..self.failure(&end, error) }
     }
 
     /// A call that was to change something, and what is known of its effect.
@@ -120,14 +132,56 @@ impl Site {
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     {
-        let end = end(error);
+        let end = self.end(error);
         let doubt = matches!(end, End::Broken | End::Lost);
-        let passing = matches!(end, End::Unsent | End::Later | End::Expired | End::Broken | End::Lost);
         let failure = match end {
             End::Refused(failure) => *failure,
-            end => Failure { transient: passing, ..self.failure(&end, error) },
+            end => Failure { transient: end.passes(), ..self.failure(&end, error) },
         };
         if doubt { StepError::Doubt(failure) } else { StepError::Failed(failure) }
+    }
+
+    fn end<E>(&self, error: &SdkError<E, HttpResponse>) -> End
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        if let Some(Refused(failure)) = find::<Refused>(error) {
+            return End::Refused(failure.clone());
+        }
+        if let Some(credentials) = find::<CredentialsError>(error) {
+            return match credentials {
+                CredentialsError::ProviderError(_) | CredentialsError::ProviderTimedOut(_) => End::NoKeysYet,
+                _ => End::Anonymous,
+            };
+        }
+        match error {
+            SdkError::ConstructionFailure(_) => End::Malformed,
+            SdkError::DispatchFailure(failure) if failure.is_user() => End::Malformed,
+            SdkError::DispatchFailure(_) if never_connected(error) => End::Unsent,
+            SdkError::ServiceError(answer) => {
+                let status = answer.raw().status().as_u16();
+                let bare = self.operation.starts_with("Head");
+                match answer.err().code() {
+                    Some(code) if LATER.contains(&code) || code.starts_with("Throttl") => End::Later,
+                    Some(code) if EXPIRED.contains(&code) => End::Expired,
+                    Some(code) if DENIED.contains(&code) => End::Denied,
+                    Some(code) if UNKNOWN_CALLER.contains(&code) => End::UnknownCaller,
+                    // A bucket answers in its own region alone, and says which that is.
+                    Some("PermanentRedirect") => elsewhere(answer.raw()),
+                    None if status == 301 => elsewhere(answer.raw()),
+                    // The answer to a HEAD has no body, and so no code. Of credentials that
+                    // have expired S3 says 400 (Amazon S3 API Reference, Error responses).
+                    None if bare && status == 403 => End::Denied,
+                    None if bare && status == 400 => End::Expired,
+                    // An answer that says neither what nor why cannot be read.
+                    None if !(400..600).contains(&status) => End::Lost,
+                    // S3 can begin with success and end with an error.
+                    _ if !(300..500).contains(&status) => End::Broken,
+                    _ => End::No,
+                }
+            }
+            _ => End::Lost,
+        }
     }
 
     fn failure<E>(&self, end: &End, error: &SdkError<E, HttpResponse>) -> Failure
@@ -141,14 +195,29 @@ impl Site {
         let text = match end {
             End::Refused(failure) => return (**failure).clone(),
             End::Anonymous => format!("{call} was not sent: no AWS credentials"),
+            End::NoKeysYet => format!("{call} was not sent: the credentials could not be fetched"),
             End::Unsent => format!("{call} was not sent: no connection"),
             End::Malformed => format!("{call} was not sent: it is not a valid call"),
             End::Lost => format!("{call} got no answer that can be read"),
+            End::Expired if code.is_none() => {
+                format!("{call} was refused without a reason (400), as S3 does when the credentials have expired")
+            }
             End::Expired => format!("{call} was refused: the credentials have expired"),
-            _ => format!("{call}: {}", [code, said].into_iter().flatten().collect::<Vec<_>>().join(": ")),
+            End::Elsewhere(Some(home)) => format!("{call} was refused: the bucket is in {home}"),
+            End::Elsewhere(None) => format!("{call} was refused: the bucket is in another region"),
+            _ => match ([code, said].into_iter().flatten().collect::<Vec<_>>().join(": "), error.raw_response()) {
+                (says, Some(answer)) if says.is_empty() => {
+                    format!("{call} was refused: status {}, and no reason", answer.status().as_u16())
+                }
+                (says, _) => format!("{call}: {says}"),
+            },
         };
         let hint = match end {
             End::Anonymous => Some("sign in (`aws sso login`), or set AWS_PROFILE, in the shell that runs dr".into()),
+            End::NoKeysYet => {
+                Some("it is asked again; if the session is over, sign in (`aws sso login`) and answer `retry`".into())
+            }
+            End::Elsewhere(_) => Some("give the step the region of its buckets".into()),
             End::Expired => Some("sign in again (`aws sso login`, or fresh keys), then answer `retry`".into()),
             End::UnknownCaller => Some("check AWS_PROFILE and the keys: AWS does not know them".into()),
             End::Denied => Some(format!("the caller needs the permission `{}`", self.action())),
@@ -193,39 +262,12 @@ pub(super) fn answered<E>(error: &SdkError<E, HttpResponse>) -> bool {
 
 /// Whether nothing was sent, because there are no credentials.
 pub(super) fn anonymous<E: Error + Send + Sync + 'static>(error: &SdkError<E, HttpResponse>) -> bool {
-    find::<aws_credential_types::provider::error::CredentialsError>(error).is_some()
+    find::<CredentialsError>(error).is_some()
 }
 
-fn end<E>(error: &SdkError<E, HttpResponse>) -> End
-where
-    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
-{
-    if let Some(Refused(failure)) = find::<Refused>(error) {
-        return End::Refused(failure.clone());
-    }
-    if anonymous(error) {
-        return End::Anonymous;
-    }
-    match error {
-        SdkError::ConstructionFailure(_) => End::Malformed,
-        SdkError::DispatchFailure(failure) if failure.is_user() => End::Malformed,
-        SdkError::DispatchFailure(_) if never_connected(error) => End::Unsent,
-        SdkError::ServiceError(answer) => {
-            let status = answer.raw().status().as_u16();
-            match answer.err().code() {
-                Some(code) if LATER.contains(&code) || code.starts_with("Throttl") => End::Later,
-                Some(code) if EXPIRED.contains(&code) => End::Expired,
-                Some(code) if DENIED.contains(&code) => End::Denied,
-                Some(code) if UNKNOWN_CALLER.contains(&code) => End::UnknownCaller,
-                // An answer that says neither what nor why cannot be read.
-                None if !(400..600).contains(&status) => End::Lost,
-                // S3 can begin with success and end with an error.
-                _ if !(300..500).contains(&status) => End::Broken,
-                _ => End::No,
-            }
-        }
-        _ => End::Lost,
-    }
+/// Where the bucket is, as S3 says it.
+fn elsewhere(answer: &HttpResponse) -> End {
+    End::Elsewhere(answer.headers().get("x-amz-bucket-region").map(Into::into))
 }
 
 /// Whether no connection was made, so that no byte of the call has left. What

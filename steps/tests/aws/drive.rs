@@ -245,8 +245,20 @@ impl Drive {
 
     /// A person says `retry` to the question that is open, and it goes on.
     pub(crate) async fn again(&mut self) -> Ended {
-        let answer = Kind::Answered { step: StepIx(0), choice: Choice::Retry, by: person(), why: "seen".into() };
-        self.with(None, vec![answer]).await
+        self.answer(Choice::Retry).await
+    }
+
+    /// A person answers the question that is open, and it goes on.
+    pub(crate) async fn answer(&mut self, choice: Choice) -> Ended {
+        self.with(None, vec![Kind::Answered { step: StepIx(0), choice, by: person(), why: "seen".into() }]).await
+    }
+
+    /// A person changes inputs and says `retry` to the question that is open.
+    pub(crate) async fn amend(&mut self, inputs: &Value) -> Ended {
+        let inputs = inputs.as_object().expect("fields").clone();
+        let (step, why) = (StepIx(0), String::from("seen"));
+        let amended = Kind::Amended { step, inputs, by: person(), why: why.clone() };
+        self.with(None, vec![amended, Kind::Answered { step, choice: Choice::Retry, by: person(), why }]).await
     }
 
     /// A person says `retry --set` to the question that is open, and it goes on.

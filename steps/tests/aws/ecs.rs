@@ -5,7 +5,12 @@ use crate::{
     lab::{Estate, lab},
     sweep::Trial,
 };
-use dr_engine::{executor::Exit, plan::StepIx, run::State};
+use dr_engine::{
+    crash::{Edge, Place},
+    executor::Exit,
+    plan::StepIx,
+    run::State,
+};
 use dr_steps::world::World;
 use serde_json::{Value, json};
 
@@ -91,4 +96,21 @@ async fn a_region_without_answers_is_asked_again_and_scaled_once() {
     let Some(lab) = lab() else { return };
     TRIAL.down(lab, "eu-central-1").await;
     TRIAL.lost(lab, "DescribeServices", 3).await;
+}
+
+#[tokio::test]
+async fn undo_restores_what_stood_before_the_first_attempt() {
+    let Some(lab) = lab() else { return };
+    let estate = lab.estate();
+    let mut drive = Drive::new(&estate, TRIAL.kind, &with(&estate));
+    let killed = drive.go(Some((Place::Call, 1, Edge::After))).await;
+    assert!(killed.life.is_over());
+    // An autoscaler moves the count before the next controller comes.
+    by_hand(&estate, 5).await;
+    assert!(matches!(drive.go(None).await.state(), State::Done));
+    let undone = drive.undo(None).await;
+    assert!(matches!(undone.state(), State::Undone), "{:?}", undone.state());
+    let services = estate.state()["ecs"].to_string();
+    let last = estate.calls().into_iter().rfind(|call| call["operation"] == "UpdateService").expect("a call");
+    assert_eq!(last["request"]["desiredCount"], 0, "{services}");
 }

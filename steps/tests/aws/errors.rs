@@ -196,3 +196,89 @@ async fn a_call_that_nobody_takes_was_not_sent_and_one_that_was_cut_is_in_doubt(
         other => panic!("{other:?}"),
     }
 }
+
+/// What a `HeadObject` that the lab refuses so means.
+async fn head_refused(estate: &Estate, status: u16) -> dr_engine::outcome::Failure {
+    estate.faults(
+        &json!([{ "operation": "HeadObject", "every": true, "do": "fail_before", "code": "X", "status": status }]),
+    );
+    let cx = drive::looking(drive::config(&estate.lab.endpoint, &format!("LAB{}", estate.account)));
+    let clients = dr_steps::world::World::of(&cx).aws.read(&cx).await.expect("clients");
+    let sent = clients.s3.head_object().bucket(estate.param("bucket_claim")).key("x").send().await;
+    clients.call("s3", "HeadObject").read(&sent.expect_err("it is refused"))
+}
+
+#[tokio::test]
+async fn an_answer_without_a_body_is_read_by_its_status() {
+    let Some(lab) = lab() else { return };
+    let estate = lab.estate();
+    let denied = head_refused(&estate, 403).await;
+    assert!(!denied.transient && denied.message.contains("403"), "{denied:?}");
+    assert_eq!(denied.hint.as_deref(), Some("the caller needs the permission `s3:GetObject`"));
+    let old = head_refused(&estate, 400).await;
+    assert!(old.transient, "{old:?}");
+    assert!(old.hint.as_deref().is_some_and(|hint| hint.contains("aws sso login")), "{old:?}");
+}
+
+#[tokio::test]
+async fn a_bucket_in_another_region_is_named_and_not_waited_for() {
+    let Some(lab) = lab() else { return };
+    let estate = lab.estate();
+    let cx = drive::looking(drive::config(&estate.lab.endpoint, &format!("LAB{}", estate.account)));
+    let clients = dr_steps::world::World::of(&cx).aws.read(&cx).await.expect("clients");
+    let sent = clients.s3.head_object().bucket(estate.param("bucket_status_1")).key("x").send().await;
+    let failure = clients.call("s3", "HeadObject").read(&sent.expect_err("it is refused"));
+    assert!(!failure.transient, "{failure:?}");
+    assert!(failure.message.contains("the bucket is in eu-north-1"), "{failure:?}");
+}
+
+#[tokio::test]
+async fn a_source_of_credentials_that_fails_for_now_is_asked_again() {
+    use aws_credential_types::provider::{ProvideCredentials, error::CredentialsError, future};
+    use dr_engine::step::StepError;
+    #[derive(Debug)]
+    struct Failing(fn() -> CredentialsError);
+    impl ProvideCredentials for Failing {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            future::ProvideCredentials::ready(Err((self.0)()))
+        }
+    }
+    let cases: [(fn() -> CredentialsError, bool); 3] = [
+        (|| CredentialsError::provider_error("a 503 from STS"), true),
+        (|| CredentialsError::provider_timed_out(std::time::Duration::from_secs(5)), true),
+        (|| CredentialsError::not_loaded("nobody is signed in"), false),
+    ];
+    for (error, passing) in cases {
+        let failing = aws_sdk_sts::config::SharedCredentialsProvider::new(Failing(error));
+        let config = drive::config("http://127.0.0.1:9", "x").into_builder().credentials_provider(failing).build();
+        let cx = drive::acting(config);
+        let clients = dr_steps::world::World::of(&cx.read).aws.write(&cx).await.expect("clients");
+        let sent = clients.s3.delete_object().bucket("x").key("x").send().await.expect_err("no credentials");
+        match clients.call("s3", "DeleteObject").wrote(&sent) {
+            StepError::Failed(failure) => {
+                assert_eq!(failure.transient, passing, "{failure:?}");
+                assert!(failure.message.contains("not sent"), "{failure:?}");
+            }
+            doubt => panic!("nothing was sent: {doubt:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_s3_did_not_get_in_time_is_sent_again() {
+    let Some(lab) = lab() else { return };
+    let estate = lab.estate();
+    estate.faults(
+        &json!([{ "rw": "write", "every": true, "do": "fail_before", "code": "RequestTimeout", "status": 400 }]),
+    );
+    let cx = drive::acting(drive::config(&lab.endpoint, &format!("LAB{}", estate.account)));
+    let clients = dr_steps::world::World::of(&cx.read).aws.write(&cx).await.expect("clients");
+    let sent = clients.s3.put_object().bucket(estate.param("bucket_claim")).key("x").send().await.expect_err("refused");
+    match clients.call("s3", "PutObject").wrote(&sent) {
+        dr_engine::step::StepError::Failed(failure) => assert!(failure.transient, "{failure:?}"),
+        doubt => panic!("it was refused: {doubt:?}"),
+    }
+}

@@ -144,3 +144,27 @@ async fn a_batch_that_is_too_large_is_refused_here() {
     assert!(failed.failure().message.contains("Route 53 takes 32000"), "{:?}", failed.failure());
     assert_eq!(estate.writes(), []);
 }
+
+#[tokio::test]
+async fn a_change_whose_answer_and_the_look_after_it_are_lost_stays_in_doubt() {
+    let Some(lab) = lab() else { return };
+    let estate = lab.estate();
+    let record = json!({ "name": estate.param("record"), "type": "CNAME", "ttl": 60, "values": ["ours.example.com"] });
+    let mut drive = Drive::new(&estate, TRIAL.kind, &one(&estate, &record));
+    // The check looks, the plan looks, the change is sent: that answer is lost, and the look that follows.
+    let lost = json!([
+        { "operation": "ChangeResourceRecordSets", "nth": 1, "do": "drop_after" },
+        { "operation": "ListResourceRecordSets", "nth": 3, "do": "drop_before" },
+    ]);
+    estate.faults(&lost);
+    // Nothing is left to try: only a doubt is looked at once more.
+    drive.step().retry.attempts = 1;
+    let done = drive.go(None).await;
+    assert!(matches!(done.state(), State::Done), "{:?}", done.state());
+    assert_eq!(estate.changes(), ["ChangeResourceRecordSets"]);
+    estate.faults(&lost);
+    let stuck = drive.undo(None).await.failure();
+    assert!(stuck.message.starts_with("route53 ChangeResourceRecordSets"), "what is in doubt is named: {stuck:?}");
+    estate.faults(&json!([]));
+    assert!(matches!(drive.again().await.state(), State::Undone));
+}

@@ -88,3 +88,14 @@ async fn one_bucket_that_takes_the_page_is_enough_and_the_other_is_named() {
     assert!(missed.contains(estate.param("bucket_status_1")), "{missed}");
     assert_eq!(estate.changes(), ["PutObject", "PutObject"]);
 }
+
+#[tokio::test]
+async fn a_write_that_meets_another_one_under_way_is_tried_again() {
+    let Some(lab) = lab() else { return };
+    let estate = lab.estate();
+    let rule = json!({ "operation": "PutObject", "nth": 1, "do": "fail_before", "code": "ConditionalRequestConflict", "status": 409 });
+    estate.faults(&json!([rule]));
+    let ended = Drive::new(&estate, TRIAL.kind, &with(&estate)).go(None).await;
+    assert!(matches!(ended.state(), State::Done), "{:?}", ended.state());
+    assert_eq!(ended.run.step(StepIx(0)).output.values["missed"], json!([]));
+}

@@ -83,12 +83,16 @@ impl Estate {
         self.lab.dump(&self.account, true).expect("a dump")
     }
 
+    /// The calls so far.
+    pub(crate) fn calls(&self) -> Vec<Value> {
+        let calls = self.lab.calls(Some(&self.account), 0).expect("calls");
+        calls.lines().map(|line| serde_json::from_str(line).expect("a call")).collect()
+    }
+
     /// The calls that were to change something: operation and effect.
     pub(crate) fn writes(&self) -> Vec<(String, String)> {
-        let calls = self.lab.calls(Some(&self.account), 0).expect("calls");
-        let calls = calls.lines().map(|line| serde_json::from_str::<Value>(line).expect("a call"));
         let text = |call: &Value, key: &str| call[key].as_str().unwrap_or("?").to_owned();
-        let writes = calls.filter(|call| call["rw"] == "write");
+        let writes = self.calls().into_iter().filter(|call| call["rw"] == "write");
         writes.map(|call| (text(&call, "operation"), text(&call, "effect"))).collect()
     }
 
