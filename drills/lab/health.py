@@ -13,6 +13,7 @@ from . import bridge
 from .answers import lookup, zone_for
 from .http_server import Handler
 from .patches import cloudfront, ecs
+from .patches.rds import USABLE
 from .patches.route53_rules import normal_name
 
 HOST = re.compile(r"^([a-z0-9-]+)\.(\d{12})\.lab\.test(?::\d+)?$")
@@ -88,7 +89,7 @@ def database_reasons(account, region, name):
     database = bridge.backend("rds", account.name, region).databases.get(name)
     if database is None:
         return [f"database {name} is not in {region}"]
-    if database.status != "available":
+    if database.status not in USABLE:
         return [f"database {name} is {database.status}"]
     return []
 

@@ -53,6 +53,7 @@ class Account:
         self.distributions = {}
         self.invalidations = {}
         self.callers = {}
+        self.db_rests = ["available"]
         self.seed = None
         self.numbers = 0
 
@@ -60,6 +61,10 @@ class Account:
         """A number that this account has not given yet."""
         self.numbers += 1
         return self.numbers
+
+    def db_rest(self):
+        """The status in which a database comes to rest; the last of them holds for all that follow."""
+        return self.db_rests.pop(0) if len(self.db_rests) > 1 else self.db_rests[0]
 
     def begin(self, key, finish, stages=(), looks=None, seconds=None):
         """Starts something; with nothing to wait for it is over at once."""

@@ -35,6 +35,7 @@ def plant(lab, document):
         account.looks = int(document.get("looks", lab.looks))
         seconds = document.get("seconds", lab.seconds)
         account.seconds = None if seconds is None else float(seconds)
+        account.db_rests = list(document.get("db_rests", account.db_rests))
         domain = f"{name}.lab.test"
         places = {
             "account": name, "primary": primary, "recovery": recovery, "cluster": "prod",

@@ -43,8 +43,10 @@ class DynamoTest(LabTest):
         return self.db.describe_time_to_live(TableName="sessions-dr")["TimeToLiveDescription"]
 
     def pitr(self):
-        found = self.db.describe_continuous_backups(TableName="sessions-dr")["ContinuousBackupsDescription"]
-        return found["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"]
+        return self.continuous()["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"]
+
+    def continuous(self):
+        return self.db.describe_continuous_backups(TableName="sessions-dr")["ContinuousBackupsDescription"]
 
     def test_what_was_left_behind_can_be_put_back(self):
         arn = self.restore()["TableArn"]
@@ -57,7 +59,15 @@ class DynamoTest(LabTest):
         words = self.refused("ValidationException", self.db.update_time_to_live, 400, **name, **spec)
         self.assertEqual(words, "TimeToLive is already enabled")
         self.assertEqual([self.ttl()["TimeToLiveStatus"] for _ in range(3)], ["ENABLING", "ENABLING", "ENABLED"])
-        self.db.update_continuous_backups(**name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True})
+        on = {"PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True}}
+        seen = [self.continuous()["ContinuousBackupsStatus"]]
+        words = self.refused(
+            "ContinuousBackupsUnavailableException", self.db.update_continuous_backups, 400, **name, **on
+        )
+        self.assertIn("Backups are being enabled", words)
+        seen += [self.continuous()["ContinuousBackupsStatus"]]
+        self.assertEqual(seen, ["DISABLED", "ENABLED"])
+        self.db.update_continuous_backups(**name, **on)
         self.assertEqual(self.pitr(), "ENABLED")
         self.db.tag_resource(ResourceArn=arn, Tags=[{"Key": "dr:run", "Value": "r1"}])
         stream = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
@@ -69,13 +79,44 @@ class DynamoTest(LabTest):
         self.assertEqual(self.table()["StreamSpecification"], stream)
 
     def test_deleting(self):
-        self.restore()
+        first = self.restore()["TableId"]
         self.ready()
+        self.assertEqual(self.table()["TableId"], first)
         gone = self.db.delete_table(TableName="sessions-dr")["TableDescription"]
         self.assertEqual(gone["TableStatus"], "DELETING")
         seen = [self.table()["TableStatus"] for _ in range(2)]
         self.assertEqual(seen, ["DELETING", "DELETING"])
         self.refused("ResourceNotFoundException", self.db.describe_table, 400, TableName="sessions-dr")
+        self.assertNotEqual(self.restore()["TableId"], first, "the name says nothing of which table it is")
+
+    def test_a_table_with_point_in_time_recovery_leaves_a_backup_behind(self):
+        def of(table, **more):
+            found = self.db.list_backups(TableName=table, **more)["BackupSummaries"]
+            return [(b["BackupName"], b["BackupType"], b["BackupStatus"]) for b in found if b["BackupType"] != "USER"]
+
+        before = self.estate.dump(mask=True)
+        self.restore()
+        self.ready()
+        self.db.delete_table(TableName="sessions-dr")
+        self.assertEqual(of("sessions-dr", BackupType="ALL"), [])
+        while not self.gone("sessions-dr"):
+            pass
+        self.assertEqual(self.estate.dump(mask=True), before)
+        self.db.delete_table(TableName="sessions")
+        name = "sessions$DeletedTableBackup"
+        self.assertEqual(of("sessions", BackupType="ALL"), [(name, "SYSTEM", "CREATING")])
+        while not self.gone("sessions"):
+            pass
+        self.assertEqual(of("sessions", BackupType="SYSTEM"), [(name, "SYSTEM", "AVAILABLE")])
+        self.assertEqual(of("sessions"), [], "only those that people made, if nothing is said")
+        self.assertEqual(len(self.db.list_backups(TableName="sessions")["BackupSummaries"]), 2)
+
+    def gone(self, name):
+        try:
+            self.table(name)
+        except self.db.exceptions.ResourceNotFoundException:
+            return True
+        return False
 
     def test_a_backup_is_of_one_region(self):
         arn = self.db.list_backups(TableName="carts")["BackupSummaries"][0]["BackupArn"]

@@ -56,6 +56,18 @@ class RdsTest(LabTest):
         self.look("orders-b")
         self.refused("DBInstanceNotFound", self.rds.describe_db_instances, 404, **who)
 
+    def test_a_seed_says_in_which_states_databases_come_to_rest(self):
+        rests = ["storage-optimization", "inaccessible-encryption-credentials-recoverable"]
+        estate = Estate(db_rests=rests)
+        self.rds = estate.client("rds")
+        more = {"VpcSecurityGroupIds": [estate.params["security_group_id"]]}
+        self.restore("orders-e", **more)
+        seen = [self.look("orders-e")["DBInstanceStatus"] for _ in range(4)]
+        self.assertEqual(seen, ["creating", "creating", rests[0], rests[0]])
+        self.rds.modify_db_instance(DBInstanceIdentifier="orders-e", ApplyImmediately=True)
+        seen = [self.look("orders-e")["DBInstanceStatus"] for _ in range(3)]
+        self.assertEqual(seen, ["modifying", "modifying", rests[1]])
+
     def test_what_is_not_there_is_refused_in_the_words_of_aws(self):
         for more, code, status in (
             ({"DBSubnetGroupName": "nope"}, "DBSubnetGroupNotFoundFault", 404),

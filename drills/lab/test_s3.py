@@ -86,6 +86,17 @@ class S3Test(LabTest):
         self.s3.put_object(**where, Body=b"three", IfNoneMatch="*")
         self.assertEqual([c["effect"] for c in self.estate.calls() if c["request"].get("Key") == "claim"][1:7], ["none"] * 6)
 
+    def test_a_condition_on_what_is_gone_finds_nothing(self):
+        # With versions the newest is a delete marker then: no object, as without.
+        for bucket in (self.target, self.estate.params["bucket_claim"]):
+            with self.subTest(bucket):
+                where = {"Bucket": bucket, "Key": "gone"}
+                tag = self.s3.put_object(**where, Body=b"one", IfNoneMatch="*")["ETag"]
+                self.s3.delete_object(**where, IfMatch=tag)
+                self.refused("NoSuchKey", self.s3.put_object, 404, **where, Body=b"two", IfMatch=tag)
+                self.refused("NoSuchKey", self.s3.delete_object, 404, **where, IfMatch=tag)
+                self.s3.put_object(**where, Body=b"two", IfNoneMatch="*")
+
     def test_versions_are_in_the_order_of_writing(self):
         ids = [self.s3.put_object(Bucket=self.target, Key="fast", Body=b"%d" % n)["VersionId"] for n in range(20)]
         found = self.s3.list_object_versions(Bucket=self.target, Prefix="fast")["Versions"]

@@ -12,10 +12,11 @@ pub mod error;
 pub mod limits;
 pub mod pace;
 mod rounds;
+pub mod survey;
 pub mod tags;
 pub mod wall;
 
-use crate::world::World;
+use crate::world::{Accounts, World};
 use aws_config::{BehaviorVersion, Region, SdkConfig, meta::region::ProvideRegion};
 use aws_smithy_http_client::{Builder as Http, ConnectorBuilder, proxy::ProxyConfig, tls};
 use aws_smithy_runtime_api::client::{
@@ -23,7 +24,7 @@ use aws_smithy_runtime_api::client::{
 };
 use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
 use dr_engine::{
-    clock::Time,
+    clock::{Clock, Time},
     outcome::Failure,
     step::{Guard, ReadCx, StepCx},
 };
@@ -129,48 +130,79 @@ impl Aws {
         Self { pace, ..self }
     }
 
-    /// Clients that can only look.
+    /// Clients that can only look, in the account that the runbook names: what
+    /// stands in another one must not be taken for what this step wants.
     pub async fn read(&self, cx: &ReadCx) -> Result<Clients, Failure> {
         self.read_in(cx, None).await
     }
 
     /// Clients that can only look, in a region that the step names itself.
     pub async fn read_in(&self, cx: &ReadCx, region: Option<&str>) -> Result<Clients, Failure> {
+        self.right_account_of(cx).await?;
         self.clients(cx, region, &Door::Look).await
     }
 
-    /// Clients that may act. Each call that changes something passes the
-    /// guard; before the first one, the caller's account is looked at.
+    /// Clients that may act, in the account that the runbook names. Each call
+    /// that changes something passes the guard.
     pub async fn write(&self, cx: &StepCx) -> Result<Clients, Failure> {
         self.write_in(cx, None).await
     }
 
     /// Clients that may act, in a region that the step names itself.
     pub async fn write_in(&self, cx: &StepCx, region: Option<&str>) -> Result<Clients, Failure> {
-        self.right_account(&cx.read).await?;
+        self.right_account_of(&cx.read).await?;
         self.clients(&cx.read, region, &Door::Act(cx.guard())).await
     }
 
-    async fn clients(&self, cx: &ReadCx, region: Option<&str>, door: &Door) -> Result<Clients, Failure> {
-        let region = match region.or(cx.step.region.as_deref()) {
-            Some(region) => region.to_owned(),
-            None => self.region_of_chain().await?,
-        };
-        let Loaded { config, http } = self.loaded(&region).await;
-        let shared = config.to_builder().region(Region::new(region.clone())).build();
-        let looking = matches!(door, Door::Look);
-        let wall = |service| Wall::new(http.clone(), looking, self.pace.gate(service, &region, &cx.clock));
-        Ok(Clients::new(&shared, region.clone(), door, wall))
+    /// Clients that can only look, for what is no step.
+    pub async fn looking(&self, region: &str, clock: &Arc<dyn Clock>) -> Clients {
+        self.made(region, clock, &Door::Look).await
     }
 
-    async fn region_of_chain(&self) -> Result<String, Failure> {
+    /// Clients that may act, for what is no step: the same guard, and the same
+    /// look at the account, which must be one of those that the runbook names.
+    pub async fn acting(
+        &self,
+        region: &str,
+        clock: &Arc<dyn Clock>,
+        accounts: &Accounts,
+        guard: Arc<dyn Guard>,
+    ) -> Result<Clients, Failure> {
+        let wanted: Vec<_> = accounts.ids.iter().map(|(name, id)| (name.as_str(), id.as_str())).collect();
+        if !wanted.is_empty() {
+            self.right_account(region, clock, &wanted).await?;
+        }
+        Ok(self.made(region, clock, &Door::Act(guard)).await)
+    }
+
+    async fn clients(&self, cx: &ReadCx, region: Option<&str>, door: &Door) -> Result<Clients, Failure> {
+        Ok(self.made(&self.region(cx, region).await?, &cx.clock, door).await)
+    }
+
+    async fn region(&self, cx: &ReadCx, region: Option<&str>) -> Result<String, Failure> {
+        let unnamed = || Failure::new("the step names no region, and neither does the AWS configuration");
+        match region.or(cx.step.region.as_deref()) {
+            Some(region) => Ok(region.to_owned()),
+            None => self.region_of_chain().await.ok_or_else(unnamed),
+        }
+    }
+
+    async fn made(&self, region: &str, clock: &Arc<dyn Clock>, door: &Door) -> Clients {
+        let Loaded { config, http } = self.loaded(region).await;
+        let shared = config.to_builder().region(Region::new(region.to_owned())).build();
+        let looking = matches!(door, Door::Look);
+        let wall = |service| Wall::new(http.clone(), looking, self.pace.gate(service, region, clock));
+        Clients::new(&shared, region.to_owned(), door, wall)
+    }
+
+    /// The region that the SDK's chain names, if it names one.
+    pub async fn region_of_chain(&self) -> Option<String> {
         if let Some(region) = self.given.as_ref().and_then(SdkConfig::region) {
-            return Ok(region.to_string());
+            return Some(region.to_string());
         }
         let find =
             || async { aws_config::default_provider::region::default_provider().region().await.map(|r| r.to_string()) };
-        let found = self.chain_region.get_or_init(find).await.clone();
-        found.ok_or_else(|| Failure::new("the step names no region, and neither does the AWS configuration"))
+        self.chain_region.get_or_init(find).await.clone()
     }
 
     /// Walks the chain, once. The region is that of the first step: a role
@@ -197,22 +229,35 @@ impl Aws {
             .await
     }
 
-    /// Refuses to act in an account that is not the one the runbook names.
-    async fn right_account(&self, cx: &ReadCx) -> Result<(), Failure> {
-        let Some((name, wanted)) = World::of(cx).accounts.of(cx) else {
-            return Ok(());
-        };
+    /// Refuses to work in an account that is not the step's.
+    async fn right_account_of(&self, cx: &ReadCx) -> Result<(), Failure> {
+        match World::of(cx).accounts.of(cx) {
+            Some(wanted) => self.right_account(&self.region(cx, None).await?, &cx.clock, &[wanted]).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses to work in an account that is none of those `wanted`, each a
+    /// name in the runbook and a number.
+    async fn right_account(
+        &self,
+        region: &str,
+        clock: &Arc<dyn Clock>,
+        wanted: &[(&str, &str)],
+    ) -> Result<(), Failure> {
+        let right = |me: &str| wanted.iter().any(|(_, id)| *id == me);
         let mut me = self.me.lock().await;
-        if me.as_deref() == Some(wanted) {
+        if me.as_deref().is_some_and(right) {
             return Ok(());
         }
-        let clients = self.read(cx).await?;
+        let clients = self.looking(region, clock).await;
         let site = clients.call("sts", "GetCallerIdentity");
         let identity = clients.sts.get_caller_identity().send().await.map_err(|e| site.read(&e))?;
         let is = identity.account().unwrap_or_default();
-        if is != wanted {
+        if !right(is) {
             let arn = identity.arn().unwrap_or("an unknown caller");
-            let text = format!("these credentials are of account {is} ({arn}), and `{name}` is account {wanted}");
+            let wanted: Vec<_> = wanted.iter().map(|(name, id)| format!("`{name}` is account {id}")).collect();
+            let text = format!("these credentials are of account {is} ({arn}), and {}", wanted.join(", "));
             return Err(Failure::new(text).hint("choose the profile of that account: AWS_PROFILE"));
         }
         *me = Some(is.to_owned());

@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use dr_engine::{
     duration::Dur,
     outcome::{Failure, Output},
-    step::{Check, Description, Look, OutputName, ReadCx, Step, StepCx, StepError},
+    step::{Check, Description, Look, Mistake, OutputName, ReadCx, Step, StepCx, StepError},
     yaml::In,
 };
 use schemars::JsonSchema;
@@ -45,7 +45,7 @@ pub struct Command {
     /// A program that looks whether the work is done: exit 0 done, 3 nothing of it, 75 under way.
     /// Without one, nobody can tell after a crash, and a person is asked.
     pub check: Option<Looking>,
-    /// Exit codes after which it may be tried again.
+    /// Exit codes after which it may be tried again. Needs a `check`, with which each attempt begins.
     #[serde(default)]
     pub retry_on: Vec<u8>,
     /// Values for other steps, from what it prints: `{ json: /size }`, `{ line: 1 }`, `{ regex: "…(…)" }`.
@@ -75,6 +75,17 @@ impl Step for Command {
 
     fn sees_effect(&self) -> bool {
         self.check.is_some()
+    }
+
+    /// Without a `check` there is one attempt, whatever its end: an exit code
+    /// says what the program believes, not what it has left behind.
+    fn mistakes(&self) -> Vec<Mistake> {
+        if self.retry_on.is_empty() || self.check.is_some() {
+            return Vec::new();
+        }
+        let message = "a command without a `check` is never tried again by itself".into();
+        let help = "give it `check: { argv: […] }`, which looks whether it is done; or take `retry_on` away".into();
+        vec![Mistake { field: "retry_on", message, help }]
     }
 
     fn outputs(&self) -> Vec<OutputName> {
@@ -135,7 +146,8 @@ impl Step for Command {
         let said = process::last_line(&err, &job.redactor);
         let colon = if said.is_empty() { "" } else { ": " };
         let failure = Failure::new(format!("{}{colon}{said}", process::ending(status)));
-        let again = status.code().is_some_and(|code| self.retry_on.iter().any(|on| i32::from(*on) == code));
+        let listed = status.code().is_some_and(|code| self.retry_on.iter().any(|on| i32::from(*on) == code));
+        let again = listed && self.check.is_some();
         Err(StepError::Failed(Failure { transient: again, ..failure }))
     }
 }

@@ -91,23 +91,24 @@ async fn ask(cx: &ReadCx, servers: &[SocketAddr], name: &Name, of: RecordType) -
     Err(why)
 }
 
+/// A resolver's answer, whole.
 async fn exchange(server: SocketAddr, name: &Name, of: RecordType) -> io::Result<Message> {
     let mut query = question(name, of);
     query.metadata.recursion_desired = true;
-    datagram(server, &query).await
+    whole(server, &query).await
 }
 
-/// What a server knows itself, whole: it is not asked to ask others, and where
-/// a datagram is too small the answer is fetched by a connection (RFC 7766).
+/// The answer by a datagram; where that is too small, by a connection (RFC 7766).
+async fn whole(server: SocketAddr, query: &Message) -> io::Result<Message> {
+    let answer = datagram(server, query).await?;
+    if answer.metadata.truncation { connection(server, query).await } else { Ok(answer) }
+}
+
+/// What a server knows itself, whole: it is not asked to ask others.
 pub(crate) async fn authority(cx: &ReadCx, server: SocketAddr, name: &Name, of: RecordType) -> Result<Message, String> {
     let mut why = "does not answer".to_owned();
     for _ in 0..limits::DNS_ROUNDS {
-        let asked = async {
-            let query = question(name, of);
-            let answer = datagram(server, &query).await?;
-            if answer.metadata.truncation { connection(server, &query).await } else { Ok(answer) }
-        };
-        match cx.clock.timeout(limits::DNS_TIMEOUT, asked).await {
+        match cx.clock.timeout(limits::DNS_TIMEOUT, whole(server, &question(name, of))).await {
             Some(Ok(answer)) => return Ok(answer),
             Some(Err(error)) => why = format!("does not answer: {error}"),
             None => {}

@@ -1,9 +1,13 @@
 //! `dynamodb.restore_backup`: a table from one of its backups.
 //!
 //! A restore has no idempotency token and takes no tags: the name is the
-//! token. Until the tags are there, a table is ours if it came from the very
-//! backup that was written down, after that was written down, under a name
-//! that was free then.
+//! token. Until the tags are there, a table is ours if a restore of ours was
+//! answered with its id. A restore that was never answered may have made the
+//! table that came from the very backup that was written down, after that was
+//! written down, under a name that was free then: such a table is gone on with,
+//! and not deleted by an undo that meets it first. Two runs that restore one
+//! backup under one name, the one unanswered and the other not yet at its tags,
+//! cannot be told apart.
 //!
 //! A restored table comes back without tags, TTL, streams and point-in-time
 //! recovery (Amazon `DynamoDB` API Reference, `RestoreTableFromBackup`): each is
@@ -23,9 +27,9 @@ use crate::{
 };
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::{
-    BackupStatus, IndexStatus, PointInTimeRecoverySpecification, PointInTimeRecoveryStatus, RestoreSummary,
-    SourceTableDetails, StreamSpecification, StreamViewType, TableDescription, TableStatus, Tag,
-    TimeToLiveSpecification, TimeToLiveStatus,
+    BackupStatus, BackupTypeFilter, ContinuousBackupsDescription, ContinuousBackupsStatus, IndexStatus,
+    PointInTimeRecoverySpecification, PointInTimeRecoveryStatus, RestoreSummary, SourceTableDetails,
+    StreamSpecification, StreamViewType, TableDescription, TableStatus, Tag, TimeToLiveSpecification, TimeToLiveStatus,
 };
 use dr_engine::{
     clock::Time,
@@ -35,7 +39,7 @@ use dr_engine::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// Restores a table from a backup under a new name, waits until it is active,
@@ -67,16 +71,31 @@ pub struct RestoreBackup {
     tags: BTreeMap<String, In<String>>,
 }
 
-/// What the step resolved, and will not resolve again in this run.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// What the step resolved, and will not resolve again in this run while the
+/// inputs ask for the same.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Chosen {
     arn: String,
     created_at: Time,
     /// When it was written down: the target's name was free then.
     at: Time,
+    /// What was asked for; version 0.1.0 did not write it down.
+    #[serde(default)]
+    asked: Option<Asked>,
 }
 
+/// The inputs that a choice follows from. A person can change them with `retry --set`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Asked {
+    table: String,
+    backup: String,
+    before: Option<String>,
+}
+
+/// The name of the fact that holds it, written before the restore that follows.
 const CHOSEN: &str = "backup";
+/// The name of the fact that holds the answer: the new table, or null where the
+/// restore was refused.
 const TABLE: &str = "table";
 
 /// How far the clocks of AWS and of this host may be apart.
@@ -87,6 +106,15 @@ enum Seen {
     Nothing,
     Theirs(String),
     Ours(Box<TableDescription>),
+}
+
+/// By what a table without tags is told to be ours.
+#[derive(Default)]
+struct Marks {
+    /// The tables that restores of ours were answered with.
+    ids: Vec<String>,
+    /// What restores of ours were to be made from whose answer never came.
+    open: Vec<Chosen>,
 }
 
 /// How far a table of ours is.
@@ -106,7 +134,7 @@ enum Lost {
 }
 
 impl RestoreBackup {
-    async fn see(&self, cx: &ReadCx, clients: &Clients, chosen: Option<&Chosen>) -> Result<Seen, Failure> {
+    async fn see(&self, cx: &ReadCx, clients: &Clients, marks: &Marks) -> Result<Seen, Failure> {
         let reply = match clients.dynamodb.describe_table().table_name(self.target.get()).send().await {
             Err(e) if code(&e) == "ResourceNotFoundException" => return Ok(Seen::Nothing),
             reply => reply.map_err(|e| clients.call("dynamodb", "DescribeTable").read(&e))?,
@@ -118,9 +146,7 @@ impl RestoreBackup {
         let pairs = tags.iter().map(|(key, value)| (key.as_str(), value.as_str()));
         Ok(match tags::owner(cx, pairs) {
             Owner::Us => Seen::Ours(Box::new(table)),
-            Owner::Other(_) if !tags.contains_key(tags::RUN) && chosen.is_some_and(|c| c.made(&table)) => {
-                Seen::Ours(Box::new(table))
-            }
+            Owner::Other(_) if !tags.contains_key(tags::RUN) && marks.made(&table) => Seen::Ours(Box::new(table)),
             Owner::Other(who) => Seen::Theirs(who),
         })
     }
@@ -154,11 +180,45 @@ impl RestoreBackup {
         }
     }
 
+    fn asked(&self) -> Asked {
+        Asked {
+            table: self.table.get().clone(),
+            backup: self.wanted().to_owned(),
+            before: self.before.as_ref().map(|before| before.get().clone()),
+        }
+    }
+
+    fn wanted(&self) -> &str {
+        self.backup.as_ref().map_or("latest", |b| b.get())
+    }
+
+    /// What is to be restored: what was written down, or what the inputs ask
+    /// for where nothing was, or where a person changed them since.
+    async fn decide(&self, cx: &ReadCx, clients: &Clients) -> Result<Chosen, Failure> {
+        match chosen(cx) {
+            Some(known) if known.asked.as_ref().is_none_or(|asked| *asked == self.asked()) => Ok(known),
+            _ => self.choose(cx, clients).await,
+        }
+    }
+
+    /// Refuses a table of ours that was made from something else.
+    fn made_from(&self, table: &TableDescription, chosen: &Chosen) -> Result<(), Failure> {
+        match table.restore_summary().and_then(RestoreSummary::source_backup_arn) {
+            Some(from) if from != chosen.arn => {
+                let (name, arn) = (self.target.get(), &chosen.arn);
+                let text = format!("`{name}` was made from `{from}` before the inputs changed, not from `{arn}`");
+                Err(Failure::new(text).hint("remove that table by hand, or set the inputs back; then answer `retry`"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Which backup it will be. Looks only.
     async fn choose(&self, cx: &ReadCx, clients: &Clients) -> Result<Chosen, Failure> {
         let before = self.before.as_ref().map(|text| moment("before", text.get())).transpose()?;
-        let wanted = self.backup.as_ref().map_or("latest", |b| b.get());
-        let chosen = |arn: String, created_at| Chosen { arn, created_at, at: cx.clock.now() };
+        let wanted = self.wanted();
+        let asked = Some(self.asked());
+        let chosen = |arn: String, created_at| Chosen { arn, created_at, at: cx.clock.now(), asked: asked.clone() };
         if wanted.starts_with("arn:") {
             let reply = match clients.dynamodb.describe_backup().backup_arn(wanted).send().await {
                 Err(e) if code(&e) == "BackupNotFoundException" => {
@@ -180,7 +240,10 @@ impl RestoreBackup {
             return Ok(chosen(wanted.to_owned(), at));
         }
         let mut known = Vec::new();
-        let mut request = clients.dynamodb.list_backups().table_name(self.table.get());
+        // Without a type only those are listed that people made; a table that is
+        // deleted with point-in-time recovery leaves a newer one behind.
+        let all = BackupTypeFilter::All;
+        let mut request = clients.dynamodb.list_backups().table_name(self.table.get()).backup_type(all);
         loop {
             let reply = request.clone().send().await;
             let reply = reply.map_err(|e| clients.call("dynamodb", "ListBackups").read(&e))?;
@@ -220,33 +283,54 @@ impl RestoreBackup {
         }
     }
 
-    async fn begin(&self, cx: &StepCx, clients: &Clients, chosen: &Chosen) -> Result<(), StepError> {
+    /// Begins the restore. A table of ours that is already there is as good.
+    async fn begin(
+        &self,
+        cx: &StepCx,
+        clients: &Clients,
+        chosen: &mut Chosen,
+        marks: &mut Marks,
+    ) -> Result<(), StepError> {
+        // Where no restore from it is still unanswered, the answer to this one tells all.
+        let first = !marks.open.contains(chosen);
+        if first {
+            chosen.at = cx.read.clock.now();
+            cx.record(CHOSEN, json!(chosen)).await;
+        }
+        let call = clients.call("dynamodb", "RestoreTableFromBackup");
         let request = clients.dynamodb.restore_table_from_backup().target_table_name(self.target.get());
-        match request.backup_arn(&chosen.arn).send().await {
+        let error = match request.backup_arn(&chosen.arn).send().await {
             Ok(reply) => {
-                if let Some(table) = reply.table_description() {
-                    note(cx, table).await;
-                }
+                let table = reply.table_description.filter(|table| table.table_id().is_some());
+                let nameless = || StepError::Doubt(Failure::passing("the restore was answered without a table"));
+                marks.note(cx, &table.ok_or_else(nameless)?).await;
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        let refused = call.wrote(&error);
+        if first && !matches!(refused, StepError::Doubt(_)) {
+            cx.record(TABLE, Value::Null).await;
+        }
+        if code(&error) != "TableAlreadyExistsException" {
+            return Err(refused);
+        }
+        match self.see(&cx.read, clients, marks).await? {
+            Seen::Ours(table) => {
+                self.made_from(&table, chosen)?;
+                marks.note(cx, &table).await;
                 Ok(())
             }
-            Err(e) if code(&e) == "TableAlreadyExistsException" => {
-                match self.see(&cx.read, clients, Some(chosen)).await? {
-                    Seen::Ours(_) => Ok(()),
-                    Seen::Theirs(who) => Err(self.theirs(clients, &who).into()),
-                    Seen::Nothing => {
-                        Err(Failure::passing(format!("`{}` is being made or removed", self.target)).into())
-                    }
-                }
-            }
-            Err(e) => Err(clients.call("dynamodb", "RestoreTableFromBackup").wrote(&e)),
+            Seen::Theirs(who) => Err(self.theirs(clients, &who).into()),
+            Seen::Nothing => Err(Failure::passing(format!("`{}` is being made or removed", self.target)).into()),
         }
     }
 
     /// Waits until the table is active.
-    async fn active(&self, cx: &ReadCx, clients: &Clients, chosen: &Chosen) -> Result<Box<TableDescription>, Failure> {
+    async fn active(&self, cx: &ReadCx, clients: &Clients, marks: &Marks) -> Result<Box<TableDescription>, Failure> {
         let since = cx.clock.now();
         cx.poll(|| async {
-            match self.see(cx, clients, Some(chosen)).await? {
+            match self.see(cx, clients, marks).await? {
                 Seen::Ours(table) => match self.stage(&table) {
                     Stage::Moving(says) => Ok(Look::Pending(says)),
                     Stage::Active => Ok(Look::Ready(table)),
@@ -294,17 +378,19 @@ impl RestoreBackup {
             }
         }
         if self.pitr.as_ref().is_some_and(|wanted| *wanted.get()) {
-            let reply = clients.dynamodb.describe_continuous_backups().table_name(name).send().await;
-            let reply = reply.map_err(|e| clients.call("dynamodb", "DescribeContinuousBackups").read(&e))?;
-            let pitr = reply
-                .continuous_backups_description()
-                .and_then(|d| d.point_in_time_recovery_description())
-                .and_then(|d| d.point_in_time_recovery_status());
-            if pitr != Some(&PointInTimeRecoveryStatus::Enabled) {
+            let backups = self.continuous_backups(clients).await?;
+            let pitr = backups.as_ref().and_then(|b| b.point_in_time_recovery_description());
+            if pitr.and_then(|pitr| pitr.point_in_time_recovery_status()) != Some(&PointInTimeRecoveryStatus::Enabled) {
                 lost.push(Lost::Pitr);
             }
         }
         Ok(lost)
+    }
+
+    async fn continuous_backups(&self, clients: &Clients) -> Result<Option<ContinuousBackupsDescription>, Failure> {
+        let reply = clients.dynamodb.describe_continuous_backups().table_name(self.target.get()).send().await;
+        let reply = reply.map_err(|e| clients.call("dynamodb", "DescribeContinuousBackups").read(&e))?;
+        Ok(reply.continuous_backups_description)
     }
 
     async fn give_back(
@@ -339,6 +425,15 @@ impl RestoreBackup {
                 request.send().await.map(drop).map_err(|e| wrote("UpdateTimeToLive").wrote(&e))
             }
             Lost::Pitr => {
+                // A table is active before its backups are enabled, and until then the call is refused.
+                let enabled = || async {
+                    let backups = self.continuous_backups(clients).await?;
+                    Ok(match backups.as_ref().map(ContinuousBackupsDescription::continuous_backups_status) {
+                        Some(ContinuousBackupsStatus::Enabled) => Look::Ready(()),
+                        _ => Look::Pending(format!("the continuous backups of `{name}` are being enabled")),
+                    })
+                };
+                cx.read.poll(enabled).await?;
                 let on = PointInTimeRecoverySpecification::builder().point_in_time_recovery_enabled(true).build();
                 let request = db.update_continuous_backups().table_name(name);
                 let request = request.point_in_time_recovery_specification(on.map_err(invalid)?);
@@ -347,17 +442,54 @@ impl RestoreBackup {
         }
     }
 
-    fn output(&self, table: &TableDescription, chosen: Option<&Chosen>) -> Output {
+    fn output(&self, table: &TableDescription, chosen: Chosen) -> Output {
         let mut values = serde_json::Map::new();
         values.insert("table".into(), self.target.get().clone().into());
         values.insert("arn".into(), table.table_arn().into());
         values.insert("table_id".into(), table.table_id().into());
-        values.insert("backup".into(), chosen.map(|c| c.arn.clone()).into());
+        values.insert("backup".into(), chosen.arn.into());
         if let Some(stream) = table.latest_stream_arn() {
             values.insert("stream_arn".into(), stream.into());
         }
-        let point = |c: &Chosen| RecoveryPoint { at: c.created_at, source: "BackupCreationDateTime".into() };
-        Output { values, recovery_point: chosen.map(point) }
+        let point = RecoveryPoint { at: chosen.created_at, source: "BackupCreationDateTime".into() };
+        Output { values, recovery_point: Some(point) }
+    }
+}
+
+impl Marks {
+    /// From what the step wrote down in its attempts before this one.
+    fn of(cx: &ReadCx) -> Self {
+        let mut marks = Self::default();
+        for fact in &cx.facts {
+            match (fact.name.as_str(), fact.value["table_id"].as_str()) {
+                (CHOSEN, _) => marks.open.extend(serde_json::from_value(fact.value.clone())),
+                (TABLE, None) => drop(marks.open.pop()),
+                (TABLE, Some(id)) => {
+                    marks.open.clear();
+                    marks.ids.push(id.to_owned());
+                }
+                _ => {}
+            }
+        }
+        marks
+    }
+
+    /// The same without what is only likely: enough to go on with a table, and
+    /// not to delete it.
+    fn sure(cx: &ReadCx) -> Self {
+        Self { open: Vec::new(), ..Self::of(cx) }
+    }
+
+    fn made(&self, table: &TableDescription) -> bool {
+        let known = table.table_id().is_some_and(|id| self.ids.iter().any(|known| known == id));
+        known || self.open.iter().any(|chosen| chosen.made(table))
+    }
+
+    /// Writes the handle of a table of ours down, once.
+    async fn note(&mut self, cx: &StepCx, table: &TableDescription) {
+        let Some(id) = table.table_id().filter(|id| !self.ids.iter().any(|known| known == id)) else { return };
+        self.ids.push(id.to_owned());
+        cx.record_handle(TABLE, json!({ "arn": table.table_arn(), "table_id": id })).await;
     }
 }
 
@@ -383,13 +515,6 @@ async fn tags_of(clients: &Clients, table: &TableDescription) -> Result<BTreeMap
             Some(next) => request = request.next_token(next),
             None => return Ok(tags),
         }
-    }
-}
-
-/// Writes the handle of the table down, once.
-async fn note(cx: &StepCx, table: &TableDescription) {
-    if cx.read.fact(TABLE).is_none() {
-        cx.record_handle(TABLE, json!({ "arn": table.table_arn(), "table_id": table.table_id() })).await;
     }
 }
 
@@ -445,23 +570,22 @@ impl Step for RestoreBackup {
 
     async fn check(&self, cx: &ReadCx) -> Result<Check, Failure> {
         let clients = World::of(cx).aws.read(cx).await?;
-        let chosen = chosen(cx);
-        let table = match self.see(cx, &clients, chosen.as_ref()).await? {
-            Seen::Ours(table) => table,
-            Seen::Theirs(who) => return Ok(Check::Impossible(self.theirs(&clients, &who))),
-            Seen::Nothing if chosen.is_some() => return Ok(Check::Absent),
-            Seen::Nothing => {
-                return match self.choose(cx, &clients).await {
-                    Ok(_) => Ok(Check::Absent),
-                    Err(failure) if failure.transient => Err(failure),
-                    Err(failure) => Ok(Check::Impossible(failure)),
-                };
-            }
+        let seen = self.see(cx, &clients, &Marks::of(cx)).await?;
+        if let Seen::Theirs(who) = &seen {
+            return Ok(Check::Impossible(self.theirs(&clients, who)));
+        }
+        let chosen = match self.decide(cx, &clients).await {
+            Err(failure) if !failure.transient => return Ok(Check::Impossible(failure)),
+            chosen => chosen?,
         };
+        let Seen::Ours(table) = seen else { return Ok(Check::Absent) };
+        if let Err(failure) = self.made_from(&table, &chosen) {
+            return Ok(Check::Impossible(failure));
+        }
         Ok(match self.stage(&table) {
             Stage::Broken(failure) => Check::Impossible(failure),
             Stage::Active if self.lost(cx, &clients, &table).await?.is_empty() => {
-                Check::Done(self.output(&table, chosen.as_ref()))
+                Check::Done(self.output(&table, chosen))
             }
             Stage::Moving(_) | Stage::Active => Check::InProgress,
         })
@@ -469,30 +593,26 @@ impl Step for RestoreBackup {
 
     async fn run(&self, cx: &StepCx) -> Result<Output, StepError> {
         let clients = World::of(&cx.read).aws.write(cx).await?;
-        let known = chosen(&cx.read);
-        let seen = self.see(&cx.read, &clients, known.as_ref()).await?;
-        let chosen = match (known, &seen) {
-            (_, Seen::Theirs(who)) => return Err(self.theirs(&clients, who).into()),
-            (Some(chosen), _) => chosen,
-            (None, _) => {
-                let chosen = self.choose(&cx.read, &clients).await?;
-                cx.record(CHOSEN, json!(chosen)).await;
-                chosen
-            }
-        };
+        let mut marks = Marks::of(&cx.read);
+        let seen = self.see(&cx.read, &clients, &marks).await?;
+        let mut chosen = self.decide(&cx.read, &clients).await?;
         match seen {
-            Seen::Ours(table) => note(cx, &table).await,
-            _ => self.begin(cx, &clients, &chosen).await?,
+            Seen::Theirs(who) => return Err(self.theirs(&clients, &who).into()),
+            Seen::Ours(table) => {
+                self.made_from(&table, &chosen)?;
+                marks.note(cx, &table).await;
+            }
+            Seen::Nothing => self.begin(cx, &clients, &mut chosen, &mut marks).await?,
         }
-        let mut table = self.active(&cx.read, &clients, &chosen).await?;
+        let mut table = self.active(&cx.read, &clients, &marks).await?;
         for lost in self.lost(&cx.read, &clients, &table).await? {
             self.give_back(cx, &clients, &table, lost).await?;
-            table = self.active(&cx.read, &clients, &chosen).await?;
+            table = self.active(&cx.read, &clients, &marks).await?;
         }
         // A change that was accepted may not be seen at once.
         let since = cx.read.clock.now();
         let whole = || async {
-            let table = self.active(&cx.read, &clients, &chosen).await?;
+            let table = self.active(&cx.read, &clients, &marks).await?;
             let lost = self.lost(&cx.read, &clients, &table).await?;
             if lost.is_empty() {
                 return Ok(Look::Ready(table));
@@ -505,7 +625,7 @@ impl Step for RestoreBackup {
             }
         };
         let table = cx.read.poll(whole).await?;
-        Ok(self.output(&table, Some(&chosen)))
+        Ok(self.output(&table, chosen))
     }
 
     fn can_undo(&self) -> bool {
@@ -514,7 +634,7 @@ impl Step for RestoreBackup {
 
     async fn check_undone(&self, cx: &ReadCx) -> Result<Check, Failure> {
         let clients = World::of(cx).aws.read(cx).await?;
-        Ok(match self.see(cx, &clients, chosen(cx).as_ref()).await? {
+        Ok(match self.see(cx, &clients, &Marks::sure(cx)).await? {
             Seen::Nothing => Check::Done(Output::default()),
             Seen::Theirs(who) => Check::Impossible(self.theirs(&clients, &who)),
             Seen::Ours(table) if table.table_status() == Some(&TableStatus::Deleting) => Check::InProgress,
@@ -524,10 +644,10 @@ impl Step for RestoreBackup {
 
     async fn undo(&self, cx: &StepCx, _: &Output) -> Result<(), StepError> {
         let clients = World::of(&cx.read).aws.write(cx).await?;
-        let (known, name) = (chosen(&cx.read), self.target.get());
+        let (marks, name) = (Marks::sure(&cx.read), self.target.get());
         // A table that moves can be neither changed nor deleted.
         let rest = || async {
-            match self.see(&cx.read, &clients, known.as_ref()).await? {
+            match self.see(&cx.read, &clients, &marks).await? {
                 Seen::Nothing => Ok(Look::Ready(None)),
                 Seen::Theirs(who) => Err(self.theirs(&clients, &who)),
                 Seen::Ours(table) => Ok(match self.stage(&table) {
@@ -550,7 +670,7 @@ impl Step for RestoreBackup {
             cx.record_handle("deleting", name.as_str()).await;
         }
         let gone = || async {
-            match self.see(&cx.read, &clients, known.as_ref()).await? {
+            match self.see(&cx.read, &clients, &marks).await? {
                 Seen::Ours(_) => Ok(Look::Pending(format!("`{name}` is being deleted"))),
                 Seen::Nothing | Seen::Theirs(_) => Ok(Look::Ready(())),
             }

@@ -15,6 +15,7 @@ use crate::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use dr_engine::{
+    duration::Dur,
     outcome::{Failure, Output},
     step::{Check, Description, OutputName, ReadCx, Step, StepCx, StepError},
     yaml::In,
@@ -101,6 +102,12 @@ impl Step for Http {
 
     fn sees_effect(&self) -> bool {
         self.method.reads() || self.check.is_some()
+    }
+
+    /// A request ends by its own clock, and says what is known of it; the
+    /// attempt's clock, which stops at the same moment, would say less.
+    fn grace(&self) -> Dur {
+        limits::REQUEST_GRACE
     }
 
     fn outputs(&self) -> Vec<OutputName> {

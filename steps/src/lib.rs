@@ -6,6 +6,7 @@
 
 pub mod approve;
 pub mod aws;
+pub mod claim;
 mod client;
 pub mod cloudfront_update_origin;
 pub mod command;

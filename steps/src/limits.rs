@@ -27,6 +27,8 @@ pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 pub const CONNECT_TIMEOUT: Dur = Dur(10_000);
 /// How long the request of an `http` step may take in all, if its step has so long.
 pub const REQUEST_TIMEOUT: Dur = Dur(300_000);
+/// How long an `http` step may take to end in order when its time is up.
+pub const REQUEST_GRACE: Dur = Dur(1_000);
 /// How long one request of a probe or a check may take in all.
 pub const PROBE_TIMEOUT: Dur = Dur(10_000);
 /// The shortest pause between two probes of a service.

@@ -6,6 +6,7 @@
 use async_trait::async_trait;
 use dr_engine::{
     outcome::{Failure, Output},
+    plan::{EVIDENCE, EVIDENCE_SHA256, Evidence},
     question::{About, Question},
     step::{Check, Description, OutputName, ReadCx, Step, StepCx, StepError},
     yaml::In,
@@ -26,19 +27,6 @@ pub struct Manual {
     pub evidence: Evidence,
 }
 
-/// What has to be shown for work done by hand.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Evidence {
-    /// Nothing.
-    #[default]
-    None,
-    /// A text, in the output `evidence`.
-    Text,
-    /// The name of a file, in the output `evidence`.
-    File,
-}
-
 #[async_trait]
 impl Step for Manual {
     fn describe(&self) -> Description {
@@ -48,8 +36,17 @@ impl Step for Manual {
         }
     }
 
+    fn evidence(&self) -> Evidence {
+        self.evidence
+    }
+
     fn outputs(&self) -> Vec<OutputName> {
-        if self.evidence == Evidence::None { Vec::new() } else { vec![OutputName::text("evidence")] }
+        let names: &[_] = match self.evidence {
+            Evidence::None => &[],
+            Evidence::Text => &[EVIDENCE],
+            Evidence::File => &[EVIDENCE, EVIDENCE_SHA256],
+        };
+        names.iter().map(|name| OutputName::text(name)).collect()
     }
 
     fn roles(&self) -> Vec<String> {
@@ -61,18 +58,8 @@ impl Step for Manual {
         Ok(Check::Absent)
     }
 
-    async fn run(&self, cx: &StepCx) -> Result<Output, StepError> {
-        let with = |what: &str| {
-            let (run, step) = (&cx.read.run.id, &cx.read.step.id);
-            format!("\nwhen it is done: `dr done {run} {step} --output evidence={what}`")
-        };
-        let evidence = match self.evidence {
-            Evidence::None => String::new(),
-            Evidence::Text => with("TEXT"),
-            Evidence::File => with("FILE"),
-        };
-        let text = format!("{}{evidence}", self.instructions.get());
-        let mut question = Question::new(About::Work, text, &["done", "skip", "stop"]);
+    async fn run(&self, _: &StepCx) -> Result<Output, StepError> {
+        let mut question = Question::new(About::Work, self.instructions.get().clone(), &["done", "skip", "stop"]);
         question.roles = vec![self.owner.clone()];
         Err(StepError::Ask(Box::new(question)))
     }

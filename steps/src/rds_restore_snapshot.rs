@@ -1,7 +1,8 @@
 //! `rds.restore_snapshot`: a database from one of its snapshots.
 //!
 //! Restoring has no idempotency token: the name is the token, and the tags say
-//! whose it is. What exists under the name without our tags is never touched.
+//! whose it is and which snapshot it was made from: RDS does not say that of an
+//! instance. What exists under the name without our tags is never touched.
 //! AWS silently defaults the security groups and the parameter group, so all
 //! of them are given (AWS RDS API Reference, `RestoreDBInstanceFromDBSnapshot`).
 //!
@@ -10,7 +11,8 @@
 //! a snapshot is copied (AWS RDS API Reference, `DBSnapshot`).
 //!
 //! Left out: clusters, copies from another region or under another key (a
-//! snapshot must lie in the step's region), and a final snapshot on undo.
+//! snapshot must lie in the step's region), and a final snapshot on undo; the
+//! automated backups of the instance are kept for their own time.
 
 use crate::{
     aws::{
@@ -67,12 +69,25 @@ pub struct RestoreSnapshot {
     kms_key: Option<In<String>>,
 }
 
-/// What the step resolved, and will not resolve again in this run.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// What the step resolved, and will not resolve again in this run while the
+/// inputs ask for the same.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Chosen {
     id: String,
     #[serde(default)]
     recovery_point: Option<RecoveryPoint>,
+    /// What was asked for; version 0.1.0 did not write it down.
+    #[serde(default)]
+    asked: Option<Asked>,
+}
+
+/// The inputs that a choice follows from. A person can change them with `retry --set`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Asked {
+    source: String,
+    snapshot: String,
+    before: Option<String>,
+    kms_key: Option<String>,
 }
 
 /// The name of the fact that holds it.
@@ -91,7 +106,7 @@ enum Seen {
 enum Stage {
     /// It is not what was asked for yet, and moves by itself.
     Moving(String),
-    /// It is available, and something of it differs from what was asked for.
+    /// It works, and something of it differs from what was asked for.
     Differs,
     /// It is what was asked for.
     Ready,
@@ -100,17 +115,21 @@ enum Stage {
 }
 
 /// States out of which an instance does not come by itself (AWS RDS User
+/// Guide, Viewing DB instance status), beside `incompatible-…` and `inaccessible-…`.
+const BROKEN: [&str; 7] =
+    ["failed", "deleting", "deleted", "insufficient-capacity", "restore-error", "storage-full", "stopped"];
+
+/// Whether an instance does not come out of this state by itself.
+fn broken(status: &str) -> bool {
+    BROKEN.contains(&status) || status.starts_with("incompatible-") || status.starts_with("inaccessible-")
+}
+
+/// Whether an instance works and can be changed in this state. Its storage may
+/// be arranged anew meanwhile, which can take more than a day (AWS RDS User
 /// Guide, Viewing DB instance status).
-const BROKEN: [&str; 8] = [
-    "failed",
-    "deleting",
-    "deleted",
-    "insufficient-capacity",
-    "restore-error",
-    "storage-full",
-    "stopped",
-    "inaccessible-encryption-credentials",
-];
+fn usable(status: &str) -> bool {
+    matches!(status, "available" | "storage-optimization" | "storage-initialization")
+}
 
 impl RestoreSnapshot {
     /// RDS keeps identifiers in lower case.
@@ -138,10 +157,10 @@ impl RestoreSnapshot {
 
     fn stage(&self, db: &DbInstance) -> Stage {
         let (name, status) = (self.target(), db.db_instance_status().unwrap_or("creating"));
-        if BROKEN.contains(&status) || status.starts_with("incompatible-") || status.starts_with("inaccessible-") {
+        if broken(status) {
             return Stage::Broken(Failure::new(format!("`{name}` is {status}")));
         }
-        if status != "available" {
+        if !usable(status) {
             return Stage::Moving(format!("`{name}` is {status}"));
         }
         let subnets = db.db_subnet_group().and_then(|g| g.db_subnet_group_name());
@@ -178,11 +197,48 @@ impl RestoreSnapshot {
         self.multi_az.as_ref().is_some_and(|wanted| *wanted.get())
     }
 
+    fn asked(&self) -> Asked {
+        let text = |input: &Option<In<String>>| input.as_ref().map(|text| text.get().clone());
+        Asked {
+            source: self.source.get().clone(),
+            snapshot: self.wanted().to_owned(),
+            before: text(&self.before),
+            kms_key: text(&self.kms_key),
+        }
+    }
+
+    fn wanted(&self) -> &str {
+        self.snapshot.as_ref().map_or("latest", |s| s.get())
+    }
+
+    /// What is to be restored: what was written down, or what the inputs ask
+    /// for where nothing was, or where a person changed them since.
+    async fn decide(&self, cx: &ReadCx, clients: &Clients) -> Result<Chosen, Failure> {
+        match chosen(cx) {
+            Some(known) if known.asked.as_ref().is_none_or(|asked| *asked == self.asked()) => Ok(known),
+            _ => self.choose(clients).await,
+        }
+    }
+
+    /// Refuses an instance of ours that was made from something else.
+    fn made_from(&self, db: &DbInstance, chosen: &Chosen) -> Result<(), Failure> {
+        let tag = db.tag_list().iter().find(|tag| tag.key() == Some(tags::FROM));
+        match tag.and_then(Tag::value) {
+            Some(from) if from != tags::text(&chosen.id) => {
+                let (name, id) = (self.target(), &chosen.id);
+                let text = format!("`{name}` was made from `{from}` before the inputs changed, not from `{id}`");
+                Err(Failure::new(text)
+                    .hint("remove that instance by hand, or set the inputs back; then answer `retry`"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Which snapshot it will be. Looks only.
     async fn choose(&self, clients: &Clients) -> Result<Chosen, Failure> {
         let before = self.before.as_ref().map(|text| moment("before", text.get())).transpose()?;
         let source = self.source.get();
-        match self.snapshot.as_ref().map_or("latest", |s| s.get()) {
+        match self.wanted() {
             "latest" => {
                 let pages = clients.rds.describe_db_snapshots().db_instance_identifier(source).into_paginator();
                 let all = pages.items().send().collect::<Result<Vec<DbSnapshot>, _>>().await;
@@ -205,7 +261,11 @@ impl RestoreSnapshot {
             }
         }
         .and_then(|snapshot| self.key_fits(snapshot))
-        .map(|snapshot| Chosen { id: snapshot.id, recovery_point: snapshot.recovery_point })
+        .map(|snapshot| Chosen {
+            id: snapshot.id,
+            recovery_point: snapshot.recovery_point,
+            asked: Some(self.asked()),
+        })
     }
 
     fn fits(&self, named: &str, found: &DbSnapshot, before: Option<Time>) -> Result<Candidate, Failure> {
@@ -246,6 +306,7 @@ impl RestoreSnapshot {
     /// Begins the restore. An instance of ours that is already there is as good.
     async fn begin(&self, cx: &StepCx, clients: &Clients, chosen: &Chosen) -> Result<(), StepError> {
         let tag = |(key, value)| Tag::builder().key(key).value(value).build();
+        let tags = tags::of(&cx.read).into_iter().chain([(tags::FROM, tags::text(&chosen.id))]);
         let groups = self.security_groups.iter().map(|g| g.get().clone()).collect();
         let reply = clients
             .rds
@@ -258,7 +319,7 @@ impl RestoreSnapshot {
             .db_parameter_group_name(self.parameter_group.get())
             .multi_az(self.multi_az())
             .publicly_accessible(false)
-            .set_tags(Some(tags::of(&cx.read).map(tag).into()))
+            .set_tags(Some(tags.map(tag).collect()))
             .send()
             .await;
         match reply {
@@ -269,7 +330,7 @@ impl RestoreSnapshot {
                 Ok(())
             }
             Err(e) if code(&e).starts_with("DBInstanceAlreadyExists") => match self.see(&cx.read, clients).await? {
-                Seen::Ours(_) => Ok(()),
+                Seen::Ours(db) => Ok(self.made_from(&db, chosen)?),
                 Seen::Theirs(who) => Err(self.theirs(&cx.read, &who).into()),
                 Seen::Nothing => Err(Failure::passing(format!("`{}` is being made or removed", self.target())).into()),
             },
@@ -333,8 +394,7 @@ impl RestoreSnapshot {
             };
             let status = db.db_instance_status().unwrap_or("creating");
             let is_protected = db.deletion_protection().unwrap_or(false);
-            let still = status == "available" || BROKEN.contains(&status) || status.starts_with("incompatible-");
-            if still && (protected || !is_protected) {
+            if (usable(status) || broken(status)) && (protected || !is_protected) {
                 return Ok(Look::Ready(Some((status.to_owned(), is_protected))));
             }
             Ok(Look::Pending(format!("`{}` is {status}", self.target())))
@@ -342,7 +402,7 @@ impl RestoreSnapshot {
         cx.read.poll(rest).await
     }
 
-    fn output(db: &DbInstance, chosen: Option<Chosen>) -> Output {
+    fn output(db: &DbInstance, chosen: Chosen) -> Output {
         let mut values = serde_json::Map::new();
         if let Some((address, port)) = db.endpoint().and_then(|e| e.address().zip(e.port())) {
             values.insert("endpoint".into(), address.into());
@@ -350,17 +410,23 @@ impl RestoreSnapshot {
         }
         values.insert("arn".into(), db.db_instance_arn().into());
         values.insert("resource_id".into(), db.dbi_resource_id().into());
-        values.insert("snapshot".into(), chosen.as_ref().map(|chosen| chosen.id.clone()).into());
-        Output { values, recovery_point: chosen.and_then(|chosen| chosen.recovery_point) }
+        values.insert("snapshot".into(), chosen.id.into());
+        Output { values, recovery_point: chosen.recovery_point }
     }
 }
 
 /// The instances of these names that there are: one list, in as many pages as it takes.
+///
+/// Should RDS refuse a name that it does not know, in place of leaving it out,
+/// then that is the answer for this name; several are then asked for one by one.
 async fn list(clients: &Clients, names: Vec<String>) -> Result<BTreeMap<String, DbInstance>, Failure> {
+    let alone = names.len() == 1;
     let these = Filter::builder().name("db-instance-id").set_values(Some(names)).build();
     let pages = clients.rds.describe_db_instances().filters(these).into_paginator();
-    let found = pages.items().send().try_collect().await;
-    let found = found.map_err(|e| clients.call("rds", "DescribeDBInstances").read(&e))?;
+    let found: Vec<DbInstance> = match pages.items().send().try_collect().await {
+        Err(e) if alone && code(&e).starts_with("DBInstanceNotFound") => Vec::new(),
+        found => found.map_err(|e| clients.call("rds", "DescribeDBInstances").read(&e))?,
+    };
     Ok(found.into_iter().filter_map(|db| Some((db.db_instance_identifier()?.to_owned(), db))).collect())
 }
 
@@ -452,20 +518,20 @@ impl Step for RestoreSnapshot {
 
     async fn check(&self, cx: &ReadCx) -> Result<Check, Failure> {
         let clients = World::of(cx).aws.read(cx).await?;
-        let db = match self.see(cx, &clients).await? {
-            Seen::Ours(db) => db,
-            Seen::Theirs(who) => return Ok(Check::Impossible(self.theirs(cx, &who))),
-            Seen::Nothing if chosen(cx).is_some() => return Ok(Check::Absent),
-            Seen::Nothing => {
-                return match self.choose(&clients).await {
-                    Ok(_) => Ok(Check::Absent),
-                    Err(failure) if failure.transient => Err(failure),
-                    Err(failure) => Ok(Check::Impossible(failure)),
-                };
-            }
+        let seen = self.see(cx, &clients).await?;
+        if let Seen::Theirs(who) = &seen {
+            return Ok(Check::Impossible(self.theirs(cx, who)));
+        }
+        let chosen = match self.decide(cx, &clients).await {
+            Err(failure) if !failure.transient => return Ok(Check::Impossible(failure)),
+            chosen => chosen?,
         };
+        let Seen::Ours(db) = seen else { return Ok(Check::Absent) };
+        if let Err(failure) = self.made_from(&db, &chosen) {
+            return Ok(Check::Impossible(failure));
+        }
         Ok(match self.stage(&db) {
-            Stage::Ready => Check::Done(Self::output(&db, chosen(cx))),
+            Stage::Ready => Check::Done(Self::output(&db, chosen)),
             Stage::Moving(_) | Stage::Differs => Check::InProgress,
             Stage::Broken(failure) => Check::Impossible(failure),
         })
@@ -473,20 +539,19 @@ impl Step for RestoreSnapshot {
 
     async fn run(&self, cx: &StepCx) -> Result<Output, StepError> {
         let clients = World::of(&cx.read).aws.write(cx).await?;
-        let mut choice = chosen(&cx.read);
-        match self.see(&cx.read, &clients).await? {
+        let seen = self.see(&cx.read, &clients).await?;
+        let choice = self.decide(&cx.read, &clients).await?;
+        match seen {
             Seen::Theirs(who) => return Err(self.theirs(&cx.read, &who).into()),
-            Seen::Ours(db) => note(cx, &db).await,
+            Seen::Ours(db) => {
+                self.made_from(&db, &choice)?;
+                note(cx, &db).await;
+            }
             Seen::Nothing => {
-                let new = if let Some(chosen) = choice.take() {
-                    chosen
-                } else {
-                    let chosen = self.choose(&clients).await?;
-                    cx.record(CHOSEN, json!(chosen)).await;
-                    chosen
-                };
-                self.begin(cx, &clients, &new).await?;
-                choice = Some(new);
+                if chosen(&cx.read).as_ref() != Some(&choice) {
+                    cx.record(CHOSEN, json!(choice)).await;
+                }
+                self.begin(cx, &clients, &choice).await?;
             }
         }
         let (mut db, mut stage) = self.settled(&cx.read, &clients, false).await?;
@@ -528,8 +593,9 @@ impl Step for RestoreSnapshot {
         if let Some((status, _)) = self.at_rest(cx, &clients, false).await?
             && status != "deleting"
         {
-            let request = clients.rds.delete_db_instance().db_instance_identifier(&target).skip_final_snapshot(true);
-            match request.send().await {
+            // What users wrote into it since can still be restored from them.
+            let request = clients.rds.delete_db_instance().delete_automated_backups(false);
+            match request.db_instance_identifier(&target).skip_final_snapshot(true).send().await {
                 Err(e) if code(&e).starts_with("DBInstanceNotFound") => return Ok(()),
                 reply => drop(reply.map_err(|e| clients.call("rds", "DeleteDBInstance").wrote(&e))?),
             }

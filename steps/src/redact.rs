@@ -5,7 +5,7 @@
 
 use crate::{limits, secret::Source};
 use serde_json::{Map, Value};
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 /// What stands in the place of a secret.
 const INSTEAD: &str = "[secret]";
@@ -17,23 +17,28 @@ pub struct Redactor {
     needles: Vec<String>,
 }
 
-/// A redactor for the secrets that the inputs of a step name. One that cannot
-/// be read any more cannot be looked for.
-pub fn redactor(with: &Value, runbook: &Path) -> Redactor {
-    let mut redactor = Redactor::default();
-    collect(with, runbook, &mut redactor);
-    redactor
+/// A redactor for the secrets that these inputs of steps name, and the names of
+/// those that cannot be read here: they cannot be looked for.
+pub fn redactor<'a>(inputs: impl IntoIterator<Item = &'a Value>, runbook: &Path) -> (Redactor, Vec<String>) {
+    let mut sources = BTreeMap::new();
+    inputs.into_iter().for_each(|with| collect(with, &mut sources));
+    let (mut redactor, mut unread) = (Redactor::default(), Vec::new());
+    for (name, source) in sources {
+        match source.read(runbook) {
+            Ok(value) => redactor.add(&value),
+            Err(_) => unread.push(name),
+        }
+    }
+    (redactor, unread)
 }
 
-fn collect(value: &Value, runbook: &Path, redactor: &mut Redactor) {
+fn collect(value: &Value, sources: &mut BTreeMap<String, Source>) {
     match value {
-        Value::Array(items) => items.iter().for_each(|item| collect(item, runbook, redactor)),
+        Value::Array(items) => items.iter().for_each(|item| collect(item, sources)),
         Value::Object(fields) => {
             let source = fields.get("secret").and_then(Value::as_str).and_then(|text| text.parse::<Source>().ok());
-            if let Some(Ok(value)) = source.map(|source| source.read(runbook)) {
-                redactor.add(&value);
-            }
-            fields.values().for_each(|field| collect(field, runbook, redactor));
+            sources.extend(source.map(|source| (source.to_string(), source)));
+            fields.values().for_each(|field| collect(field, sources));
         }
         _ => {}
     }

@@ -1,7 +1,7 @@
 //! Secrets: named in the runbook, read when a step starts, kept nowhere.
 
 use crate::{limits, redact::Redactor, text::Word};
-use dr_engine::outcome::Failure;
+use dr_engine::{outcome::Failure, yaml::TEXT};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use std::{borrow::Cow, fmt, io::Read, path::Path, str::FromStr};
@@ -94,7 +94,7 @@ impl FromStr for Source {
 
 impl<'de> Deserialize<'de> for TextOrSecret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TextOrSecretVisitor)
+        deserializer.deserialize_newtype_struct(TEXT, TextOrSecretVisitor)
     }
 }
 
@@ -102,6 +102,11 @@ struct TextOrSecretVisitor;
 
 impl<'de> Visitor<'de> for TextOrSecretVisitor {
     type Value = TextOrSecret;
+
+    /// A map, and whatever JSON holds.
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<TextOrSecret, D::Error> {
+        deserializer.deserialize_any(self)
+    }
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("text or `{ secret: env:NAME }`")

@@ -1,7 +1,7 @@
 //! Text from elsewhere: made harmless for a terminal, and short.
 
 use crate::limits;
-use dr_engine::yaml::In;
+use dr_engine::yaml::{In, TEXT};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use std::{borrow::Cow, fmt};
@@ -19,7 +19,7 @@ impl fmt::Display for Word {
 
 impl<'de> Deserialize<'de> for Word {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(WordVisitor)
+        deserializer.deserialize_newtype_struct(TEXT, WordVisitor)
     }
 }
 
@@ -37,8 +37,13 @@ pub(crate) fn argv<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<In<
 
 struct WordVisitor;
 
-impl Visitor<'_> for WordVisitor {
+impl<'de> Visitor<'de> for WordVisitor {
     type Value = Word;
+
+    /// What is no scalar of a runbook: JSON, whose numbers are texts here.
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Word, D::Error> {
+        deserializer.deserialize_any(self)
+    }
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("text")

@@ -3,10 +3,15 @@
 moto restores at once and forgets nothing it should; AWS restores slowly and
 drops TTL, streams, point-in-time recovery and tags. What a table is doing
 is kept in `lab_status` on moto's table.
+
+A table that has just become ACTIVE has no continuous backups for a while
+longer, and one that is deleted with point-in-time recovery leaves a SYSTEM
+backup behind (API reference, UpdateContinuousBackups and BackupSummary).
 """
 
 import hashlib
 import json
+import uuid
 
 from moto.dynamodb.models.table import RestoredPITTable, RestoredTable, Table
 
@@ -78,13 +83,22 @@ def must_be_active(table, code="ResourceInUseException"):
 
 
 def settle(call, table, status):
-    """Puts a table into a status until it is ACTIVE again."""
+    """Puts a table into a status until it is ACTIVE again; one that is made has an id of its own."""
     table.lab_status = status
+    if status == "CREATING":
+        table.lab_id = str(uuid.uuid4())
 
     def finish():
         table.lab_status = "ACTIVE"
+        if status == "CREATING":
+            call.state.begin(continuous(call, table), lambda: None)
 
     call.state.begin(key(call, table.name), finish)
+
+
+def continuous(call, table):
+    """The key of a table's continuous backups while they are being enabled."""
+    return ("continuous", call.region, table.name)
 
 
 def described(table):
@@ -137,10 +151,28 @@ def delete(call):
         words = "Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first."
         refuse("ValidationException", words)
     here = store(call)
+    last = system_backup(here, table)
     table.lab_status = "DELETING"
     shown = described(table)
-    call.state.begin(key(call, table.name), lambda: here.tables.pop(table.name, None))
+
+    def finish():
+        here.tables.pop(table.name, None)
+        if last is not None:
+            last.status = "AVAILABLE"
+
+    call.state.stop(continuous(call, table))
+    call.state.begin(key(call, table.name), finish)
     return {"TableDescription": shown}
+
+
+def system_backup(here, table):
+    """What AWS keeps of a table that is deleted with point-in-time recovery."""
+    recovery = table.continuous_backups["PointInTimeRecoveryDescription"]
+    if recovery["PointInTimeRecoveryStatus"] != "ENABLED":
+        return None
+    backup = here.create_backup(table.name, f"{table.name}$DeletedTableBackup")
+    backup.type, backup.status = "SYSTEM", "CREATING"
+    return backup
 
 
 @operation("dynamodb", "UpdateTimeToLive")
@@ -185,10 +217,26 @@ def describe_ttl(call):
 @operation("dynamodb", "UpdateContinuousBackups")
 def update_backups(call):
     table = table_of(call, code="TableNotFoundException")
-    if status_of(table) == "CREATING":
-        words = "Backups are being enabled for the table: "
-        refuse("ContinuousBackupsUnavailableException", words + table.name)
+    if being_enabled(call, table):
+        words = f"Backups are being enabled for the table: {table.name}. Please retry later"
+        refuse("ContinuousBackupsUnavailableException", words)
     return bridge.dispatch(call)
+
+
+@operation("dynamodb", "DescribeContinuousBackups")
+def describe_backups(call):
+    table = table_of(call, code="TableNotFoundException")
+    if being_enabled(call, table):
+        off = {"PointInTimeRecoveryStatus": "DISABLED"}
+        shown = {"ContinuousBackupsStatus": "DISABLED", "PointInTimeRecoveryDescription": off}
+        return {"ContinuousBackupsDescription": shown}
+    return bridge.dispatch(call)
+
+
+def being_enabled(call, table):
+    """Whether a table has no continuous backups yet; asking is a look."""
+    call.state.look(continuous(call, table))
+    return status_of(table) == "CREATING" or continuous(call, table) in call.state.under_way
 
 
 @operation("dynamodb", "TagResource", "UntagResource")
@@ -250,9 +298,10 @@ def state(account):
     """Tables and backups of every region as plain data."""
     found = {}
     for region, here in sorted(bridge.backends("dynamodb")[account.name].items()):
+        # What AWS keeps by itself of a deleted table is not what anybody asked for.
         backups = [
             {"name": b.name, "table": b.table.name, "status": b.status}
-            for b in here.backups.values()
+            for b in here.backups.values() if b.type == "USER"
         ]
         if here.tables or backups:
             found[region] = {

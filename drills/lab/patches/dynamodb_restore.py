@@ -46,7 +46,7 @@ def list_backups(call):
         b for b in found
         if (low is None or b.creation_date_time >= low) and (high is None or b.creation_date_time < high)
     ]  # fmt: skip
-    kind = params.get("BackupType", "ALL")
+    kind = params.get("BackupType") or "USER"
     found = [b for b in found if kind in ("ALL", b.type)]
     start = params.get("ExclusiveStartBackupArn")
     if start:

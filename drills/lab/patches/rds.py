@@ -15,6 +15,8 @@ from .. import bridge
 from . import operation, refuse
 
 RESTORING = ("creating", "backing-up", "modifying")
+#: in which an instance works and takes changes (User Guide, Viewing DB instance status)
+USABLE = ("available", "storage-optimization", "storage-initialization")
 DEFERRED = ("DBInstanceClass", "AllocatedStorage", "MultiAZ", "EngineVersion", "StorageType")
 
 _endpoint = DBInstance.endpoint
@@ -94,11 +96,11 @@ def find(call, name):
 
 
 def settle(call, database, name, stages):
-    """Puts an instance under way until it is available."""
+    """Puts an instance under way until it comes to rest, mostly as `available`."""
     database.status = stages[0]
 
     def finish():
-        database.status = "available"
+        database.status = call.state.db_rest()
 
     call.state.begin(key(call, "db", name), finish, stages)
 
@@ -186,7 +188,7 @@ def modify(call):
     params = dict(call.params)
     name = short(params["DBInstanceIdentifier"])
     database = find(call, name)
-    if database.status != "available":
+    if database.status not in USABLE:
         refuse("InvalidDBInstanceState", "Database instance is not in available state.")
     check_groups(call, database.engine, database.engine_version)
     if not params.get("ApplyImmediately"):

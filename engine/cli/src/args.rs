@@ -140,7 +140,7 @@ pub struct Execute {
     /// When the disaster was declared.
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub declared_at: Option<String>,
-    /// Who declared it: a name of the runbook's roles.
+    /// Who declared it: the executive of the runbook's roles, or a deputy.
     #[arg(long, value_name = "NAME")]
     pub declared_by: Option<String>,
     /// Who you are: a name of the runbook's roles.
@@ -149,6 +149,11 @@ pub struct Execute {
     /// Start although another live run of this runbook is not finished.
     #[arg(long)]
     pub also: bool,
+    /// Why the claim is broken, or gone without.
+    #[arg(long, value_name = "TEXT")]
+    pub why: Option<String>,
+    #[command(flatten)]
+    pub on_claim: OnClaim,
     #[command(flatten)]
     pub driving: Driving,
 }
@@ -178,6 +183,17 @@ pub struct Driving {
     pub strict: bool,
 }
 
+/// What a person says of a claim that stands in the way.
+#[derive(Debug, Clone, Copy, ClapArgs)]
+pub struct OnClaim {
+    /// Take the runbook's claim from somebody else, who is off or stops then; wants --why.
+    #[arg(long)]
+    pub break_claim: bool,
+    /// Go on although the runbook's claim cannot be read or written; wants --why.
+    #[arg(long)]
+    pub without_claim: bool,
+}
+
 /// Arguments of `dr resume`.
 #[derive(Debug, ClapArgs)]
 pub struct Resume {
@@ -186,12 +202,14 @@ pub struct Resume {
     /// Take the run from a controller that lives but does not answer.
     #[arg(long, requires = "why")]
     pub take_over: bool,
-    /// Why it is taken over.
+    /// Why it is taken over, or its claim broken or gone without.
     #[arg(long, value_name = "TEXT")]
     pub why: Option<String>,
     /// The run came from another host, which is off for certain.
     #[arg(long)]
     pub moved: bool,
+    #[command(flatten)]
+    pub on_claim: OnClaim,
     #[command(flatten)]
     pub driving: Driving,
 }
@@ -276,6 +294,9 @@ pub struct Done {
     /// An output that the step would have left; may be repeated.
     #[arg(long = "output", value_name = "NAME=VALUE")]
     pub outputs: Vec<String>,
+    /// What shows that it is done, where the step asks for that: a text, or a file, of which a copy is kept.
+    #[arg(long, value_name = "TEXT|FILE")]
+    pub evidence: Option<String>,
     #[command(flatten)]
     pub saying: Saying,
 }
@@ -321,6 +342,8 @@ pub struct Undo {
     pub traffic_back: bool,
     #[command(flatten)]
     pub saying: Saying,
+    #[command(flatten)]
+    pub on_claim: OnClaim,
     #[command(flatten)]
     pub driving: Driving,
 }
@@ -403,6 +426,9 @@ pub struct Import {
 /// Arguments of `dr doctor`.
 #[derive(Debug, ClapArgs)]
 pub struct Doctor {
-    /// The runbook to recover by, if one is at hand.
+    /// The runbook to recover by, if one is at hand, or a plan that was saved.
     pub runbook: Option<PathBuf>,
+    /// A parameter of the runbook; may be repeated.
+    #[arg(long = "param", value_name = "NAME=VALUE")]
+    pub params: Vec<String>,
 }

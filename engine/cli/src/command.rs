@@ -15,6 +15,8 @@ mod status;
 mod undo;
 mod watch;
 
+pub use self::execute::word;
+
 use crate::{
     args::{Args, Audit, Chosen, Command, ModeArg},
     failure::Failure,
@@ -24,11 +26,11 @@ use crate::{
 };
 use dr_engine::{
     clock::Time,
+    event::Opened,
     plan::{
         Mode, Plan, Selection,
         build::{self, Options, Sources},
     },
-    run::Run,
     yaml::Limits,
 };
 use dr_steps::{
@@ -36,7 +38,6 @@ use dr_steps::{
     world::{Accounts, World},
 };
 use std::{
-    any::Any,
     fs,
     io::{self, Read},
     path::{Component, Path, PathBuf},
@@ -75,7 +76,7 @@ pub fn run(args: Args) -> Result<u8, Failure> {
         Command::Import(args) => export::import(&here, &args),
         Command::Schema => schema::schema(),
         Command::Lab(args) => lab::lab(&here, args),
-        Command::Doctor(args) => Ok(doctor::doctor(&here, &args)),
+        Command::Doctor(args) => doctor::doctor(&here, &args),
     }
 }
 
@@ -173,17 +174,23 @@ pub fn value(text: &str) -> serde_json::Value {
 }
 
 /// What lies behind the step kinds, for a run.
-pub fn world(run: &Run, folder: &Path, settings: &Settings) -> Arc<dyn Any + Send + Sync> {
-    let mut world = World::new(folder, PathBuf::from(&run.opened.folder));
+pub fn world(opened: &Opened, folder: &Path, settings: &Settings) -> Arc<World> {
+    let world = World::new(folder, PathBuf::from(&opened.folder));
+    Arc::new(world_of(Some(&opened.plan), world, settings))
+}
+
+/// A world with what the settings and a plan say of it.
+pub fn world_of(plan: Option<&Plan>, mut world: World, settings: &Settings) -> World {
     world.nameservers.clone_from(&settings.nameservers);
     let rates = settings.looks_per_second.iter().map(|(service, rate)| (service.as_str(), *rate));
     world.aws = Aws::default().paced(Pace::per_second(rates));
-    let accounts = &run.plan().accounts;
-    world.accounts = Accounts {
-        default: accounts.keys().next().filter(|_| accounts.len() == 1).cloned(),
-        ids: accounts.iter().map(|(name, account)| (name.clone(), account.id.clone())).collect(),
-    };
-    Arc::new(world)
+    if let Some(Plan { accounts, .. }) = plan {
+        world.accounts = Accounts {
+            default: accounts.keys().next().filter(|_| accounts.len() == 1).cloned(),
+            ids: accounts.iter().map(|(name, account)| (name.clone(), account.id.clone())).collect(),
+        };
+    }
+    world
 }
 
 /// A day, in milliseconds.

@@ -2,10 +2,12 @@
 
 use crate::{
     args::Driving,
+    claim::{Claiming, Untaken},
     failure::{self, Failure},
     person,
     settings::Settings,
     show::{self, lines::Lines},
+    state,
 };
 use dr_engine::{
     clock::{Clock, SystemClock},
@@ -13,18 +15,24 @@ use dr_engine::{
     event::{Controller, Event, Kind},
     executor::{Arrival, Executor, Exit, Tools},
     inbox::Inbox,
-    journal::sqlite::{self, Sqlite},
+    journal::{
+        Journal,
+        sqlite::{self, Sqlite},
+    },
     kind::Registry,
     lease::Lease,
     limits,
     message::Message,
     run::Run,
+    step::Guard,
 };
+use dr_steps::world::World;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
 use tokio::{
+    runtime::Runtime,
     signal::unix::{SignalKind, signal},
     sync::{mpsc, oneshot},
 };
@@ -41,6 +49,12 @@ pub struct Control<'a> {
     pub written: Vec<Event>,
     /// The events that this controller brings.
     pub first: Vec<Kind>,
+    /// The run was opened just now: nothing of it was done.
+    pub fresh: bool,
+    /// The runbook's claim, if it names one.
+    pub claiming: Option<Claiming>,
+    /// What lies behind the kinds of work.
+    pub world: Arc<World>,
     /// The kinds of work.
     pub registry: Registry,
     /// The settings in force.
@@ -61,6 +75,12 @@ pub fn crash_at() -> Result<Arc<CrashAt>, Failure> {
     CrashAt::parse(&text).map(Arc::new).map_err(Failure::usage)
 }
 
+/// What a controller runs on. Connections that were made on one are of no use on another.
+pub fn runtime() -> Result<Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|e| Failure::before(format!("no runtime could be made: {e}")))
+}
+
 /// The machine's clock.
 pub fn clock() -> Arc<dyn Clock> {
     Arc::new(SystemClock::new())
@@ -79,11 +99,7 @@ pub fn joined(epoch: u64, why: Option<String>) -> Kind {
 
 impl Control<'_> {
     /// Drives the run until it ends, and gives the exit code.
-    pub fn drive(self) -> Result<u8, Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|e| Failure::before(format!("no runtime could be made: {e}")))?;
+    pub fn drive(self, runtime: Runtime) -> Result<u8, Failure> {
         let code = runtime.block_on(self.until_the_end());
         // Steps that still wait on a provider are left: a resume adopts them.
         runtime.shutdown_background();
@@ -92,6 +108,12 @@ impl Control<'_> {
 
     async fn until_the_end(mut self) -> Result<u8, Failure> {
         let id = self.run.opened.run.clone();
+        let lease = Lease::new(self.folder.clone(), self.journal.epoch(), self.crash.clone());
+        let lease: Arc<dyn Guard> = Arc::new(lease);
+        let mut claiming = self.claiming.take();
+        if let Some(claiming) = &mut claiming {
+            self.claim(claiming, &lease).await?;
+        }
         let (tell, mut arrivals) = mpsc::unbounded_channel();
         listen(&tell)?;
         let inbox = Inbox::of(&self.folder);
@@ -101,16 +123,14 @@ impl Control<'_> {
         let mut lines = Lines::begin(self.json);
         lines.events(&self.written, &self.run);
         lines.remind(&self.run);
-        let lease = Lease::new(self.folder.clone(), self.journal.epoch(), self.crash.clone());
-        let world = crate::command::world(&self.run, &self.folder, self.settings);
         let mut executor = Executor {
             journal: &mut self.journal,
             observer: &mut lines,
             tools: Tools {
                 steps: Arc::new(self.registry.clone()),
                 clock: self.clock.clone(),
-                world,
-                guard: Arc::new(lease),
+                world: self.world.clone(),
+                guard: claiming.as_ref().map_or_else(|| lease.clone(), |claiming| claiming.fence(lease.clone())),
                 chatter: Arc::new(|_, _| {}),
                 poll_gap_min: self.settings.poll_gap_min,
             },
@@ -127,6 +147,10 @@ impl Control<'_> {
                 return Err(Failure::new(failure::TAKEN, format!("{by} has taken this run over; this controller ends"))
                     .hint(format!("dr watch {id}")));
             }
+            lost = claim_lost(claiming.as_ref(), &lease) => {
+                lines.end();
+                return Err(lost);
+            }
         };
         let exit = match exit {
             Ok(exit) => exit,
@@ -136,7 +160,44 @@ impl Control<'_> {
             }
         };
         lines.end();
+        if let (Exit::Finished(_), Some(claiming)) = (exit, &claiming) {
+            claiming.let_go(&lease).await;
+        }
         Ok(self.last_words(&id, exit))
+    }
+
+    /// Takes the claim before anything begins. A run that was opened just now
+    /// and may not go on leaves nothing behind.
+    async fn claim(&mut self, claiming: &mut Claiming, lease: &Arc<dyn Guard>) -> Result<(), Failure> {
+        if let Some(note) = claiming.note() {
+            self.write_down(note)?;
+        }
+        match claiming.take(self.journal.epoch(), lease).await {
+            Ok(()) => Ok(()),
+            Err(Untaken::Without(note)) => self.write_down(note),
+            Err(Untaken::Doubt(failure)) => Err(failure),
+            Err(Untaken::Refused(failure)) => {
+                if self.fresh {
+                    state::discard(&self.folder)?;
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// Writes down, before it is done, what a person wants of the claim.
+    fn write_down(&mut self, note: Kind) -> Result<(), Failure> {
+        // Whoever writes has joined.
+        let joined = self.first.iter().position(|kind| matches!(kind, Kind::Joined(_)));
+        let mut batch = Vec::new();
+        for kind in joined.map(|at| self.first.remove(at)).into_iter().chain([note]) {
+            let event = Event { seq: self.run.seq + 1, at: self.clock.now().max(self.run.at), kind };
+            self.run.apply(&event).map_err(|e| Failure::before(e.to_string()))?;
+            batch.push(event);
+        }
+        self.journal.append(&batch)?;
+        self.written.extend(batch);
+        Ok(())
     }
 
     /// The exit code, and what a person does next.
@@ -146,7 +207,11 @@ impl Control<'_> {
         match exit {
             Exit::Finished(outcome) => {
                 show::aside(&format!("{}: dr report {id}", show::lines::ending(outcome)));
-                failure::code(outcome, self.driving.strict)
+                if doubtful.is_empty() {
+                    return failure::code(outcome, self.driving.strict);
+                }
+                show::aside(&format!("nobody knows what became of: {}", ids()));
+                failure::UNKNOWN
             }
             Exit::Held => {
                 show::aside(&format!("held: nothing goes on without a person; `dr status {id}` shows the questions"));
@@ -161,6 +226,14 @@ impl Control<'_> {
                 failure::INTERRUPTED
             }
         }
+    }
+}
+
+/// Returns when somebody else holds the claim.
+async fn claim_lost(claiming: Option<&Claiming>, lease: &Arc<dyn Guard>) -> Failure {
+    match claiming {
+        Some(claiming) => claiming.lost(lease).await,
+        None => std::future::pending().await,
     }
 }
 

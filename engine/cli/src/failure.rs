@@ -14,7 +14,7 @@ pub const FAILED: u8 = 3;
 pub const HELD: u8 = 4;
 /// An outcome is unknown, or the journal could not be written.
 pub const UNKNOWN: u8 = 5;
-/// Another controller holds the run.
+/// Another controller holds the run, or another run the claim.
 pub const TAKEN: u8 = 6;
 /// Interrupted, state saved.
 pub const INTERRUPTED: u8 = 130;

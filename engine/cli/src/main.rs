@@ -3,9 +3,11 @@
 #![expect(unreachable_pub, reason = "in a binary nothing is reachable; `pub` says what other files use")]
 
 mod args;
+mod claim;
 mod command;
 mod control;
 mod endpoints;
+mod evidence;
 mod failure;
 mod person;
 mod settings;

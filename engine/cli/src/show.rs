@@ -17,7 +17,12 @@ use std::{
 
 /// Prints a text. A reader that went away ends the printing, quietly.
 pub fn print(text: &str) {
-    io::stdout().lock().write_all(text.as_bytes()).ok();
+    printed(text);
+}
+
+/// Prints a text, and says whether somebody reads it still.
+pub fn printed(text: &str) -> bool {
+    io::stdout().lock().write_all(text.as_bytes()).is_ok()
 }
 
 /// How long a terminal may take before nothing more is said to it.

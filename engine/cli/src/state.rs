@@ -8,7 +8,7 @@ use dr_engine::{
     run::{Illegal, Run},
 };
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -87,6 +87,16 @@ impl State {
     }
 }
 
+/// Removes a run that was opened and may not begin. Whatever happens meanwhile,
+/// it is a run or it is gone.
+pub fn discard(folder: &Path) -> Result<(), Failure> {
+    let failed = |e: io::Error| Failure::before(format!("{} cannot be removed: {e}", folder.display()));
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let aside = folder.with_file_name(format!(".discarded-{name}"));
+    fs::rename(folder, &aside).map_err(failed)?;
+    fs::remove_dir_all(&aside).map_err(failed)
+}
+
 /// Reads a run from its folder, and says how far.
 pub fn load(folder: &Path) -> Result<(Run, Mark), Failure> {
     let mut run: Option<Run> = None;
@@ -147,7 +157,8 @@ fn never_opened() -> Failure {
     Failure::before(message).hint("start it again: dr execute RUNBOOK")
 }
 
-fn illegal(error: &Illegal) -> Failure {
+/// A journal whose events contradict each other.
+pub fn illegal(error: &Illegal) -> Failure {
     Failure::before(format!("the journal tells what cannot have happened: {error}"))
 }
 

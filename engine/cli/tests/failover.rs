@@ -5,43 +5,25 @@
 //! One account of the lab per run: they share nothing. `DR_SWEEP_EVERY=N`
 //! takes every Nth point only, for a quick look.
 
-#![expect(clippy::print_stderr, reason = "a test says that it was not run")]
-
 mod support;
 
-use dr_drills::lab::{Account, Lab, Options};
-use serde_json::{Map, Value, json};
+use dr_drills::lab::{Account, Lab};
+use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::Command,
-    sync::{
-        OnceLock,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::atomic::{AtomicU32, Ordering},
     thread,
 };
-use support::{Place, Said};
+use support::{
+    Place, Said,
+    lab::{Estate, lab},
+};
 
 /// As many recoveries as the machine has cores to spare.
 const AT_ONCE: usize = 2;
-
-fn lab() -> Option<&'static Lab> {
-    static LAB: OnceLock<Option<Lab>> = OnceLock::new();
-    let begin = || {
-        let dir = tempfile::tempdir().expect("a folder").keep();
-        match Lab::up(&dir, &Options { with_parent: true, ..Options::default() }, &|_| {}) {
-            Ok(lab) => Some(lab),
-            Err(error) => {
-                assert!(std::env::var("DR_LAB_REQUIRED").as_deref() != Ok("1"), "no lab: {error}");
-                eprintln!("NOT RUN: no lab ({error})");
-                None
-            }
-        }
-    };
-    LAB.get_or_init(begin).as_ref()
-}
 
 fn runbook() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../runbooks/region_failover.yaml").canonicalize().expect("a runbook")
@@ -57,12 +39,7 @@ struct Recovery {
 
 impl Recovery {
     fn new(lab: &'static Lab) -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(1);
-        let number = NEXT.fetch_add(1, Ordering::SeqCst);
-        let account: Account = format!("{number:012}").parse().expect("an account");
-        // A handful of objects shows what forty would: one copy is a call like the next.
-        let more = Map::from_iter([("objects".to_owned(), json!(4))]);
-        let params = lab.seed(&account, more).expect("a seed");
+        let Estate { account, params, .. } = Estate::new(lab);
         lab.region(&json!({ "region": "eu-west-1", "state": "down", "account": account.to_string() }))
             .expect("it falls");
         let text = std::fs::read_to_string(runbook()).expect("a runbook");

@@ -4,7 +4,7 @@
 mod support;
 
 use dr_engine::{
-    clock::Time,
+    clock::{Time, boottime},
     event::Event,
     journal::{
         Journal,
@@ -221,6 +221,18 @@ fn a_parameter_is_known_and_has_its_type() {
     plan("evn=x").ends(2).says(&["evn", "did you mean `env`"]);
     plan("count=many").ends(2).says(&["count"]);
     plan("env=prod").ends(0);
+}
+
+#[test]
+fn an_argument_is_handed_over_as_it_is_written() {
+    let place = Place::with(
+        "dr: v1\nname: words\nparams: { n: { type: number, default: 7 }, t: { type: string, default: '007' } }\n\
+         steps:\n  show:\n    do:\n      command:\n        \
+         argv: [sh, -c, 'printf \"%s.\" \"$MODE\" \"$@\" > shown', 0, 0755, 1.10, 1e3, +49, True, 0x1F, '${params.n}', '${params.t}']\n        \
+         env: { MODE: 0640 }\n",
+    );
+    drill(&place, &[]).ends(0);
+    assert_eq!(place.read("shown"), "0640.0755.1.10.1e3.+49.True.0x1F.7.007.");
 }
 
 #[test]
@@ -527,12 +539,29 @@ fn a_host_whose_clock_is_an_hour_behind_the_journal_goes_on_at_once() {
     Sqlite::create(&folder, "nobody", Arc::default())
         .and_then(|mut journal| journal.append(&events))
         .expect("a journal");
+    let said = place.run(&["status", &id]).ends(0).prints(&["behind the last event", "NO CONTROLLER RUNS"]);
+    assert!(!said.out.contains("for -"), "{}", said.out);
     let mut controller = place.start(&["resume", &id]);
     until("an end", || controller.over());
     controller.end().ends(0).says(&["behind"]);
     let times: Vec<_> = place.events().iter().map(|event| event.at).collect();
     assert!(times.is_sorted());
     assert_eq!(place.effects("restore_db"), 1);
+}
+
+#[test]
+fn a_host_that_was_started_anew_goes_on_though_it_is_up_for_a_shorter_time() {
+    let (place, id) = held();
+    place.run(&["answer", &id, "promote_db", "skip", "--why", "by hand"]).ends(4);
+    // All waiting is counted by the time since the machine was started: here that begins again.
+    let back = format!("-{}", (boottime() / 1000 - 10).max(0));
+    let script = format!("exec \"$DR\" resume {id}\n");
+    let Some(said) = apart(&place, "a host that was started anew", &["-T", "--boottime", &back], &script) else {
+        return;
+    };
+    said.ends(0);
+    assert!(place.events().iter().map(|event| event.at).is_sorted());
+    assert_eq!(place.effects("switch_dns"), 1);
 }
 
 #[test]

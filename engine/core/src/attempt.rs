@@ -136,6 +136,8 @@ impl Tools {
 pub(crate) async fn attempt(work: Result<Arc<dyn Step>, Failure>, cx: StepCx, terms: Terms) {
     let (me, tell) = (cx.me, cx.facts.clone());
     let ended = match work {
+        // Nobody could look: what was in doubt still is.
+        Err(failure) if terms.doubt.is_some() => Ended::Unknown(failure.message),
         Err(failure) => Ended::Error(failure.into()),
         Ok(work) => {
             let made = AssertUnwindSafe(make(&*work, &cx, terms)).catch_unwind().await;
@@ -224,4 +226,23 @@ fn limited(ended: Ended) -> Ended {
         }
     }
     ended
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::SystemClock, testing::Bench};
+
+    #[tokio::test]
+    async fn what_is_in_doubt_stays_so_when_nobody_can_look() {
+        let bench = Bench::new("a", Arc::new(SystemClock::new()), Arc::new(()));
+        for (doubt, unknown) in [(Some(Doubt::Lost), true), (None, false)] {
+            let (tell, mut told) = mpsc::unbounded_channel();
+            let cx = StepCx { facts: tell, ..bench.cx() };
+            let terms = Terms { settle: false, undo: false, doubt, granted: false };
+            attempt(Err(Failure::new("this version has no such kind")), cx, terms).await;
+            let Some(Report { what: Said::Ended(ended), .. }) = told.recv().await else { panic!("it says nothing") };
+            assert_eq!(matches!(ended, Ended::Unknown(_)), unknown, "{ended:?}");
+        }
+    }
 }

@@ -160,3 +160,34 @@ pub fn boottime() -> i64 {
 fn millis(spec: rustix::time::Timespec) -> i64 {
     spec.tv_sec * 1000 + spec.tv_nsec / 1_000_000
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A clock whose wall clock was set by `jump` after it began.
+    fn after_a_jump(jump: i64) -> SystemClock {
+        let clock = SystemClock::new();
+        SystemClock { wall_start: clock.wall_start - jump, ..clock }
+    }
+
+    #[tokio::test]
+    async fn a_wall_clock_that_is_set_moves_no_deadline() {
+        for jump in [3_600_000, -3_600_000] {
+            let clock: std::sync::Arc<dyn Clock> = std::sync::Arc::new(after_a_jump(jump));
+            let (began, boot) = (clock.now(), boottime());
+            assert_eq!(clock.timeout(Dur(30), std::future::pending::<()>()).await, None);
+            let (passed, real) = (clock.now().since(began).0, boottime() - boot);
+            assert!((30..=real).contains(&passed), "{passed} ms of {real} ms, jump {jump}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_behind_a_run_begins_at_its_last_event() {
+        let now = SystemClock::new().now();
+        let ahead = SystemClock::no_earlier_than(now.after(Dur(60_000))).now();
+        assert!((60_000..70_000).contains(&ahead.since(now).0));
+        let level = SystemClock::no_earlier_than(now.after(Dur(-60_000))).now();
+        assert!((0..10_000).contains(&level.since(now).0));
+    }
+}

@@ -14,10 +14,11 @@ use crate::{
     outcome::Failure,
     plan::{OnUnknown, StepIx, VERIFY},
     question::Question,
-    run::{Run, State},
+    run::{Run, State, StepRun},
     step::StepError,
     when,
 };
+use std::{cmp::Reverse, collections::BTreeSet};
 
 /// Something to be done because of the state of a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,6 +65,7 @@ pub fn decide(run: &Run, mut free: usize, now: Time) -> Vec<Effect> {
     let mut alive = false; // something goes on, or will by itself
     let mut held = run.stopping.is_none() && (run.leaving || (run.paused && !run.ready.is_empty()));
     let under = what_something_stands_on(run);
+    let mut due = BTreeSet::new(); // what goes on, if there is a hand for it
     let ask = |step, question: Question| Effect::Ask { step, question: question.of(run.plan().step(step)) };
     for &step in &run.open {
         let (it, plan) = (run.step(step), run.plan().step(step));
@@ -80,11 +82,10 @@ pub fn decide(run: &Run, mut free: usize, now: Time) -> Vec<Effect> {
                 // An attempt too many may still find out what became of the last one.
                 let settle = it.state != State::Backoff { until: *at }
                     && (!run.may_begin(step) || it.failures >= plan.retry.attempts);
-                if *at > now {
-                    Some(Effect::WakeAt(*at))
-                } else {
-                    (!halted && free > 0).then(|| begin(run, step, settle))
+                if *at <= now {
+                    due.insert((Reverse(run.graph.remaining(step)), step, settle));
                 }
+                Some(Effect::WakeAt(*at)).filter(|_| *at > now)
             }
             State::InDoubt { error, .. } => Some(ask(step, Question::doubt(plan, error))),
             State::Failed { error } if run.stopping.is_none() => Some(ask(step, Question::failure(plan, error))),
@@ -99,17 +100,26 @@ pub fn decide(run: &Run, mut free: usize, now: Time) -> Vec<Effect> {
             }
             State::Undoing { since: None } => {
                 held = true;
-                (!halted && free > 0 && !under[step.ix()]).then(|| begin(run, step, false))
+                if !under[step.ix()] {
+                    due.insert((Reverse(run.graph.remaining(step)), step, false));
+                }
+                None
             }
             _ => None,
         };
-        free -= usize::from(matches!(effect, Some(Effect::Begin { .. })));
         effects.extend(effect);
     }
-    for &(_, step) in run.ready.iter().take_while(|_| !halted && run.stopping.is_none()) {
-        if free == 0 {
-            break;
+    // What the rest waits for longest goes first, be it begun or taken up again.
+    let mut due = due.into_iter().filter(|_| !halted).peekable();
+    let mut ready = run.ready.iter().copied().filter(|_| !halted && run.stopping.is_none()).peekable();
+    while free > 0 {
+        let first = due.peek().map(|(path, step, _)| (*path, *step));
+        if let Some((_, step, settle)) = due.next_if(|_| ready.peek().is_none_or(|other| first <= Some(*other))) {
+            free -= 1;
+            effects.push(begin(run, step, settle));
+            continue;
         }
+        let Some((_, step)) = ready.next() else { break };
         let condition = run.plan().step(step).when.as_deref().map(|text| when::evaluate(text, run, step));
         let missing = inputs::missing(run, step);
         effects.push(match condition {
@@ -154,7 +164,7 @@ fn pass(run: &Run, which: Deadline, at: Option<Time>, now: Time) -> Option<Effec
 
 /// Whether what a store came back with is older than its RPO allows.
 fn lost_too_much(run: &Run, step: StepIx) -> bool {
-    let point = run.step(step).output.recovery_point.as_ref();
+    let point = run.step(step).output.recovery_point.as_ref().filter(|_| run.satisfied(step));
     let lost = point.map(|point| run.opened.incident_at.since(point.at));
     lost.zip(run.plan().step(step).rpo.or(run.plan().objectives.rpo)).is_some_and(|(lost, allowed)| lost > allowed)
 }
@@ -174,12 +184,17 @@ fn what_something_stands_on(run: &Run) -> Vec<bool> {
 
 /// How the run ends if it ends now.
 fn outcome(run: &Run) -> Outcome {
-    if let Some(stopped) = run.stopping {
-        return stopped;
-    }
     let states = || run.steps().map(|(_, it)| &it.state);
-    if !run.plan().places().all(|step| run.satisfied(step)) {
-        return Outcome::Stopped;
+    let left = |which: fn(&StepRun) -> bool| run.steps().any(|(_, it)| it.left && which(it));
+    match run.stopping {
+        // Something may still be there: to call that taken back would be a green light for it.
+        Some(Outcome::Undone) if left(|_| true) || !run.in_doubt().is_empty() => return Outcome::Stopped,
+        Some(stopped) => return stopped,
+        // What was done may be there no more.
+        None if left(|it| it.was_done) || !run.plan().places().all(|step| run.satisfied(step)) => {
+            return Outcome::Stopped;
+        }
+        None => {}
     }
     let exception = |s: &State| {
         matches!(s, State::Failed { .. } | State::Skipped { by_person: true } | State::Bypassed { vouched: true })

@@ -14,10 +14,9 @@ use crate::{
     attempt::{Terms, attempt},
     clock::Time,
     decide::{Effect, decide, settle},
-    event::{Event, Kind, Outcome, Proof},
+    event::{Event, Kind, Outcome, Proof, Skipper},
     journal::{self, Journal},
     message::{self, Taken},
-    outcome::Output,
     plan::StepIx,
     run::{Illegal, Run},
     step::{Report, Said},
@@ -215,11 +214,15 @@ impl Executor<'_> {
         let known = message.by.message.as_ref().is_some_and(|id| run.taken.contains(id));
         let said = match message::take(run, &message) {
             _ if known => Ok(Vec::new()),
-            Ok(Taken::Prove { step, values, by, why }) => {
+            Ok(Taken::Prove { step, gate, values, by, why }) => {
                 let seen = self.tools.prove(run, step).await;
                 let proof = if seen.is_some() { Proof::Proven } else { Proof::Vouched };
-                let output = seen.unwrap_or(Output { values, recovery_point: None });
-                Ok(vec![Kind::Bypassed { step, by, why, output, proof }])
+                let mut output = seen.unwrap_or_default();
+                // What the check sees counts; what it cannot see is taken from the person.
+                output.values = values.into_iter().chain(output.values).collect();
+                let skip = |step| Kind::Skipped { step, by: Skipper::Person(by.clone()), why: why.clone() };
+                let gate: Vec<_> = gate.into_iter().map(skip).collect();
+                Ok(std::iter::once(Kind::Bypassed { step, by, why, output, proof }).chain(gate).collect())
             }
             Ok(Taken::Events(kinds)) => Ok(kinds),
             Err(why) => Err(why),

@@ -87,7 +87,8 @@ fn lookup(run: &Run, step: StepIx, path: &[String]) -> Option<Value> {
     match words.as_slice() {
         ["steps", id, rest @ ..] => {
             let of = run.step(run.plan().find(id)?);
-            if !matches!(of.state, State::Done | State::Bypassed { .. }) {
+            // What is taken back was there for whoever stands on it, and is to be taken back before it.
+            if !matches!(of.state, State::Done | State::Bypassed { .. }) && !of.was_done {
                 return None;
             }
             let (name, deeper) = rest.split_first()?;
@@ -124,8 +125,8 @@ pub fn roots(run: &Run, step: StepIx) -> Vec<(&'static str, Value)> {
         .map(|(step, it)| (plan.step(step).id.clone(), Value::Object(it.output.values.clone())))
         .collect();
     for (path, value) in &run.step(step).given {
-        if let ["steps", id, name] = path.split('.').collect::<Vec<_>>().as_slice() {
-            outputs.entry(*id).or_insert_with(|| json!({}))[*name] = value.clone();
+        if let Some(words) = path.strip_prefix("steps.") {
+            put(&mut outputs, &words.split('.').collect::<Vec<_>>(), value);
         }
     }
     vec![
@@ -135,4 +136,19 @@ pub fn roots(run: &Run, step: StepIx) -> Vec<(&'static str, Value)> {
         ("run", Value::Object(about_run(run))),
         ("steps", Value::Object(outputs)),
     ]
+}
+
+/// Puts a value where a path leads, whatever stood in the way.
+fn put(place: &mut Map<String, Value>, words: &[&str], value: &Value) {
+    let Some((first, rest)) = words.split_first() else { return };
+    if rest.is_empty() {
+        place.insert((*first).to_owned(), value.clone());
+        return;
+    }
+    let mut deeper = match place.remove(*first) {
+        Some(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    };
+    put(&mut deeper, rest, value);
+    place.insert((*first).to_owned(), Value::Object(deeper));
 }

@@ -7,14 +7,14 @@ use crate::{
     problem::{Problem, Span},
     step::{Step, Steps},
     verify::Verify,
-    yaml::{R, Scope, read},
+    yaml::{R, Scope, frozen},
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::sync::Arc;
 
-type Read = fn(R<'_>, Span, &dyn Scope, &mut Vec<Problem>) -> Option<Arc<dyn Step>>;
+type Read = fn(R<'_>, Span, &dyn Scope, &mut Vec<Problem>) -> Option<(Arc<dyn Step>, Value)>;
 
 /// A kind of work: its name, and how it is read.
 #[derive(Clone, Copy)]
@@ -31,7 +31,9 @@ impl Kind {
     pub const fn of<T: DeserializeOwned + JsonSchema + Step + 'static>(name: &'static str) -> Self {
         Self {
             name,
-            read: |node, at, scope, problems| read::<T>(node, at, scope, problems).map(|step| Arc::new(step) as _),
+            read: |node, at, scope, problems| {
+                frozen::<T>(node, at, scope, problems).map(|(step, with)| (Arc::new(step) as _, with))
+            },
             from_json: |with| {
                 serde_json::from_value::<T>(with).map(|step| Arc::new(step) as _).map_err(|e| e.to_string())
             },
@@ -57,7 +59,8 @@ impl Registry {
         self.kinds.iter().map(|kind| kind.name)
     }
 
-    /// Reads what stands under a kind's name in a runbook, with all mistakes.
+    /// Reads what stands under a kind's name in a runbook, with all mistakes:
+    /// the step, and its inputs as a plan keeps them.
     pub fn read(
         &self,
         kind: &str,
@@ -65,7 +68,7 @@ impl Registry {
         with: R<'_>,
         scope: &dyn Scope,
         problems: &mut Vec<Problem>,
-    ) -> Option<Arc<dyn Step>> {
+    ) -> Option<(Arc<dyn Step>, Value)> {
         if let Some(known) = self.find(kind) {
             return (known.read)(with, kind_span, scope, problems);
         }

@@ -8,6 +8,8 @@ pub const PARALLEL_MAX: usize = 100;
 pub const TIMEOUT: Dur = Dur(2 * 60 * 60 * 1000);
 /// How long a `check` that fails (not one that cannot tell) is repeated.
 pub const CHECK_TIMEOUT: Dur = Dur(2 * 60 * 1000);
+/// A stretch in which `verify` looked this much later than it meant to was not watched.
+pub const UNWATCHED_MAX: Dur = Dur(10_000);
 /// `dr done` waits this long for the step's `check` to prove it; the loop waits with it.
 pub const PROOF_TIMEOUT: Dur = Dur(5_000);
 /// The pause between two looks of a `check` that fails.

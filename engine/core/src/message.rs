@@ -8,7 +8,7 @@
 use crate::{
     clock::Time,
     event::{Kind, Moment, Person, Skipper},
-    plan::StepIx,
+    plan::{EVIDENCE, EVIDENCE_SHA256, Evidence, StepIx},
     question::{About, Choice},
     run::{Run, State},
 };
@@ -41,8 +41,9 @@ pub enum Ask {
     Pause,
     /// Go on.
     Continue,
-    /// Take back one step with what was built on it, or everything.
-    Undo { step: Option<String>, around: bool, why: String },
+    /// Take back one step with what was built on it, or everything; `shown`
+    /// are the steps that the person saw and agreed to.
+    Undo { step: Option<String>, around: bool, why: String, shown: Option<Vec<String>> },
 }
 
 /// Where the sender of a message hears what became of it.
@@ -63,8 +64,9 @@ pub enum Arrival {
 pub enum Taken {
     /// These events.
     Events(Vec<Kind>),
-    /// A look first: the step's `check` may prove what the person says.
-    Prove { step: StepIx, values: Map<String, Value>, by: Person, why: String },
+    /// A look first: the step's `check` may prove what the person says. Its
+    /// open gate is left out with it.
+    Prove { step: StepIx, gate: Option<StepIx>, values: Map<String, Value>, by: Person, why: String },
 }
 
 /// Turns a message into what follows from it, or says why nothing can.
@@ -74,6 +76,7 @@ pub fn take(run: &Run, message: &Message) -> Result<Taken, String> {
         Ask::Answer { step, choice, set, why } => answer(run, place(run, step)?, choice, set, why, &by)?,
         Ask::Done { step, values, why } => {
             let place = place(run, step)?;
+            shown(run, place, values)?;
             let state = &run.step(place).state;
             if let State::Asking { question, .. } = state
                 && question.about == About::Work
@@ -95,7 +98,8 @@ pub fn take(run: &Run, message: &Message) -> Result<Taken, String> {
                 if run.finished.is_some() {
                     return Err("the run is over".into());
                 }
-                return Ok(Taken::Prove { step: place, values: values.clone(), by, why: why.clone() });
+                let (gate, values, why) = (open_gate(run, place), values.clone(), why.clone());
+                return Ok(Taken::Prove { step: place, gate, values, by, why });
             } else {
                 return Err(format!("`{step}` is {}: there is nothing to do by hand", state.word()));
             }
@@ -106,7 +110,15 @@ pub fn take(run: &Run, message: &Message) -> Result<Taken, String> {
         Ask::Pause => vec![Kind::Paused { by }],
         Ask::Continue if !run.paused => return Err("the run is not paused".into()),
         Ask::Continue => vec![Kind::Continued { by }],
-        Ask::Undo { step, around, why } => undo(run, step.as_deref(), *around, why, by)?,
+        Ask::Undo { step, around, why, shown } => {
+            let events = undo(run, step.as_deref(), *around, why, by)?;
+            let now: Vec<_> = taken_back(&events).map(|step| run.plan().step(step).id.as_str()).collect();
+            if shown.as_ref().is_some_and(|shown| *shown != now) {
+                let (run, step) = (&run.opened.run, step.as_deref().unwrap_or_default());
+                return Err(format!("the run has gone on since it was shown: `dr undo {run} {step}` shows it anew"));
+            }
+            events
+        }
     };
     let only_notes = events.iter().all(|e| matches!(e, Kind::Noted { .. } | Kind::ClockSet { .. }));
     if run.finished.is_some() && !only_notes && !matches!(events.first(), Some(Kind::Reopened { .. })) {
@@ -139,11 +151,8 @@ fn answer(
     let State::Asking { question, .. } = &it.state else {
         // Leaving a step out needs no question: a person may see that it is not wanted.
         if matches!((&it.state, choice), (State::Waiting, Choice::Skip)) && !run.plan().step(step).is_gate() {
-            // Its gate goes with it: nobody need agree to what will not be done.
-            let open = |gate: &StepIx| matches!(run.step(*gate).state, State::Waiting | State::Asking { .. });
-            let gate = run.plan().find(&format!("{id}!approve")).filter(open);
             let skip = |step| Kind::Skipped { step, by: Skipper::Person(by.clone()), why: why.into() };
-            return Ok(std::iter::once(step).chain(gate).map(skip).collect());
+            return Ok(std::iter::once(step).chain(open_gate(run, step)).map(skip).collect());
         }
         return Err(format!("`{id}` asks nothing: it is {}", it.state.word()));
     };
@@ -171,6 +180,33 @@ fn answer(
         return Err("say why the inputs change: --why TEXT".into());
     }
     Ok(vec![Kind::Amended { step, inputs: set.clone(), by: by.clone(), why: why.into() }, answered()])
+}
+
+/// The gate before a step, if it is not passed: nobody need agree to what will not be done by us.
+fn open_gate(run: &Run, step: StepIx) -> Option<StepIx> {
+    let open = |gate: &StepIx| matches!(run.step(*gate).state, State::Waiting | State::Asking { .. });
+    let gates = |gate: &StepIx| run.plan().step(*gate).gates.as_ref() == Some(&run.plan().step(step).id);
+    run.plan().step(step).needs.iter().copied().find(gates).filter(open)
+}
+
+/// Whether what a step wants to be shown was shown.
+fn shown(run: &Run, step: StepIx, values: &Map<String, Value>) -> Result<(), String> {
+    let (run, step) = (&run.opened.run, run.plan().step(step));
+    let given = |name: &str| match values.get(name) {
+        Some(Value::String(text)) => !text.trim().is_empty(),
+        Some(Value::Null) | None => false,
+        Some(_) => true,
+    };
+    let (good, what) = match step.evidence {
+        Evidence::None => return Ok(()),
+        Evidence::Text => (given(EVIDENCE), "TEXT"),
+        Evidence::File => (given(EVIDENCE) && given(EVIDENCE_SHA256), "FILE"),
+    };
+    if good {
+        return Ok(());
+    }
+    let id = &step.id;
+    Err(format!("`{id}` is done when it is shown: `dr done {run} {id} --why TEXT --evidence {what}`"))
 }
 
 /// Whether this person's answer counts.
@@ -218,18 +254,26 @@ fn undo(run: &Run, step: Option<&str>, around: bool, why: &str, by: Person) -> R
         None => run.plan().places().collect(),
         Some(id) => built_on(run, place(run, id)?),
     };
-    let busy = wanted
-        .iter()
-        .find(|s| matches!(run.step(**s).state, State::Running { .. } | State::InDoubt { .. } | State::Undoing { .. }));
-    if let Some(busy) = busy {
+    let busy = |s: &&StepIx| matches!(run.step(**s).state, State::Running { .. } | State::Undoing { .. });
+    if let Some(busy) = wanted.iter().find(busy) {
         let (id, word) = (&run.plan().step(*busy).id, run.step(*busy).state.word());
         return Err(format!("`{id}` is {word}: wait until it has ended, then undo"));
     }
+    if let Some(doubtful) = wanted.iter().find(|s| run.step(**s).in_doubt()) {
+        let id = &run.plan().step(*doubtful).id;
+        return Err(format!("nobody knows what became of `{id}`, which stands on it: answer its question, then undo"));
+    }
+    // What failed may have done a part of its work: where it can be taken back, that is looked into.
+    let by_us = |s: &StepIx| {
+        let it = run.step(*s);
+        it.state == State::Done || (matches!(it.state, State::Failed { .. }) && it.attempt > 0)
+    };
     let done = |s: &StepIx| matches!(run.step(*s).state, State::Done | State::Bypassed { .. });
     let (can, cannot): (Vec<_>, Vec<_>) = wanted
         .into_iter()
-        .filter(|s| done(s) && run.plan().step(*s).changes)
-        .partition(|s| run.plan().step(*s).can_undo && matches!(run.step(*s).state, State::Done));
+        .filter(|s| run.plan().step(*s).changes)
+        .partition(|s| run.plan().step(*s).can_undo && by_us(s));
+    let cannot: Vec<_> = cannot.into_iter().filter(done).collect();
     if !cannot.is_empty() && !around {
         let ids: Vec<_> = cannot.iter().map(|s| format!("`{}`", run.plan().step(*s).id)).collect();
         return Err(format!("{} cannot be taken back; `--around` takes back the rest", ids.join(", ")));
@@ -240,6 +284,11 @@ fn undo(run: &Run, step: Option<&str>, around: bool, why: &str, by: Person) -> R
     let asked = Kind::UndoAsked { steps: can, whole, by: by.clone(), why: why.into() };
     let reopened = run.finished.map(|_| Kind::Reopened { by, why: why.into() });
     Ok(reopened.into_iter().chain([asked]).collect())
+}
+
+/// The steps that these events take back, in the order of the plan.
+pub fn taken_back(events: &[Kind]) -> impl Iterator<Item = StepIx> {
+    events.iter().flat_map(|kind| if let Kind::UndoAsked { steps, .. } = kind { &steps[..] } else { &[] }).copied()
 }
 
 /// A step and everything that was built on it.

@@ -3,6 +3,7 @@
 //! the runbook cannot change a recovery under way.
 
 pub mod build;
+mod claim;
 mod draft;
 pub mod graph;
 mod order;
@@ -10,7 +11,9 @@ mod params;
 mod scope;
 mod services;
 mod steps;
+mod who;
 
+pub use self::claim::Claim;
 use crate::{duration::Dur, event::Outcome};
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -67,6 +70,9 @@ pub struct Plan {
     /// Communications: kept and shown, acted on by a later version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comms: Option<Value>,
+    /// What keeps a second recovery from starting, if the runbook names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<Claim>,
     /// The way home: kept and shown, acted on by a later version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failback: Option<Value>,
@@ -124,6 +130,16 @@ pub struct Role {
     /// Names of those who stand in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deputies: Vec<String>,
+}
+
+/// The role whose people may declare a disaster.
+pub const EXECUTIVE: &str = "executive";
+
+impl Role {
+    /// The names of those who can speak for it.
+    pub fn people(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.name).chain(&self.deputies).map(String::as_str)
+    }
 }
 
 /// Whether the primary region can still be asked.
@@ -228,6 +244,9 @@ pub struct PlanStep {
     /// It calls the cloud provider, by what its kind says of itself.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub calls_provider: bool,
+    /// What a person has to show who says that it is done.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub evidence: Evidence,
     /// The step behind this gate, if this is a gate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gates: Option<String>,
@@ -278,6 +297,25 @@ pub enum OnUnknown {
     /// It is looked at again.
     Retry,
 }
+
+/// What has to be shown for work done by hand.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Evidence {
+    /// Nothing.
+    #[default]
+    None,
+    /// A text, which becomes the output `evidence`.
+    Text,
+    /// A file. A copy is kept with the run; the outputs `evidence` and
+    /// `evidence_sha256` are its name there and the hash of what it holds.
+    File,
+}
+
+/// The output that holds what was shown.
+pub const EVIDENCE: &str = "evidence";
+/// The output that holds the SHA-256 of a file that was shown, in hexadecimal.
+pub const EVIDENCE_SHA256: &str = "evidence_sha256";
 
 /// How often an attempt is made, and how long the pauses are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -343,7 +381,7 @@ impl Plan {
 
     /// Whether anything in it calls the cloud provider.
     pub fn calls_provider(&self) -> bool {
-        self.steps.iter().any(|step| step.calls_provider)
+        self.claim.is_some() || self.steps.iter().any(|step| step.calls_provider)
     }
 
     /// The outcome of a run in which everything was done.

@@ -131,7 +131,8 @@ impl Run {
             (Kind::Joined(_) | Kind::Noted { .. } | Kind::ClockSet { .. } | Kind::Reopened { .. }, Some(_)) => {}
             (_, Some(_)) => return illegal("the run", "finished".into()),
             (Kind::UndoAsked { steps, .. }, None) => {
-                if let Some(other) = steps.iter().find(|step| self.step(**step).state != State::Done) {
+                let had_effect = |step: &StepIx| matches!(self.step(*step).state, State::Done | State::Failed { .. });
+                if let Some(other) = steps.iter().find(|step| !had_effect(step)) {
                     return illegal(&self.plan().step(*other).id, format!("{:?}", self.step(*other).state));
                 }
             }
@@ -141,7 +142,7 @@ impl Run {
             let Some(next) = follow(&mut self.steps[step.ix()], event) else {
                 return illegal(&self.plan().step(step).id, format!("{:?}", self.step(step).state));
             };
-            self.spread(step, &event.kind, &next);
+            self.spread(step, &event.kind);
             self.enter(step, next);
         } else {
             self.whole(event);
@@ -152,20 +153,18 @@ impl Run {
     }
 
     /// What an event about one step changes beyond that step.
-    fn spread(&mut self, step: StepIx, kind: &Kind, next: &State) {
+    fn spread(&mut self, step: StepIx, kind: &Kind) {
         match kind {
             // Another question may be late as well.
             Kind::Asked { .. } => drop(self.passed.remove(&Deadline::Question(step))),
-            Kind::Succeeded { output, .. } if output.recovery_point.is_some() => drop(self.stores.insert(step)),
-            Kind::Failed { .. } if self.plan().step(step).on_failure == OnFailure::Stop => {
-                self.stopping = Some(Outcome::Failed);
+            Kind::Succeeded { output, .. } | Kind::Bypassed { output, .. } if output.recovery_point.is_some() => {
+                self.stores.insert(step);
             }
-            // What was to be taken back stays as it was done: the run is not undone.
-            Kind::Answered { choice: Choice::Skip, .. } if *next == State::Done => {
-                self.stopping = self.stopping.map(|_| Outcome::Stopped);
+            Kind::Failed { .. } if self.plan().step(step).on_failure == OnFailure::Stop => {
+                self.stopping = self.stopping.or(Some(Outcome::Failed));
             }
             Kind::Answered { choice: Choice::Stop, .. } => {
-                self.stopping = Some(Outcome::Stopped);
+                self.stopping = self.stopping.filter(|why| *why == Outcome::Failed).or(Some(Outcome::Stopped));
                 // Nothing more is taken back either.
                 for other in self.open.clone() {
                     let next = match &self.step(other).state {
@@ -206,20 +205,26 @@ impl Run {
                 for step in steps {
                     self.enter(*step, State::Undoing { since: None });
                 }
+                self.cut_off(steps);
                 self.stopping = if *whole { Some(Outcome::Undone) } else { self.stopping };
             }
             Kind::DeadlinePassed { which } => drop(self.passed.insert(which.clone())),
             Kind::ClockSet { which, at, .. } => match which {
-                Moment::Incident => (self.opened.incident_at, self.opened.incident_assumed) = (*at, false),
+                Moment::Incident => {
+                    (self.opened.incident_at, self.opened.incident_assumed) = (*at, false);
+                    // They are counted from there, and may pass again.
+                    self.passed.retain(|which| !matches!(which, Deadline::Rto | Deadline::Rpo(_)));
+                }
                 Moment::Detected => self.opened.detected_at = Some(*at),
                 Moment::Declared => self.opened.declared_at = Some(*at),
             },
             Kind::Paused { .. } => self.paused = true,
             Kind::Continued { .. } => self.paused = false,
             Kind::CancelAsked { .. } => self.leaving = true,
-            Kind::Reopened { .. } => self.finished = None,
+            // It goes on for this alone.
+            Kind::Reopened { .. } => (self.finished, self.stopping) = (None, Some(Outcome::Undone)),
             Kind::Finished { outcome } => {
-                self.finished = Some(*outcome);
+                (self.finished, self.paused) = (Some(*outcome), false);
                 for step in self.plan().places() {
                     if self.step(step).state == State::Waiting {
                         self.enter(step, State::Unneeded { because: self.because(step) });
@@ -227,6 +232,26 @@ impl Run {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// What stands on steps that are taken back ends with them: what changed
+    /// nothing is taken back at once, what waits begins no more.
+    fn cut_off(&mut self, steps: &[StepIx]) {
+        let mut below: BTreeSet<StepIx> = steps.iter().copied().collect();
+        for step in self.plan().places() {
+            if !self.plan().step(step).needs.iter().any(|need| below.contains(need)) {
+                continue;
+            }
+            below.insert(step);
+            self.steps[step.ix()].cut_off = true;
+            match &self.step(step).state {
+                State::Done if !self.plan().step(step).changes => self.enter(step, State::Undone),
+                State::Asking { question, .. } if matches!(question.about, About::Approval | About::Work) => {
+                    self.enter(step, State::Waiting);
+                }
+                _ => self.list(step),
+            }
         }
     }
 
@@ -252,7 +277,7 @@ impl Run {
     fn list(&mut self, step: StepIx) {
         let key = (Reverse(self.graph.remaining(step)), step);
         let waiting = self.step(step).state == State::Waiting;
-        let ready = waiting && self.step(step).unmet == 0;
+        let ready = waiting && self.step(step).can_begin();
         let open = !waiting && !self.at_rest(step);
         let _: bool = if ready { self.ready.insert(key) } else { self.ready.remove(&key) };
         let _: bool = if open { self.open.insert(step) } else { self.open.remove(&step) };
@@ -271,7 +296,7 @@ impl Run {
     /// Whether an attempt at a step may do something anew: nobody stopped the
     /// run, and what the step needs was not taken back.
     pub fn may_begin(&self, step: StepIx) -> bool {
-        self.stopping.is_none() && self.step(step).unmet == 0
+        self.stopping.is_none() && self.step(step).can_begin()
     }
 
     /// Whether what needs this step may go on.
@@ -306,7 +331,7 @@ fn follow(it: &mut StepRun, event: &Event) -> Option<State> {
     let now = event.at;
     Some(match (&it.state, &event.kind) {
         (Waiting | Backoff { .. } | InDoubt { look_at: Some(_), .. }, Kind::Started { attempt, .. })
-            if anew(attempt) && (it.unmet == 0 || matches!(it.state, InDoubt { .. })) =>
+            if anew(attempt) && (it.can_begin() || matches!(it.state, InDoubt { .. })) =>
         {
             (it.attempt, it.granted, it.output) = (*attempt, false, Output::default());
             Running { since: now }
@@ -322,7 +347,7 @@ fn follow(it: &mut StepRun, event: &Event) -> Option<State> {
             state.clone()
         }
         (Running { .. }, Kind::Succeeded { attempt, output, .. }) if mine(attempt) => {
-            it.output = output.clone();
+            (it.output, it.doubt) = (output.clone(), None);
             Done
         }
         (Running { .. }, Kind::AttemptFailed { attempt, retry_at, .. }) if mine(attempt) => {
@@ -382,9 +407,11 @@ fn answered(it: &mut StepRun, choice: &Choice, by: &Person, now: Time) -> Option
             let error = question.error().cloned().unwrap_or_default();
             State::InDoubt { doubt: Doubt::Lost, error, look_at: Some(now) }
         }
-        // It stays as it is; a step that had failed is left out for good.
-        Choice::Skip if undoing && it.was_done => State::Done,
-        Choice::Skip => State::Skipped { by_person: true },
+        // It stays as it is, and nobody knows how; a step that had failed is left out for good.
+        Choice::Skip => {
+            it.left |= undoing;
+            if undoing && it.was_done { State::Done } else { State::Skipped { by_person: true } }
+        }
         Choice::Undo => State::Undoing { since: None },
         Choice::Stop => State::Failed { error: question.error().cloned().unwrap_or_else(|| Failure::new("stopped")) },
         Choice::Decline => State::Failed { error: Failure::new("declined") },

@@ -43,6 +43,9 @@ pub struct Runbook {
     pub params: Part<IndexMap<String, Param>>,
     /// Communications. Checked now, acted on by a later version.
     pub comms: Option<Comms>,
+    /// An object in S3, in the recovery region, that whoever runs this recovery holds: two laptops
+    /// cannot both start it. As in `s3://dr-eu-central-1/claims/production`.
+    pub claim: Option<Spanned<String>>,
     /// What steps take that do not say otherwise.
     pub defaults: Option<Defaults>,
     /// The names of phases, if not announce, datastores, services, cdn, dns, verify, close.

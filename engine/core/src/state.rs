@@ -75,6 +75,7 @@ impl State {
 
 /// One step of a run.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about a step")]
 pub struct StepRun {
     /// Where it stands.
     pub state: State,
@@ -98,9 +99,18 @@ pub struct StepRun {
     pub(crate) unmet: usize,
     /// It was done once, be it taken back since.
     pub(crate) was_done: bool,
+    /// Something that it stands on was taken back: it begins no more.
+    pub(crate) cut_off: bool,
+    /// It could not be taken back, and somebody left it as it was.
+    pub(crate) left: bool,
 }
 
 impl StepRun {
+    /// Whether everything that it stands on is there.
+    pub(crate) fn can_begin(&self) -> bool {
+        self.unmet == 0 && !self.cut_off
+    }
+
     /// Whether nobody knows what became of its last attempt.
     pub fn in_doubt(&self) -> bool {
         match &self.state {

@@ -10,7 +10,7 @@ use crate::{
     event::RunKind,
     limits,
     outcome::{Fact, Failure, Output},
-    plan::{PlanStep, StepIx},
+    plan::{Evidence, PlanStep, StepIx},
     question::Question,
 };
 use async_trait::async_trait;
@@ -28,6 +28,16 @@ pub trait Step: Send + Sync {
     /// without an answer goes to a person, and nothing runs twice without one.
     fn sees_effect(&self) -> bool {
         true
+    }
+
+    /// What a person has to show who says that it is done.
+    fn evidence(&self) -> Evidence {
+        Evidence::None
+    }
+
+    /// Inputs that do not go together, though each by itself is good.
+    fn mistakes(&self) -> Vec<Mistake> {
+        Vec::new()
     }
 
     /// The outputs that `run` leaves, for `${steps.ID.NAME}`.
@@ -98,6 +108,17 @@ pub struct Description {
     pub irreversible: bool,
     /// Whether it sends users somewhere else, as a change of DNS or of a CDN does.
     pub moves_traffic: bool,
+}
+
+/// An input that does not go with the others, told when planning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// The field to be shown.
+    pub field: &'static str,
+    /// What is wrong.
+    pub message: String,
+    /// A way out.
+    pub help: String,
 }
 
 /// An output that a step promises, and what it is.

@@ -98,6 +98,7 @@ impl Bench {
             control_plane: None,
             regions: Vec::new(),
             calls_provider: false,
+            evidence: crate::plan::Evidence::None,
             gates: None,
             rpo: None,
             region: None,

@@ -7,6 +7,7 @@ use crate::{
     clock::Time,
     duration::Dur,
     kind::Registry,
+    limits,
     outcome::{Failure, Output},
     step::{Check, Description, OutputName, ReadCx, Step, StepCx, StepError},
 };
@@ -92,9 +93,14 @@ impl Step for Verify {
     async fn run(&self, cx: &StepCx) -> Result<Output, StepError> {
         let clock = &cx.read.clock;
         let mut good_since: Option<Time> = None;
+        let mut wake_at = clock.now();
         loop {
             // The look's beginning, not its end: what a slow probe saw was so no later than that.
             let looked_at = clock.now();
+            if looked_at.since(wake_at) > limits::UNWATCHED_MAX {
+                // This machine slept, or was stopped: nobody watched meanwhile.
+                good_since = None;
+            }
             let mut pause = self.every;
             match self.look(&cx.read).await {
                 Ok(enough) => {
@@ -114,7 +120,8 @@ impl Step for Verify {
                     cx.read.progress(&bad);
                 }
             }
-            clock.sleep(pause).await;
+            wake_at = clock.now().after(pause);
+            clock.sleep_until(wake_at).await;
         }
     }
 }

@@ -30,11 +30,14 @@ use std::ops::Deref;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
+
+use self::found::json_int;
 
 pub use self::build::parse;
 pub use self::fields::{Fields, One};
 pub(crate) use self::found::may_refer;
-pub use self::read::{Closed, Lookup, Scope, json, read};
+pub use self::read::{Closed, Lookup, Scope, exact_json, frozen, json, read};
 pub use self::tree::{Doc, Kids, Kind, Limits, Pairs, R};
 use crate::problem::Span;
 use crate::template::Template;
@@ -43,6 +46,10 @@ use crate::template::Template;
 const SPANNED: &str = "$spanned";
 /// The name by which [`In`] asks our reader whether a value is known yet.
 const IN: &str = "$in";
+/// The name by which a type that is a text or something else asks our reader
+/// for a text just as it was written: `0755` and `1.10` are numbers to YAML,
+/// and would be written otherwise after.
+pub const TEXT: &str = "$text";
 
 /// A value and where it was written.
 ///
@@ -237,6 +244,23 @@ impl<'d> Core<'d> {
         }
     }
 
+    /// The number that a plain text stands for, where that is written otherwise:
+    /// `0755` is 755, `1.10` is 1.1, and whoever meant a text has lost it.
+    pub(super) fn rewritten(text: &str) -> Option<String> {
+        let shown = match Core::of(text) {
+            Core::Int(int) => json_int(int).to_string(),
+            Core::Float(float) if float.is_finite() => Value::from(float).to_string(),
+            _ => return None,
+        };
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        let zero_first = digits.strip_prefix('0').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+        let zero_last = digits.split_once('.').is_some_and(|(_, rest)| rest.len() > 1 && rest.ends_with('0'));
+        let exponent = digits.contains(['e', 'E']);
+        let rounded =
+            matches!(Core::of(text), Core::Int(int) if i64::try_from(int).is_err() && u64::try_from(int).is_err());
+        (text.starts_with('+') || zero_first || zero_last && !exponent || rounded).then_some(shown)
+    }
+
     fn number(text: &'d str) -> Self {
         let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
@@ -271,7 +295,7 @@ impl<'d> Core<'d> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 

@@ -73,8 +73,9 @@ fn check(runbook: &'static str, calls: bool, steps: &[&str]) {
 }
 
 #[test]
-fn a_plan_calls_the_provider_when_a_step_or_a_probe_does() {
+fn a_plan_calls_the_provider_when_a_step_a_probe_or_its_claim_does() {
     check("steps: { a: { do: { idle: {} } } }", false, &[]);
     check("steps: { a: { do: { idle: {} } }, b: { do: { calls: {} } } }", true, &["b"]);
+    check("steps: { a: { do: { idle: {} } } }\nregions: { recovery: r }\nclaim: s3://bucket/key", true, &[]);
     check("steps: { a: { do: { idle: {} } } }\nverify: { up: { calls: {} } }", true, &["verify"]);
 }

@@ -1293,8 +1293,8 @@ fn a_pause_starts_nothing_new_and_ends_nothing() {
             06:00  refused: the run is paused already
             10:00  a done
             20:00  ann: retry d
-            30:00  ann: continue, c started #2, d started #2, b started
-            30:00  c done, d failed: scripted, b done, held: d failed: scripted (retry, skip, stop)
+            30:00  ann: continue, b started, c started #2, d started #2
+            30:00  b done, c done, d failed: scripted, held: d failed: scripted (retry, skip, stop)
             31:00  refused: the run is not paused
             32:00  ann: stop d, finished: stopped
             32:00  -- stopped, d failed
@@ -1566,7 +1566,7 @@ fn everything_is_taken_back_in_reverse() {
             10:00  d undone, b undo started #2, c undo started #2
             10:00  b undone, c undone, a undo started #2
             10:00  a undone, finished: undone
-            10:00  -- undone, a undone, b undone, c undone, d undone
+            10:00  -- undone, a undone, b undone, c undone, d undone, verify undone
         "#]],
     );
 }
@@ -1801,5 +1801,324 @@ fn a_message_is_taken_once_however_often_it_is_found() {
             05:00  ann: note twice
             43200:00  -- left, a asking, b asking
         "#]],
+    );
+}
+
+#[test]
+fn nothing_begins_behind_what_was_taken_back_however_far() {
+    check(
+        "orders undoable ok; orders_healthy reads needs orders ok; warm ok 20m; payments needs orders_healthy,warm ok",
+        "10:00 ann undo orders",
+        expect![[r#"
+            00:00  opened
+            00:00  joined 1, orders started, warm started
+            00:00  orders done, orders_healthy started
+            00:00  orders_healthy done
+            10:00  ann: undo orders, orders undo started #2
+            10:00  orders undone
+            20:00  warm done, finished: stopped
+            20:00  -- stopped, orders undone, orders_healthy undone, payments unneeded
+        "#]],
+    );
+}
+
+#[test]
+fn a_gate_behind_what_was_taken_back_asks_no_more() {
+    check(
+        "a undoable ok; g kind=approve reads needs a approval; b needs g ok",
+        "10:00 ann undo a",
+        expect![[r#"
+        00:00  opened
+        00:00  joined 1, a started
+        00:00  a done, g started
+        00:00  asked: g wants 2 approvals (approve, decline)
+        10:00  late: answer to g
+        10:00  ann: undo a, a undo started #2
+        10:00  a undone, finished: stopped
+        10:00  -- stopped, a undone, g unneeded, b unneeded
+    "#]],
+    );
+}
+
+#[test]
+fn a_step_that_was_left_out_is_no_way_around_what_was_taken_back() {
+    check(
+        "a undoable ok; skipped needs a when=false ok; warm ok 20m; c needs skipped,warm ok",
+        "10:00 ann undo a",
+        expect![[r#"
+            00:00  opened
+            00:00  joined 1, a started, warm started
+            00:00  a done, skipped skipped: its condition is false
+            10:00  ann: undo a, a undo started #2
+            10:00  a undone
+            20:00  warm done, finished: stopped
+            20:00  -- stopped, a undone, skipped skipped, c unneeded
+        "#]],
+    );
+}
+
+#[test]
+fn what_uses_an_output_is_taken_back_with_it() {
+    check(
+        "a undoable out=endpoint:db1 ok; b needs a undoable uses=a.endpoint ok",
+        "10:00 ann undo",
+        expect![[r#"
+        00:00  opened
+        00:00  joined 1, a started
+        00:00  a done {endpoint="db1"}, b started
+        00:00  b done, finished: unverified
+        00:00  -- unverified, all done
+        10:00  joined 2, ann: reopen, ann: undo a b, b undo started #2
+        10:00  b undone, a undo started #2
+        10:00  a undone, finished: undone
+        10:00  -- undone, a undone, b undone
+    "#]],
+    );
+}
+
+#[test]
+fn an_undo_that_somebody_leaves_is_no_recovery() {
+    check(
+        "a undoable undo=lost ok; verify reads needs a ok",
+        "
+        10:00 ann undo a
+        20:00 ann skip a
+        ",
+        expect![[r#"
+            00:00  opened
+            00:00  joined 1, a started
+            00:00  a done, verify started
+            00:00  verify done, finished: recovered
+            00:00  -- recovered, all done
+            10:00  joined 2, ann: reopen, ann: undo a, a undo started #2
+            10:00  a not undone: the reply was lost, asked: a cannot be undone: the reply was lost (retry, skip, stop)
+            20:00  ann: skip a, finished: stopped
+            20:00  -- stopped, verify undone
+        "#]],
+    );
+}
+
+#[test]
+fn nothing_is_taken_back_under_what_the_provider_still_works_on() {
+    check(
+        "a undoable ok; b needs a timeout=10m provider 35m; c ok",
+        "
+        20:00 ann undo a
+        21:00 ann wait b
+        ",
+        expect![[r#"
+            00:00  opened
+            00:00  joined 1, a started, c started
+            00:00  a done, c done, b started
+            10:00  b in doubt (timeout: no end within 10m), look at 10:00, b started #2
+            10:00  asked: b is slow (wait, skip, stop)
+            20:00  refused: nobody knows what became of `b`, which stands on it: answer its question, then undo
+            21:00  ann: wait b, b started #3
+            31:00  b in doubt (timeout: no end within 10m), look at 31:00, b started #4
+            31:00  asked: b is slow (wait, skip, stop)
+            43200:00  -- left, b asking; in doubt: b
+        "#]],
+    );
+}
+
+#[test]
+fn nothing_is_taken_back_under_a_doubt() {
+    check(
+        "a undoable ok; b needs a undoable nocheck lost",
+        "
+        10:00 ann undo
+        11:00 ann skip b
+        12:00 ann undo
+        ",
+        expect![[r#"
+            00:00  opened
+            00:00  joined 1, a started
+            00:00  a done, b started
+            00:00  b in doubt (no answer: the reply was lost), look at 00:05
+            00:05  b started #2
+            00:05  b in doubt (unknown: cannot tell), nobody can tell, asked: b is in doubt: cannot tell (retry, skip, stop)
+            10:00  refused: nobody knows what became of `b`, which stands on it: answer its question, then undo
+            11:00  ann: skip b, finished: unverified
+            11:00  -- unverified, b skipped
+            12:00  joined 2, ann: reopen, ann: undo a, a undo started #2
+            12:00  a undone, finished: undone
+            12:00  -- undone, a undone, b skipped
+        "#]],
+    );
+}
+
+#[test]
+fn what_failed_midway_is_not_called_taken_back() {
+    check(
+        "a undoable on_failure=continue botched; b undoable ok",
+        "10:00 ann undo",
+        expect![[r#"
+        00:00  opened
+        00:00  joined 1, a started, b started
+        00:00  a failed: scripted, b done, finished: unverified
+        00:00  -- unverified, a failed
+        10:00  joined 2, ann: reopen, ann: undo a b, a undo started #2, b undo started #2
+        10:00  a undone, b undone, finished: undone
+        10:00  -- undone, a undone, b undone
+    "#]],
+    );
+}
+
+#[test]
+fn a_run_that_ended_in_a_pause_can_be_taken_back() {
+    check(
+        "a undoable ok; b fails",
+        "
+        01:00 ann pause
+        02:00 ann stop b
+        03:00 ann undo
+        ",
+        expect![[r#"
+            00:00  opened
+            00:00  joined 1, a started, b started
+            00:00  a done, b failed: scripted, held: b failed: scripted (retry, skip, stop)
+            01:00  ann: pause
+            02:00  ann: stop b, finished: stopped
+            02:00  -- stopped, b failed
+            03:00  joined 2, ann: reopen, ann: undo a, a undo started #2
+            03:00  a undone, finished: undone
+            03:00  -- undone, a undone, b failed
+        "#]],
+    );
+}
+
+#[test]
+fn a_deadline_is_counted_anew_from_a_corrected_incident() {
+    check(
+        "rto=30m; a ok 2h; verify reads needs a ok",
+        "
+        05:00 ann incident 40m
+        06:00 ann incident +5m
+        ",
+        expect![[r#"
+            00:00  opened
+            00:00  joined 1, a started
+            05:00  ann: incident at -40:00, late: rto
+            06:00  ann: incident at 05:00
+            35:00  late: rto
+            120:00  a done, verify started
+            120:00  verify done, finished: recovered
+            120:00  -- recovered, all done
+        "#]],
+    );
+}
+
+#[test]
+fn what_was_done_by_hand_may_have_lost_too_much() {
+    check(
+        "b botched point=20m rpo=5m",
+        "10:00 ann done b",
+        expect![[r#"
+        00:00  opened
+        00:00  joined 1, b started
+        00:00  b failed: scripted, held: b failed: scripted (retry, skip, stop)
+        10:00  ann: b done by hand, proven {data up to -20:00}, too much lost: b, finished: unverified
+        10:00  -- unverified, b bypassed
+    "#]],
+    );
+}
+
+#[test]
+fn a_person_tells_what_the_check_cannot_see() {
+    check(
+        "a botched; b needs a uses=a.endpoint ok",
+        "10:00 ann done a endpoint=db9",
+        expect![[r#"
+        00:00  opened
+        00:00  joined 1, a started
+        00:00  a failed: scripted, held: a failed: scripted (retry, skip, stop)
+        10:00  ann: a done by hand, proven {endpoint="db9"}, b started
+        10:00  b done, finished: unverified
+        10:00  -- unverified, a bypassed
+    "#]],
+    );
+}
+
+#[test]
+fn a_condition_takes_the_value_that_a_person_gives() {
+    check(
+        "a when=false ok; b needs a when=steps.a.o.k=='1' ok",
+        "10:00 ann set b steps.a.o.k=1",
+        expect![[r#"
+        00:00  opened
+        00:00  joined 1, a skipped: its condition is false, asked: b misses steps.a.o.k (set, skip, stop)
+        10:00  ann: set b steps.a.o.k="1", b started
+        10:00  b done, finished: unverified
+        10:00  -- unverified, a skipped
+    "#]],
+    );
+}
+
+#[test]
+fn what_is_done_by_hand_needs_no_approval() {
+    check(
+        "g kind=approve gates=b approval; b needs g ok",
+        "10:00 ann done b",
+        expect![[r#"
+            00:00  opened
+            00:00  joined 1, g started
+            00:00  asked: g wants 2 approvals (approve, decline)
+            10:00  late: answer to g
+            10:00  ann: b done by hand, vouched, ann: skip g, finished: unverified
+            10:00  -- unverified, g skipped, b bypassed
+        "#]],
+    );
+}
+
+#[test]
+fn a_retry_waits_for_its_turn() {
+    check_with_hands(
+        2,
+        "a est=20m backoff=50s flaky then ok 20m; b ok 1m; c needs b est=60m ok; d est=30m ok; e needs a est=20m ok",
+        "",
+        expect![[r#"
+            00:00  opened
+            00:00  joined 1, b started, a started
+            00:00  a failed: scripted, again at 00:50, d started
+            01:00  b done, c started
+            30:00  d done, a started #2
+            50:00  a done, e started
+            61:00  c done
+            70:00  e done, finished: unverified
+            70:00  -- unverified, all done
+        "#]],
+    );
+}
+
+#[test]
+fn the_first_reason_to_stop_stays() {
+    check(
+        "a on_failure=stop fails 10m; b fails",
+        "05:00 ann stop b",
+        expect![[r#"
+        00:00  opened
+        00:00  joined 1, a started, b started
+        00:00  b failed: scripted, held: b failed: scripted (retry, skip, stop)
+        05:00  ann: stop b
+        10:00  a failed: scripted, finished: stopped
+        10:00  -- stopped, a failed, b failed
+    "#]],
+    );
+}
+
+#[test]
+fn one_step_that_is_taken_back_after_the_end_is_what_was_wanted() {
+    check(
+        "a undoable ok; b undoable ok",
+        "10:00 ann undo a",
+        expect![[r#"
+        00:00  opened
+        00:00  joined 1, a started, b started
+        00:00  a done, b done, finished: unverified
+        00:00  -- unverified, all done
+        10:00  joined 2, ann: reopen, ann: undo a, a undo started #2
+        10:00  a undone, finished: undone
+        10:00  -- undone, a undone
+    "#]],
     );
 }

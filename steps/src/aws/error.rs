@@ -18,13 +18,13 @@ use std::error::Error;
 /// A call: the service, the operation, the region it is sent to.
 #[derive(Debug, Clone)]
 pub struct Site {
-    service: &'static str,
-    operation: &'static str,
-    region: String,
+    pub(super) service: &'static str,
+    pub(super) operation: &'static str,
+    pub(super) region: String,
 }
 
 /// Codes with which a service says *later*: the call had no effect.
-const LATER: [&str; 22] = [
+const LATER: [&str; 23] = [
     "Throttling",
     "ThrottlingException",
     "ThrottledException",
@@ -45,6 +45,7 @@ const LATER: [&str; 22] = [
     "ResourceInUseException",
     "TableInUseException",
     "BackupInUseException",
+    "ContinuousBackupsUnavailableException",
     "ConditionalRequestConflict",
     "OperationAborted",
 ];
@@ -185,6 +186,16 @@ pub fn code<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> &str 
     error.as_service_error().and_then(ProvideErrorMetadata::code).unwrap_or_default()
 }
 
+/// Whether the service gave an answer that speaks of more than its own trouble.
+pub(super) fn answered<E>(error: &SdkError<E, HttpResponse>) -> bool {
+    matches!(error, SdkError::ServiceError(answer) if answer.raw().status().as_u16() < 500)
+}
+
+/// Whether nothing was sent, because there are no credentials.
+pub(super) fn anonymous<E: Error + Send + Sync + 'static>(error: &SdkError<E, HttpResponse>) -> bool {
+    find::<aws_credential_types::provider::error::CredentialsError>(error).is_some()
+}
+
 fn end<E>(error: &SdkError<E, HttpResponse>) -> End
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
@@ -192,7 +203,7 @@ where
     if let Some(Refused(failure)) = find::<Refused>(error) {
         return End::Refused(failure.clone());
     }
-    if find::<aws_credential_types::provider::error::CredentialsError>(error).is_some() {
+    if anonymous(error) {
         return End::Anonymous;
     }
     match error {

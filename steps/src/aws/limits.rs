@@ -26,6 +26,23 @@ pub const TAG_CHARS_MAX: usize = 256;
 /// whole account, ours and everybody else's.
 pub const LOOKS_PER_SECOND: [(&str, u32); 6] =
     [("rds", 5), ("route53", 3), ("dynamodb", 8), ("ecs", 10), ("cloudfront", 2), ("sts", 5)];
+/// How long one question of `dr doctor` may take in all.
+pub const SURVEY_CALL: Dur = Dur(5_000);
+/// How far this machine's clock may be from that of AWS: beyond it, signatures are refused.
+pub const SKEW_MAX: Dur = Dur(5 * 60_000);
+/// How often a claim is tried for whose object does not answer, or changes meanwhile.
+pub const CLAIM_TRIES: u32 = 3;
+/// The pause between two tries.
+pub const CLAIM_PAUSE: Dur = Dur(500);
+/// How long one call for a claim may take in all: somebody waits for it.
+pub const CLAIM_CALL: Dur = Dur(10_000);
+/// How long letting go of a claim may take in all: the recovery is over by then.
+pub const CLAIM_LET_GO: Dur = Dur(20_000);
+/// How often a controller looks whether the claim is still its own: more than
+/// once in a lease, for longer than which it does not act without a look.
+pub const CLAIM_EVERY: Dur = Dur(5_000);
+/// The longest object that is read as a claim.
+pub const CLAIM_BYTES_MAX: i64 = 64 * 1024;
 /// The largest object that one copy takes: above it, S3 wants parts.
 pub const COPY_BYTES_MAX: i64 = 5 * 1024 * 1024 * 1024;
 /// How many objects are copied or deleted at the same time.

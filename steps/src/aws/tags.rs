@@ -12,6 +12,9 @@ pub const STEP: &str = "dr:step";
 /// The runbook.
 pub const PLAN: &str = "dr:plan";
 
+/// What it was made from, where the service itself does not say that.
+pub const FROM: &str = "dr:from";
+
 /// The tags of what a step makes.
 pub fn of(cx: &ReadCx) -> [(&'static str, String); 3] {
     [(RUN, text(&cx.run.id)), (STEP, text(&cx.step.id)), (PLAN, text(&cx.run.runbook))]
@@ -53,7 +56,7 @@ pub fn token(cx: &ReadCx, what: &str) -> String {
 /// A text as a tag value: AWS takes letters, digits, blanks and `_.:/=+-@`.
 /// Everything else is written as `=` and its code, so that two ids never
 /// become one.
-fn text(raw: &str) -> String {
+pub fn text(raw: &str) -> String {
     let mut text = String::with_capacity(raw.len());
     for letter in raw.chars() {
         if letter.is_ascii_alphanumeric() || " _.:/+-@".contains(letter) {

@@ -20,7 +20,7 @@ use dr_engine::{
     testing::Bench,
 };
 use dr_steps::{
-    aws::{Aws, pace::Pace},
+    aws::{Aws, Clients, pace::Pace},
     world::{Accounts, World},
 };
 use serde_json::Value;
@@ -179,6 +179,7 @@ pub(crate) fn plan(kind: &str, with: &Value) -> Plan {
         blind: false,
         calls_provider: true,
         can_undo: true,
+        evidence: dr_engine::plan::Evidence::None,
         moves_traffic: false,
         control_plane: None,
         regions: Vec::new(),
@@ -199,6 +200,7 @@ pub(crate) fn plan(kind: &str, with: &Value) -> Plan {
         params: serde_json::Map::new(),
         mode: Mode::Ungraceful,
         comms: None,
+        claim: None,
         failback: None,
         phases: Vec::new(),
         selection: Selection::default(),
@@ -245,6 +247,14 @@ impl Drive {
     pub(crate) async fn again(&mut self) -> Ended {
         let answer = Kind::Answered { step: StepIx(0), choice: Choice::Retry, by: person(), why: "seen".into() };
         self.with(None, vec![answer]).await
+    }
+
+    /// A person says `retry --set` to the question that is open, and it goes on.
+    pub(crate) async fn again_with(&mut self, inputs: &Value) -> Ended {
+        let inputs = inputs.as_object().expect("inputs have names").clone();
+        let amended = Kind::Amended { step: StepIx(0), inputs, by: person(), why: "seen".into() };
+        let answer = Kind::Answered { step: StepIx(0), choice: Choice::Retry, by: person(), why: "seen".into() };
+        self.with(None, vec![amended, answer]).await
     }
 
     async fn with(&mut self, end: Option<Point>, more: Vec<Kind>) -> Ended {
@@ -323,6 +333,12 @@ pub(crate) fn looking(config: SdkConfig) -> ReadCx {
 /// The view of a step that may act.
 pub(crate) fn acting(config: SdkConfig) -> StepCx {
     bench(config).cx()
+}
+
+/// The clients of somebody who works by hand, past every runbook.
+pub(crate) async fn by_hand(estate: &Estate) -> Clients {
+    let cx = acting(config(&estate.lab.endpoint, &format!("LAB{}", estate.account)));
+    World::of(&cx.read).aws.write(&cx).await.expect("clients")
 }
 
 /// A configuration whose chain of credentials ends in nothing.

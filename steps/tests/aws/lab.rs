@@ -81,10 +81,16 @@ pub(crate) struct Estate {
 impl Lab {
     /// A fresh account with production as it stands before the disaster.
     pub(crate) fn estate(&'static self) -> Estate {
+        self.estate_with(json!({}))
+    }
+
+    /// The same, with more said to the seed.
+    pub(crate) fn estate_with(&'static self, mut seed: Value) -> Estate {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let number = NEXT.fetch_add(1, Ordering::SeqCst);
         let account = format!("{:06}{number:06}", std::process::id() % 1_000_000);
-        let text = self.ask("POST", "/seed", &json!({ "account": account }));
+        seed["account"] = account.clone().into();
+        let text = self.ask("POST", "/seed", &seed);
         Estate { lab: self, account, params: serde_json::from_str(&text).expect("parameters are JSON") }
     }
 

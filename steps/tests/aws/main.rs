@@ -1,6 +1,7 @@
 //! The AWS kinds against the lab.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a test says how much it tried, and that it did not")]
 
+mod claim;
 mod cloudfront;
 mod dns;
 mod drive;
@@ -12,4 +13,5 @@ mod outage;
 mod rds;
 mod route53;
 mod s3;
+mod status_page;
 mod sweep;

@@ -99,10 +99,15 @@ async fn an_end_that_is_not_well_is_told_with_its_last_line() {
         ("kill -9 $$", json!([75]), "signal KILL", false),
     ] {
         let scene = Scene::new("bad");
-        let failure =
-            failed(scene.bench.attempt(step::<Command>(with(sh(script), json!({ "retry_on": retry_on }))), None).await);
+        let listed = with(sh(script), json!({ "retry_on": retry_on }));
+        let seen = with(listed.clone(), json!({ "check": { "argv": ["/bin/sh", "-c", "exit 3"] } }));
+        let failure = failed(scene.bench.attempt(step::<Command>(seen), None).await);
         assert_eq!((failure.message.as_str(), failure.transient), (message, transient), "{script}");
         assert_eq!(scene.calls(), (1, 1));
+        // What cannot be looked at has one attempt.
+        let scene = Scene::new("blind");
+        let failure = failed(scene.bench.attempt(step::<Command>(listed), None).await);
+        assert_eq!((failure.message.as_str(), failure.transient), (message, false), "{script}");
     }
 }
 
@@ -274,6 +279,6 @@ async fn a_secret_reaches_the_process_and_nobody_else() {
     // The log is the process's own; whoever shows it takes the secret out.
     let log = read(&scene.log(1, "out"));
     assert!(log.contains("canary"));
-    assert!(!redactor(&inputs, &scene.book("")).text(&log).contains("canary"));
+    assert!(!redactor([&inputs], &scene.book("")).0.text(&log).contains("canary"));
     assert!(!scene.bench.heard().concat().contains("canary"));
 }

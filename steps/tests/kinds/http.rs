@@ -1,7 +1,7 @@
 //! `http`, against a real server on loopback.
 
 use crate::{
-    server::{Reply, Server, name_server, ok},
+    server::{Reply, Server, name_server, name_server_of_much, ok},
     support::{Scene, done, doubted, failed, obeys, refused, step},
 };
 use dr_engine::{attempt::Ended, duration::Dur, event::Doubt, outcome::Output, step::Check};
@@ -256,6 +256,18 @@ async fn names_are_resolved_where_the_settings_say() {
     let scene = Scene::with("dns", |world| world.nameservers = vec![nobody]);
     let failure = failed(scene.bench.attempt(step::<Http>(url("orders.internal")), None).await);
     assert_eq!(failure.message, "`orders.internal` cannot be resolved: there is no such name");
+}
+
+#[tokio::test]
+async fn an_answer_that_a_datagram_cannot_hold_is_fetched_whole() {
+    let server = Server::start(|_| ok("")).await;
+    // The part that fits leads to the service of metadata, which is never called.
+    let part = "169.254.169.254".parse().expect("an address");
+    let at = name_server_of_much(part, "127.0.0.1".parse().expect("an address")).await;
+    let scene = Scene::with("much", |world| world.nameservers = vec![at]);
+    let url = json!({ "url": format!("http://orders.internal:{}/", server.at.port()) });
+    done(scene.bench.attempt(step::<Http>(url), None).await);
+    assert_eq!(server.asked().len(), 1);
 }
 
 #[tokio::test]

@@ -49,13 +49,14 @@ async fn work_by_hand_is_asked_of_its_owner() {
     let mut wanted = Question::new(About::Work, "Call the carrier.".into(), &["done", "skip", "stop"]);
     wanted.roles = vec!["technical_lead".into()];
     assert_eq!(question, wanted);
-    let question = asks(|| step::<Manual>(json!({ "instructions": "Call.", "owner": "x", "evidence": "text" }))).await;
-    assert!(
-        question.text.starts_with("Call.\nwhen it is done: `dr done ")
-            && question.text.ends_with(" ask --output evidence=TEXT`"),
-        "{}",
-        question.text
-    );
+    for (asked, outputs) in [("none", &[][..]), ("text", &["evidence"]), ("file", &["evidence", "evidence_sha256"])] {
+        let work = step::<Manual>(json!({ "instructions": "Call.", "owner": "x", "evidence": asked }));
+        let names: Vec<_> = work.outputs().into_iter().map(|output| output.name).collect();
+        assert_eq!(
+            (serde_json::to_value(work.evidence()).ok(), names.as_slice()),
+            (Some(json!(asked)), &outputs.iter().map(ToString::to_string).collect::<Vec<_>>()[..])
+        );
+    }
     assert!(
         refused::<Manual>(json!({ "instructions": "Call.", "owner": "x", "evidence": "photo" }))
             .starts_with("unknown variant `photo`")

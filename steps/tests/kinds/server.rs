@@ -121,20 +121,8 @@ pub(crate) async fn name_server(answers: Vec<Vec<IpAddr>>) -> (SocketAddr, Arc<M
             let Ok(query) = Message::from_vec(&buffer[..length]) else { continue };
             let question = query.queries[0].clone();
             seen.lock().expect("no panic").push(format!("{} {}", question.query_type(), question.name()));
-            let mut answer = query.clone();
-            answer.metadata.message_type = MessageType::Response;
             let given = answers.get(turn).or(answers.last()).cloned().unwrap_or_default();
-            if given.is_empty() {
-                answer.metadata.response_code = ResponseCode::NXDomain;
-            }
-            for ip in given {
-                let data = match (ip, question.query_type()) {
-                    (IpAddr::V4(ip), RecordType::A) => RData::A(ip.into()),
-                    (IpAddr::V6(ip), RecordType::AAAA) => RData::AAAA(ip.into()),
-                    _ => continue,
-                };
-                answer.add_answer(Record::from_rdata(question.name().clone(), 1, data));
-            }
+            let answer = addresses(&query, &given);
             // Somebody else's answer comes first: it is not to be believed.
             let mut forged = answer.clone();
             forged.metadata.id = query.metadata.id.wrapping_add(1);
@@ -144,4 +132,56 @@ pub(crate) async fn name_server(answers: Vec<Vec<IpAddr>>) -> (SocketAddr, Arc<M
         }
     });
     (at, asked)
+}
+
+fn addresses(query: &Message, given: &[IpAddr]) -> Message {
+    let mut answer = query.clone();
+    answer.metadata.message_type = MessageType::Response;
+    if given.is_empty() {
+        answer.metadata.response_code = ResponseCode::NXDomain;
+    }
+    let question = &query.queries[0];
+    for ip in given {
+        let data = match (ip, question.query_type()) {
+            (IpAddr::V4(ip), RecordType::A) => RData::A((*ip).into()),
+            (IpAddr::V6(ip), RecordType::AAAA) => RData::AAAA((*ip).into()),
+            _ => continue,
+        };
+        answer.add_answer(Record::from_rdata(question.name().clone(), 1, data));
+    }
+    answer
+}
+
+/// A name server whose answer does not fit a datagram: that holds a part of it
+/// and says so, the whole comes by a connection.
+pub(crate) async fn name_server_of_much(part: IpAddr, whole: IpAddr) -> SocketAddr {
+    let (udp, tcp) = loop {
+        let udp = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
+        // The same number may be taken for the other protocol.
+        if let Ok(tcp) = TcpListener::bind(udp.local_addr().expect("an address")).await {
+            break (udp, tcp);
+        }
+    };
+    let at = udp.local_addr().expect("an address");
+    tokio::spawn(async move {
+        let mut buffer = [0; 512];
+        while let Ok((length, from)) = udp.recv_from(&mut buffer).await {
+            let query = Message::from_vec(&buffer[..length]).expect("a question");
+            let mut answer = addresses(&query, &[part]);
+            answer.metadata.truncation = true;
+            udp.send_to(&answer.to_vec().expect("a message"), from).await.ok();
+        }
+    });
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = tcp.accept().await {
+            let mut bytes = vec![0; usize::from(stream.read_u16().await.expect("a length"))];
+            stream.read_exact(&mut bytes).await.expect("a question");
+            let query = Message::from_vec(&bytes).expect("a question");
+            assert!(query.metadata.recursion_desired, "a resolver is asked to ask others");
+            let answer = addresses(&query, &[whole]).to_vec().expect("a message");
+            stream.write_u16(u16::try_from(answer.len()).expect("it fits")).await.expect("it is sent");
+            stream.write_all(&answer).await.expect("it is sent");
+        }
+    });
+    at
 }

@@ -1,40 +1,246 @@
-//! `dr doctor`: could I recover from here, now?
+//! `dr doctor`: could I recover from here, now? One line for each thing that a
+//! recovery leans on. What could not be looked at is shown as unknown: it is
+//! no yes.
 
-use super::Here;
-use crate::{args::Doctor, endpoints::Endpoints, failure, show};
-use std::fs;
+use super::{Here, plan, plan_of};
+use crate::{
+    args::{Chosen, Doctor, ModeArg},
+    claim,
+    control::{self, clock},
+    endpoints::Endpoints,
+    failure::{self, Failure},
+    show::{self, plan::brief},
+};
+use dr_engine::{clock::Time, duration::Dur, event::RunKind, kind::Registry, outcome, plan::Plan};
+use dr_steps::{
+    aws::{
+        limits::SKEW_MAX,
+        survey::{Asked, Caller, Ended, SERVICES, Skew},
+    },
+    world::World,
+};
+use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 
 /// Looks at everything a recovery from here would lean on.
-pub fn doctor(here: &Here, args: &Doctor) -> u8 {
-    let mut good = true;
-    let mut say = |ok: bool, what: &str, found: String| {
-        good &= ok;
-        show::print(&format!("{} {what:<10} {found}\n", if ok { "ok  " } else { "BAD " }));
-    };
+pub fn doctor(here: &Here, args: &Doctor) -> Result<u8, Failure> {
+    let mut sheet = Sheet { json: here.json, bad: false, unknown: false };
     let settings = &here.settings;
     let from = settings.file.as_ref().map_or("no file; defaults".into(), |f| f.display().to_string());
-    say(true, "settings", from);
+    sheet.say(Mark::Good, "settings", &from);
     let (ok, found) = state_folder(&settings.state);
-    say(ok, "state", found);
-    let (ok, found) = Endpoints::in_force().told();
-    say(ok, "aws", found);
+    sheet.say(ok.into(), "state", &found);
     let servers: Vec<_> = settings.nameservers.iter().map(ToString::to_string).collect();
-    say(
-        true,
-        "resolvers",
-        if servers.is_empty() { system_resolvers() } else { format!("{} (settings)", servers.join(", ")) },
-    );
-    say(true, "clock", format!("{} (not compared with a time server)", crate::control::clock().now()));
-    if let Some(runbook) = &args.runbook {
-        match fs::metadata(runbook) {
-            Ok(_) => say(true, "runbook", runbook.display().to_string()),
-            Err(e) => say(false, "runbook", format!("{}: {e}", runbook.display())),
-        }
+    let servers = if servers.is_empty() { system_resolvers() } else { format!("{} (settings)", servers.join(", ")) };
+    sheet.say(Mark::Good, "resolvers", &servers);
+    let plan = match &args.runbook {
+        Some(path) => runbook(path, &args.params, &mut sheet),
+        None => None,
+    };
+    let endpoints = Endpoints::in_force();
+    let (ok, found) = endpoints.told();
+    sheet.say(ok.into(), "aws", &found);
+    if plan.as_ref().is_some_and(|plan| !plan.calls_provider()) {
+        sheet.say(
+            Mark::Unknown,
+            "clock",
+            &format!("{} (this runbook calls no service to compare it with)", clock().now()),
+        );
+    } else if let Ok(kind) = endpoints.kind(true, None) {
+        let runtime = control::runtime()?;
+        runtime.block_on(aws(here, plan.as_ref(), kind, &mut sheet));
+        runtime.shutdown_background();
+    } else {
+        sheet.say(Mark::Unknown, "account", "not asked: these endpoints are no place to ask");
     }
-    if good { failure::DONE } else { failure::BEFORE }
+    Ok(sheet.end())
 }
 
-fn state_folder(folder: &std::path::Path) -> (bool, String) {
+/// The plan of the runbook that would be run.
+fn runbook(path: &Path, params: &[String], sheet: &mut Sheet) -> Option<Plan> {
+    let chosen = Chosen {
+        runbook: path.to_path_buf(),
+        params: params.to_vec(),
+        mode: ModeArg::Ungraceful,
+        only: Vec::new(),
+        until: Vec::new(),
+        skip: Vec::new(),
+        accept_irreversible: false,
+    };
+    let planned = match plan::saved(path) {
+        Ok(Some(saved)) => Ok(saved.plan),
+        Ok(None) => plan_of(&chosen),
+        Err(failure) => Err(failure),
+    };
+    match planned {
+        Ok(plan) => {
+            let count = plan.steps.len();
+            let found = format!("{}, {count} step{}", path.display(), if count == 1 { "" } else { "s" });
+            sheet.say(Mark::Good, "runbook", &found);
+            Some(plan)
+        }
+        Err(failure) => {
+            sheet.say(Mark::Bad, "runbook", &failure.message);
+            None
+        }
+    }
+}
+
+/// What AWS says, in the region that recovers.
+async fn aws(here: &Here, plan: Option<&Plan>, kind: RunKind, sheet: &mut Sheet) {
+    let clock = clock();
+    let world = super::world_of(plan, World::default(), &here.settings);
+    let recovery = plan.and_then(|plan| plan.regions.get("recovery").cloned());
+    let region = match recovery {
+        Some(region) => Some(region),
+        None => world.aws.region_of_chain().await,
+    };
+    let Some(region) = region else {
+        sheet.say(Mark::Unknown, "account", "not asked: no region is named (AWS_REGION, or a runbook)");
+        return;
+    };
+    let services = services_in_use(plan);
+    let services: Vec<_> = services.into_iter().collect();
+    let (caller, skew) = world.aws.caller(&region, &clock).await;
+    match &caller {
+        Ok(caller) => account(caller, plan, &region, sheet),
+        Err(failure) => sheet.failed("account", failure),
+    }
+    compared(skew, clock.now(), sheet);
+    asked(world.aws.survey(&region, &clock, &services).await, sheet);
+    if let Some(plan) = plan
+        && let Some((url, stands)) = claim::seen(plan, kind, &Arc::new(world), &clock).await
+    {
+        match stands {
+            Ok(None) => sheet.say(Mark::Good, "claim", &format!("{url} is free")),
+            Ok(Some(holder)) => sheet.say(Mark::Bad, "claim", &format!("{url} is held by {holder}")),
+            Err(failure) => sheet.failed("claim", &failure),
+        }
+    }
+}
+
+fn account(caller: &Caller, plan: Option<&Plan>, region: &str, sheet: &mut Sheet) {
+    let Caller { account, arn } = caller;
+    let found = format!("{account} ({arn}), asked in {region}");
+    let wanted: Vec<_> = plan.iter().flat_map(|plan| &plan.accounts).collect();
+    if wanted.is_empty() || wanted.iter().any(|(_, wanted)| wanted.id == *account) {
+        return sheet.say(Mark::Good, "account", &found);
+    }
+    let wanted: Vec<_> = wanted.iter().map(|(name, wanted)| format!("`{name}` is {}", wanted.id)).collect();
+    let found = format!("{found}, but {} — choose its profile: AWS_PROFILE", wanted.join(", "));
+    sheet.say(Mark::Bad, "account", &found);
+}
+
+/// The clock of this machine beside that of AWS.
+fn compared(skew: Option<Skew>, now: Time, sheet: &mut Sheet) {
+    let Some(Skew { ahead, within }) = skew else {
+        return sheet.say(Mark::Unknown, "clock", &format!("{now} (nothing answered that it could be compared with)"));
+    };
+    let off = Dur(ahead.0.abs());
+    let way = if ahead > Dur(0) { "ahead of" } else { "behind" };
+    let found = if off <= within {
+        format!("{now}, as AWS has it, to within {}ms", within.0)
+    } else {
+        format!("{now}, {} {way} AWS", brief(Dur((off.0 + 500) / 1000 * 1000)))
+    };
+    if off > SKEW_MAX {
+        let limit = brief(SKEW_MAX);
+        let found =
+            format!("{found}: beyond {limit} AWS refuses what is signed here — set it: timedatectl set-ntp true");
+        return sheet.say(Mark::Bad, "clock", &found);
+    }
+    sheet.say(Mark::Good, "clock", &found);
+}
+
+/// Which services answer, and how soon.
+fn asked(all: Vec<Asked>, sheet: &mut Sheet) {
+    let mut answered = Vec::new();
+    let mut unasked = Vec::new();
+    for Asked { service, region, ended } in all {
+        match ended {
+            Ended::Answered(took) => answered.push(format!("{service} {}ms ({region})", took.0)),
+            Ended::Unasked => unasked.push(service),
+            Ended::Silent(failure) => sheet.failed("services", &failure),
+        }
+    }
+    if !answered.is_empty() {
+        sheet.say(Mark::Good, "services", &answered.join(", "));
+    }
+    if !unasked.is_empty() {
+        sheet.say(Mark::Unknown, "services", &format!("not asked, for want of credentials: {}", unasked.join(", ")));
+    }
+}
+
+/// The services that a plan calls; without one, all that any kind of work does.
+fn services_in_use(plan: Option<&Plan>) -> BTreeSet<&'static str> {
+    let all = || BTreeSet::from(SERVICES);
+    let Some(plan) = plan else { return all() };
+    let registry: Registry = dr_steps::registry();
+    let mut found: BTreeSet<_> = plan.claim.iter().flat_map(|_| ["s3", "sts"]).collect();
+    for step in plan.steps.iter().filter(|step| step.calls_provider) {
+        // What a step is given may be known only when it runs: then any service may be its own.
+        let Ok(work) = dr_engine::step::Steps::step(&registry, step, step.with.clone()) else { return all() };
+        let actions = work.describe().actions;
+        let named = |service: &&str| actions.iter().any(|action| action.split(':').next() == Some(*service));
+        found.extend(SERVICES.iter().copied().filter(named));
+        found.insert("sts");
+    }
+    found
+}
+
+/// How a thing is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    Good,
+    Bad,
+    Unknown,
+}
+
+impl From<bool> for Mark {
+    fn from(good: bool) -> Self {
+        if good { Self::Good } else { Self::Bad }
+    }
+}
+
+/// The sheet that is filled in.
+struct Sheet {
+    json: bool,
+    bad: bool,
+    unknown: bool,
+}
+
+impl Sheet {
+    fn say(&mut self, mark: Mark, what: &str, found: &str) {
+        self.bad |= mark == Mark::Bad;
+        self.unknown |= mark == Mark::Unknown;
+        let (word, state) = match mark {
+            Mark::Good => ("ok  ", "ok"),
+            Mark::Bad => ("BAD ", "bad"),
+            Mark::Unknown => ("?   ", "unknown"),
+        };
+        let line = if self.json {
+            serde_json::json!({ "check": what, "state": state, "found": found }).to_string()
+        } else {
+            show::plain(&format!("{word} {what:<10} {found}"))
+        };
+        show::print(&format!("{line}\n"));
+    }
+
+    fn failed(&mut self, what: &str, failure: &outcome::Failure) {
+        let hint = failure.hint.as_ref().map_or(String::new(), |hint| format!(" — {hint}"));
+        self.say(Mark::Bad, what, &format!("{}{hint}", failure.message));
+    }
+
+    /// The exit code: what is not known takes a person.
+    fn end(&self) -> u8 {
+        match (self.bad, self.unknown) {
+            (true, _) => failure::BEFORE,
+            (false, true) => failure::HELD,
+            (false, false) => failure::DONE,
+        }
+    }
+}
+
+fn state_folder(folder: &Path) -> (bool, String) {
     let shown = folder.display();
     if let Err(e) = fs::create_dir_all(folder) {
         return (false, format!("{shown} cannot be made: {e}"));

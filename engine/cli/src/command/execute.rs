@@ -3,6 +3,7 @@
 use super::{Here, moment, plan, plan_of};
 use crate::{
     args::Execute,
+    claim::{Claiming, Wish},
     control::{self, Control},
     endpoints::Endpoints,
     failure::{self, Failure},
@@ -11,7 +12,7 @@ use crate::{
 use dr_engine::{
     event::{Event, Kind, Opened, RunKind},
     journal::{Journal, sqlite::Sqlite},
-    plan::Plan,
+    plan::{EXECUTIVE, Plan, Role},
     run::Run,
 };
 use std::io::{self, BufRead, IsTerminal};
@@ -38,9 +39,13 @@ pub fn execute(here: &Here, args: Execute) -> Result<u8, Failure> {
     let crash = control::crash_at()?;
     let now = clock.now();
     let kind = Endpoints::in_force().kind(plan.calls_provider(), args.kind)?;
-    if let Some(name) = args.who.as_deref().or(args.declared_by.as_deref()) {
+    if let Some(name) = &args.who {
         known(&plan, name)?;
     }
+    if let Some(name) = &args.declared_by {
+        may_declare(&plan, name)?;
+    }
+    let wish = Wish::of(args.on_claim, args.why.as_deref(), args.who.as_deref(), &plan)?;
     let at = |text: &Option<String>| text.as_deref().map(|t| moment(t, now)).transpose();
     let (incident, detected_at, declared_at) = (at(&args.incident_at)?, at(&args.detected_at)?, at(&args.declared_at)?);
     alone(here, &plan, kind, args.also)?;
@@ -63,6 +68,10 @@ pub fn execute(here: &Here, args: Execute) -> Result<u8, Failure> {
         by: person::here(args.who.as_deref()),
     };
     let folder = here.state.folder(&run);
+    let runtime = control::runtime()?;
+    let world = super::world(&opened, &folder, &here.settings);
+    // Before anything is written: who is refused here leaves nothing behind.
+    let claiming = runtime.block_on(Claiming::begin(&opened, 1, &world, &clock, wish))?;
     let mut journal = Sqlite::create(&folder, &person::process(), crash.clone())?;
     let first = Event { seq: 1, at: now, kind: Kind::Opened(Box::new(opened)) };
     let run = Run::open(first.clone()).map_err(|e| Failure::before(e.to_string()))?;
@@ -76,6 +85,9 @@ pub fn execute(here: &Here, args: Execute) -> Result<u8, Failure> {
         run,
         written,
         first,
+        fresh: true,
+        claiming,
+        world,
         registry: dr_steps::registry(),
         settings: &here.settings,
         driving: args.driving,
@@ -84,19 +96,32 @@ pub fn execute(here: &Here, args: Execute) -> Result<u8, Failure> {
         clock,
     };
     show::aside(&show::lines::head(&control.run));
-    control.drive()
+    control.drive(runtime)
 }
 
 /// A name must stand in the runbook's roles.
 pub fn known(plan: &Plan, name: &str) -> Result<(), Failure> {
-    let names = || plan.roles.values().flat_map(|r| std::iter::once(&r.name).chain(&r.deputies));
-    if names().any(|known| known == name) {
+    let names: Vec<_> = plan.roles.values().flat_map(Role::people).collect();
+    if names.contains(&name) {
         return Ok(());
     }
     let failure = Failure::usage(format!("`{name}` stands in no role of this runbook"));
-    Err(match names().map(String::as_str).collect::<Vec<_>>() {
-        all if all.is_empty() => failure.hint("the runbook names nobody under `roles`"),
-        all => failure.hint(format!("the names are: {}", all.join(", "))),
+    Err(match names.as_slice() {
+        [] => failure.hint("the runbook names nobody under `roles`"),
+        names => failure.hint(format!("the names are: {}", names.join(", "))),
+    })
+}
+
+/// A disaster is declared by an executive or a deputy of theirs.
+fn may_declare(plan: &Plan, name: &str) -> Result<(), Failure> {
+    let executives: Vec<_> = plan.roles.get(EXECUTIVE).into_iter().flat_map(Role::people).collect();
+    if executives.contains(&name) {
+        return Ok(());
+    }
+    let failure = Failure::usage(format!("`{name}` is no executive of this runbook, nor a deputy"));
+    Err(match executives.as_slice() {
+        [] => failure.hint(format!("name one under `roles`: `{EXECUTIVE}: {{ name: … }}`; or leave out --declared-by")),
+        names => failure.hint(format!("a disaster is declared by: {}", names.join(", "))),
     })
 }
 

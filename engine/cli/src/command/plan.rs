@@ -6,7 +6,7 @@ use crate::{
     failure::{self, Failure},
     show,
 };
-use dr_engine::plan::Plan;
+use dr_engine::{event::RunKind, plan::Plan};
 use serde::{Deserialize, Serialize};
 use std::{fs, path::Path};
 
@@ -98,6 +98,7 @@ fn json(plan: &Plan, prediction: &show::plan::Prediction) -> serde_json::Value {
     serde_json::json!({
         "format": "dr-plan", "version": 1,
         "name": plan.name, "hash": plan.hash(), "mode": plan.mode,
+        "claim": plan.claim.as_ref().map(|claim| claim.url(RunKind::Live)),
         "rto_ms": plan.objectives.rto.map(|d| d.0),
         "predicted_p50_ms": prediction.p50.0, "predicted_p90_ms": prediction.p90.0,
         "steps_without_estimate": prediction.unknown,

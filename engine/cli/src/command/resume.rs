@@ -3,6 +3,7 @@
 use super::Here;
 use crate::{
     args::{Driving, Resume},
+    claim::{self, Claiming, Wish},
     control::{self, Control},
     endpoints::Endpoints,
     failure::{self, Failure},
@@ -29,6 +30,7 @@ pub fn resume(here: &Here, args: Resume) -> Result<u8, Failure> {
     let run = &known.run;
     if let Some(outcome) = run.finished {
         show::aside(&format!("{id} is over: {}", show::lines::ending(outcome)));
+        claim::let_go_of_finished(here, known);
         return Ok(failure::code(outcome, args.driving.strict));
     }
     if let Some(holder) = sqlite::holder(&known.folder)? {
@@ -54,8 +56,9 @@ pub fn resume(here: &Here, args: Resume) -> Result<u8, Failure> {
         )
         .hint(format!("when that host is off for certain: dr resume {id} --moved")));
     }
+    let wish = Wish::of(args.on_claim, args.why.as_deref(), None, run.plan())?;
     let why = args.why.clone().filter(|_| args.take_over);
-    drive(here, known, why, args.driving, Vec::new())
+    drive(here, known, why, args.driving, wish, Vec::new())
 }
 
 /// Takes a run and drives it. `then` are events that follow at once.
@@ -64,12 +67,20 @@ pub fn drive(
     mut known: Known,
     take_over: Option<String>,
     driving: Driving,
+    wish: Wish,
     then: Vec<Kind>,
 ) -> Result<u8, Failure> {
     let crash = control::crash_at()?;
     let folder = known.folder.clone();
     Endpoints::in_force().allow(&known.run)?;
     let holder = sqlite::holder(&folder)?;
+    let runtime = control::runtime()?;
+    let world = super::world(&known.run.opened, &folder, &here.settings);
+    // Before anything is written, as whoever will hold the run; a journal that
+    // cannot be read any more says so below.
+    let next = sqlite::epoch(&folder).unwrap_or_default() + 1;
+    let now = control::clock();
+    let claiming = runtime.block_on(Claiming::begin(&known.run.opened, next, &world, &now, wish))?;
     let who = person::process();
     let taken = Sqlite::take_after(&folder, &who, crash.clone(), take_over.is_some(), known.mark);
     let (journal, newer) = taken.map_err(|error| match (error, &holder) {
@@ -82,10 +93,8 @@ pub fn drive(
     })?;
     known.catch_up(newer)?;
     let mut run = known.run;
-    let behind = run.at.since(control::clock().now());
-    if behind > dr_engine::duration::Dur(0) {
-        let by = show::plan::brief(behind);
-        show::aside(&format!("the clock here is {by} behind the last event, which counts: time goes on from there"));
+    if let Some(behind) = show::lines::behind(&run, control::clock().now()) {
+        show::aside(&behind);
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::no_earlier_than(run.at));
     // Whoever raised the epoch before and died without a word may have left a living controller behind.
@@ -94,10 +103,10 @@ pub fn drive(
     if take_over.is_some() || silent {
         let why = if take_over.is_some() { "taken over" } else { "a controller died before it began" };
         show::aside(&format!("{why}; waiting {} until the lease of the one before has run out", limits::LEASE));
-        wait(&clock)?;
+        runtime.block_on(clock.sleep(limits::LEASE));
     }
     let mut first = vec![control::joined(journal.epoch(), take_over)];
-    if run.paused {
+    if run.paused && run.finished.is_none() {
         first.push(Kind::Continued { by: person::here(None) });
     }
     first.extend(then);
@@ -108,6 +117,9 @@ pub fn drive(
         run,
         written: Vec::new(),
         first,
+        fresh: false,
+        claiming,
+        world,
         registry: dr_steps::registry(),
         settings: &here.settings,
         driving,
@@ -116,7 +128,7 @@ pub fn drive(
         clock,
     };
     show::aside(&show::lines::head(&control.run));
-    control.drive()
+    control.drive(runtime)
 }
 
 /// The command that ends a process which the lock names as `pid N on HOST`.
@@ -127,15 +139,6 @@ fn kill(holder: &str) -> String {
 
 fn name_of(folder: &Path) -> String {
     folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-fn wait(clock: &Arc<dyn Clock>) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .map_err(|e| Failure::before(e.to_string()))?;
-    runtime.block_on(clock.sleep(limits::LEASE));
-    Ok(())
 }
 
 /// Whether a controller lives that could take a message.

@@ -3,7 +3,7 @@
 use super::{Here, moment, pair, resume, value};
 use crate::{
     args::{Answer, ChoiceArg, Done, Note, Saying, Says},
-    control,
+    control, evidence,
     failure::{self, Failure},
     person, show, state,
 };
@@ -15,6 +15,7 @@ use dr_engine::{
         sqlite::{Feed, Sqlite},
     },
     message::{self, Ask, Message, Taken},
+    plan::{EVIDENCE, EVIDENCE_SHA256, Evidence},
     question::Choice,
     run::Run,
 };
@@ -58,8 +59,35 @@ pub fn done(here: &Here, args: Done) -> Result<u8, Failure> {
         let (name, given) = pair(text).ok_or_else(|| Failure::usage(format!("`{text}` is not NAME=VALUE")))?;
         values.insert(name, value(&given));
     }
+    let Some(shown) = &args.evidence else {
+        let ask = Ask::Done { step: args.step, values, why: args.saying.why.clone() };
+        return say(here, &args.run, ask, &args.saying);
+    };
+    let folder = here.state.folder(&here.state.find(&args.run)?);
+    let (run, _) = state::load(&folder)?;
+    let step = run.plan().step(message::place(&run, &args.step).map_err(Failure::before)?);
+    let kept = match step.evidence {
+        Evidence::None => {
+            let failure = Failure::usage(format!("`{}` asks for nothing to be shown", step.id));
+            return Err(failure.hint("leave out --evidence; --why says what was done"));
+        }
+        Evidence::Text => {
+            values.insert(EVIDENCE.into(), shown.as_str().into());
+            None
+        }
+        Evidence::File => {
+            let kept = evidence::keep(&folder, &step.id, Path::new(shown))?;
+            values.insert(EVIDENCE.into(), kept.name.as_str().into());
+            values.insert(EVIDENCE_SHA256.into(), kept.sha256.as_str().into());
+            Some(kept)
+        }
+    };
     let ask = Ask::Done { step: args.step, values, why: args.saying.why.clone() };
-    say(here, &args.run, ask, &args.saying)
+    let said = say(here, &args.run, ask, &args.saying);
+    if let (Err(_), Some(kept)) = (&said, kept) {
+        kept.drop();
+    }
+    said
 }
 
 /// `dr note`.

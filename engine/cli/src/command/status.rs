@@ -20,6 +20,9 @@ pub fn status(here: &Here, run: Option<&str>) -> Result<u8, Failure> {
     let folder = here.state.folder(&id);
     let (run, _) = state::load(&folder)?;
     let now = control::clock().now();
+    let behind = show::lines::behind(&run, now);
+    // Nothing has gone on for a negative time, whatever the clock here says.
+    let now = now.max(run.at);
     let holder = sqlite::holder(&folder)?.map(|holder| holder.text);
     if here.json {
         show::print(&format!("{}\n", as_json(&run, now, holder)));
@@ -32,6 +35,7 @@ pub fn status(here: &Here, run: Option<&str>) -> Result<u8, Failure> {
         None if unattended => lines.push(format!("NO CONTROLLER RUNS, nothing goes on: dr resume {id}")),
         None => {}
     }
+    lines.extend(behind);
     lines.push(String::new());
     let width = run.plan().steps.iter().map(|s| s.id.len()).max().unwrap_or(4).min(40);
     for (step, it) in run.steps() {

@@ -1,11 +1,8 @@
 //! `dr undo`: take back what was done, in the reverse order.
 
 use super::{Here, resume, say};
-use crate::{args::Undo, control, failure::Failure, person, show, state::Known};
-use dr_engine::{
-    event::Kind,
-    message::{self, Ask, Message, Taken},
-};
+use crate::{args::Undo, claim::Wish, control, failure::Failure, person, show, state::Known};
+use dr_engine::message::{self, Ask, Message, Taken};
 use std::io::{self, BufRead, IsTerminal};
 
 /// Shows what would be taken back, asks, and does it.
@@ -16,14 +13,15 @@ pub fn undo(here: &Here, args: Undo) -> Result<u8, Failure> {
     if let Some(name) = &args.saying.who {
         super::execute::known(run.plan(), name)?;
     }
-    let ask = Ask::Undo { step: args.step.clone(), around: args.around, why: args.saying.why.clone() };
+    let undo = |shown| Ask::Undo { step: args.step.clone(), around: args.around, why: args.saying.why.clone(), shown };
     let mut by = person::here(args.saying.who.as_deref());
     by.message = Some(format!("{:013}-{}", control::clock().now().0, std::process::id()));
-    let message = Message { by, ask: ask.clone() };
+    let message = Message { by, ask: undo(None) };
     let taken = message::take(run, &message).map_err(|why| Failure::before(why).hint(format!("dr status {id}")))?;
     let Taken::Events(kinds) = taken else { return Err(Failure::before("an undo needs no proof")) };
-    let steps = kinds.iter().find_map(|k| if let Kind::UndoAsked { steps, .. } = k { Some(steps) } else { None });
-    let steps: Vec<_> = steps.into_iter().flatten().rev().map(|s| run.plan().step(*s)).collect();
+    let mut steps: Vec<_> = message::taken_back(&kinds).map(|step| run.plan().step(step)).collect();
+    let shown = steps.iter().map(|step| step.id.clone()).collect();
+    steps.reverse();
     let ids: Vec<_> = steps.iter().map(|step| step.id.as_str()).collect();
     let traffic: Vec<_> = steps.iter().filter(|step| step.moves_traffic).map(|step| step.id.as_str()).collect();
     show::aside(&format!(
@@ -41,9 +39,10 @@ pub fn undo(here: &Here, args: Undo) -> Result<u8, Failure> {
         confirm(&format!("type the region's name to send them there ({primary}):"), primary, "--traffic-back")?;
     }
     if resume::alive(&known.folder)? {
-        return say::say(here, &id, ask, &args.saying);
+        return say::say(here, &id, undo(Some(shown)), &args.saying);
     }
-    resume::drive(here, known, None, args.driving, kinds)
+    let wish = Wish::of(args.on_claim, Some(&args.saying.why), args.saying.who.as_deref(), known.run.plan())?;
+    resume::drive(here, known, None, args.driving, wish, kinds)
 }
 
 /// Goes on when a person types the word.

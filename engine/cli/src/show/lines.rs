@@ -5,10 +5,11 @@
 
 use dr_engine::{
     clock::Time,
+    duration::Dur,
     event::{Deadline, Event, Kind, Outcome, Proof, RunKind, Skipper},
     executor::Observer,
     outcome::Failure,
-    plan::StepIx,
+    plan::{Evidence, StepIx},
     question::{About, Question},
     run::{Run, State},
 };
@@ -207,9 +208,15 @@ fn with_commands(mut text: String, id: &str, question: &Question, run: &Run) -> 
 
 /// What may be typed in answer to a question.
 pub fn commands(id: &str, question: &Question, run: &Run) -> Vec<String> {
+    let evidence = run.plan().find(id).map_or(Evidence::None, |at| run.plan().step(at).evidence);
     let (run, id) = (&run.opened.run, super::word(id));
     let who = if question.roles.is_empty() { "" } else { " --as NAME" };
-    let by_hand = format!("dr done {run} {id} --why TEXT{who}");
+    let shown = match evidence {
+        Evidence::None => "",
+        Evidence::Text => " --evidence TEXT",
+        Evidence::File => " --evidence FILE",
+    };
+    let by_hand = format!("dr done {run} {id} --why TEXT{shown}{who}");
     let choices = question.choices.iter().map(|choice| match choice.as_str() {
         "done" => by_hand.clone(),
         "set" => format!("dr answer {run} {id} set NAME=VALUE{who}"),
@@ -217,6 +224,14 @@ pub fn commands(id: &str, question: &Question, run: &Run) -> Vec<String> {
     });
     let looked = matches!(question.about, About::Doubt(_)).then(|| by_hand.clone());
     choices.chain(looked).collect()
+}
+
+/// That the clock here is behind the run's own time, if it is: no moment of a
+/// run is earlier than its last event, whoever wrote that.
+pub fn behind(run: &Run, now: Time) -> Option<String> {
+    let by = run.at.since(now);
+    let by = (by > Dur(0)).then(|| super::plan::brief(by))?;
+    Some(format!("the clock here is {by} behind the last event, which counts: time goes on from there"))
 }
 
 /// What stands above every run: its kind, where it works, its id.
@@ -245,16 +260,22 @@ fn row(at: Time, who: &str, what: &str, run: &Run) -> String {
 }
 
 fn failure(failure: &Failure) -> String {
+    let hint = failure.hint.as_ref().map_or(String::new(), |hint| format!(" — {hint}"));
+    format!("{}{hint}", why(failure))
+}
+
+/// What went wrong, with what the service is asked about; without the way out.
+pub fn why(failure: &Failure) -> String {
     let call = failure.call.as_ref().map_or(String::new(), |call| {
         let code = call.code.as_ref().map_or(String::new(), |code| format!(", {code}"));
         let id = call.request_id.as_ref().map_or(String::new(), |id| format!(", request {id}"));
         format!(" [{} {} in {}{code}{id}]", call.service, call.operation, call.region)
     });
-    let hint = failure.hint.as_ref().map_or(String::new(), |hint| format!(" — {hint}"));
-    format!("{}{call}{hint}", failure.message)
+    format!("{}{call}", failure.message)
 }
 
-fn name(by: &dr_engine::event::Person) -> String {
+/// A person: by name, else by user and host.
+pub fn name(by: &dr_engine::event::Person) -> String {
     by.name.clone().unwrap_or_else(|| format!("{}@{}", by.user, by.host))
 }
 

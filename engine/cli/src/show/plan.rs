@@ -2,6 +2,7 @@
 
 use dr_engine::{
     duration::Dur,
+    event::RunKind,
     forecast::{Draw, Slot, forecast},
     limits,
     plan::{Plan, StepIx},
@@ -185,6 +186,10 @@ fn remarks(plan: &Plan, prediction: &Prediction, text: &mut String) {
     for plane in planes {
         let which = ids(&|s| s.control_plane.as_deref() == Some(plane)).unwrap_or_default();
         line(text, &format!("{plane} must answer, AWS has their control plane only there: {which}"));
+    }
+    if let Some(claim) = &plan.claim {
+        let url = claim.url(RunKind::Live);
+        line(text, &format!("claimed before anything begins: {url} in {}", claim.region));
     }
     if plan.comms.is_some() {
         line(text, "comms: checked, not acted on by this version");

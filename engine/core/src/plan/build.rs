@@ -9,10 +9,11 @@
 //! blamed for it.
 
 use super::{
-    Account, Estimate, Mode, Objectives, Plan, PlanStep, Selection, VERIFY,
+    Account, Claim, Estimate, Mode, Objectives, Plan, PlanStep, Selection, VERIFY, claim,
     draft::{self, Draft, Usual},
     order,
-    scope::{Names, way_out},
+    scope::Names,
+    who::Who,
 };
 use crate::{
     duration::Dur,
@@ -25,7 +26,7 @@ use crate::{
 };
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 /// The kind of work that a gate is.
 pub const GATE: &str = "approve";
@@ -76,6 +77,7 @@ pub fn plan(path: &str, sources: &dyn Sources, registry: &Registry, options: &Op
         groups: IndexMap::new(),
         probes: IndexMap::new(),
         probes_call_provider: false,
+        who: Who::default(),
         files: Vec::new(),
         included: 0,
     };
@@ -99,13 +101,14 @@ pub(super) struct Build<'a> {
     sources: &'a dyn Sources,
     pub(super) registry: &'a Registry,
     pub(super) options: &'a Options,
-    map: SourceMap,
+    pub(super) map: SourceMap,
     pub(super) problems: Vec<Problem>,
     pub(super) drafts: Vec<Draft>,
     /// Names that stand for several steps, or for another one.
     pub(super) groups: IndexMap<String, Vec<String>>,
     pub(super) probes: IndexMap<String, (String, Value)>,
     pub(super) probes_call_provider: bool,
+    pub(super) who: Who,
     files: Vec<String>,
     included: usize,
 }
@@ -138,9 +141,8 @@ pub(super) struct Head {
     /// Nothing when it has a mistake.
     runbook: Option<Runbook>,
     phases: Vec<String>,
-    /// The roles it names, as far as they can be known.
-    roles: Option<BTreeSet<String>>,
     names: Names,
+    claim: Option<Claim>,
     failback: Option<Value>,
     usual: Usual,
     /// Where to speak of the steps as a whole.
@@ -206,6 +208,7 @@ impl Build<'_> {
         // What everything else may name comes first. Its mistakes are told
         // when the whole is read.
         early(root, &mut names);
+        self.take_who(root, &part.prefix, &names);
         let runbook: Option<Runbook> = read(root, span, &names, &mut self.problems);
         self.way_out("`dr` is missing", "a runbook begins with `dr: v1`");
         let file = File {
@@ -228,6 +231,7 @@ impl Build<'_> {
         if let Some(runbook) = &runbook {
             self.head(runbook);
         }
+        let claim = self.claim(root, &names);
         let sections = ["steps", "services", "verify"].into_iter().filter_map(|name| pair(root, name));
         let sections: Vec<_> = sections.collect();
         if part.outer.is_none() && sections.iter().all(|(_, node)| node.text().is_some_and(str::is_empty)) {
@@ -235,15 +239,8 @@ impl Build<'_> {
             self.problems.push(Problem::new(at, "the runbook has no steps").help("steps stand under `steps:`"));
         }
         let span = sections.first().map_or(span, |(at, _)| *at);
-        let roles = match pair(root, "roles") {
-            None => Some(BTreeSet::new()),
-            Some((_, node)) if node.kind() == Kind::Map => {
-                Some(node.pairs().filter_map(|(key, _)| key.text().map(str::to_owned)).collect())
-            }
-            Some(_) => None,
-        };
         let File { usual, phases, .. } = file;
-        Head { runbook, phases, roles, names, failback, usual, span }
+        Head { runbook, phases, names, claim, failback, usual, span }
     }
 
     /// What types cannot say of the head of a runbook.
@@ -261,6 +258,31 @@ impl Build<'_> {
         }
     }
 
+    /// What keeps a second recovery from starting: an empty one would be
+    /// believed to.
+    fn claim(&mut self, root: R<'_>, names: &Names) -> Option<Claim> {
+        let (at, node) = pair(root, "claim")?;
+        // What cannot be read has been told already.
+        let Some(text) = lenient::<Option<String>>(root, "claim", names)? else {
+            self.problems.push(Problem::new(at, "`claim` names no object").help(claim::AS_IN));
+            return None;
+        };
+        let Some(region) = recovery(names) else {
+            if !names.is_told("regions", "recovery") {
+                let problem = Problem::new(at, "a claim stands in the recovery region, and `regions` names none");
+                self.problems.push(problem.help("name it: `regions: { recovery: eu-central-1 }`"));
+            }
+            return None;
+        };
+        match Claim::read(&text, region) {
+            Ok(claim) => Some(claim),
+            Err(why) => {
+                self.problems.push(Problem::new(node.span(), why).help(claim::AS_IN));
+                None
+            }
+        }
+    }
+
     /// Keys whose behaviour is not built yet are refused: accepted and ignored
     /// would be believed.
     fn later_versions(&mut self, root: R<'_>) {
@@ -271,7 +293,6 @@ impl Build<'_> {
             }
         };
         refuse(root, "mirror", "take it out; `dr export RUN` makes a copy of a run");
-        refuse(root, "claim", "take it out, and agree on who starts the recovery");
         refuse(root, "review", "take it out, and keep the date in your calendar");
         for (_, account) in root.get("accounts").into_iter().flat_map(R::pairs) {
             refuse(account, "role", "take it out, and run with credentials of the account itself (AWS_PROFILE)");
@@ -297,7 +318,7 @@ impl Build<'_> {
     }
 
     fn finish(&mut self, head: Head) -> Option<Plan> {
-        let Head { runbook, phases, roles, names, failback, usual, span } = head;
+        let Head { runbook, phases, names, claim, failback, usual, span } = head;
         let objectives = runbook.as_ref().and_then(|r| r.objectives.as_ref());
         let objectives = objectives.map_or_else(Objectives::default, |o| Objectives {
             rto: o.rto,
@@ -319,7 +340,7 @@ impl Build<'_> {
             step.estimate = Some(Estimate { p50: hold, p90: Dur(hold.0 + 2 * every.0) }).filter(|_| hold > Dur(0));
             self.drafts.push(Draft::new(span, step));
         }
-        self.roles(roles.as_ref());
+        self.check_who();
         if self.drafts.is_empty() && self.problems.is_empty() {
             let problem = Problem::new(span, "the plan has no steps: every `for_each` is empty");
             self.problems.push(problem.help("give a `for_each` an item, or the parameter it comes from"));
@@ -333,26 +354,18 @@ impl Build<'_> {
             description: runbook.description,
             owner: runbook.owner,
             regions: runbook.regions,
-            accounts: runbook.accounts.into_iter().map(|(name, a)| (name, Account { id: a.id.value })).collect(),
+            accounts: self.who.accounts().map(|(name, id)| (name, Account { id })).collect(),
             objectives,
-            roles: runbook.roles.into_iter().map(|(name, role)| (name, role.into())).collect(),
+            roles: self.who.roles().collect(),
             params: names.params,
             mode: self.options.mode,
             comms: runbook.comms.map(|c| serde_json::to_value(c).expect("comms are JSON")),
+            claim,
             failback,
             phases,
             selection: self.options.selection.clone(),
             steps,
         })
-    }
-
-    /// Whoever is asked for an approval must be somebody.
-    fn roles(&mut self, known: Option<&BTreeSet<String>>) {
-        let Some(known) = known else { return };
-        for (role, at) in self.drafts.iter().flat_map(|draft| &draft.roles).filter(|(role, _)| !known.contains(role)) {
-            let problem = Problem::new(*at, format!("nobody has the role `{role}`"));
-            self.problems.push(problem.help(way_out(role, "roles", known.iter().map(String::as_str))));
-        }
     }
 }
 

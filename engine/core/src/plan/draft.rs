@@ -2,7 +2,7 @@
 //! itself, its needs still names.
 
 use super::{
-    OnFailure, OnUnknown, PlanStep, Retry, VERIFY,
+    Evidence, OnFailure, OnUnknown, PlanStep, Retry, VERIFY,
     scope::{Names, way_out},
 };
 use crate::{
@@ -80,6 +80,7 @@ pub(super) fn plain(id: String, kind: &str, with: Value, usual: Usual) -> PlanSt
         control_plane: None,
         regions: Vec::new(),
         calls_provider: false,
+        evidence: Evidence::None,
         gates: None,
         rpo: None,
         region: None,
@@ -119,6 +120,7 @@ impl Draft {
         let description = work.describe();
         self.irreversible |= description.irreversible;
         self.step.irreversible |= description.irreversible;
+        self.step.evidence = work.evidence();
         self.step.changes = work.changes();
         self.step.blind = work.changes() && !work.sees_effect();
         self.step.can_undo = work.can_undo();

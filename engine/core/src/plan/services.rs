@@ -8,7 +8,7 @@ use super::{
 use crate::{
     problem::{Problem, Span},
     runbook::Service,
-    yaml::{Closed, Fields, R, json, read},
+    yaml::{Closed, Fields, R, read},
 };
 
 impl Build<'_> {
@@ -74,7 +74,7 @@ impl Build<'_> {
             };
             let kind_name = kind.text().unwrap_or_default();
             let work = self.registry.read(kind_name, kind.span(), *with, &file.names, &mut self.problems);
-            let Some(work) = work else { continue };
+            let Some((work, with_json)) = work else { continue };
             self.probes_call_provider |= !work.describe().actions.is_empty();
             if work.changes() {
                 let problem = Problem::new(kind.span(), format!("`{kind_name}` changes something: it is no probe"));
@@ -86,9 +86,7 @@ impl Build<'_> {
                 let problem = Problem::new(*span, format!("a probe cannot use the output `{}`", path.join(".")));
                 self.problems.push(problem.help("outside users know a name, not what a step gave: probe that"));
             }
-            if let Some(with) = json(*with, &file.names, &mut self.problems) {
-                self.probes.insert(format!("{}{name}", file.prefix), (kind_name.into(), with));
-            }
+            self.probes.insert(format!("{}{name}", file.prefix), (kind_name.into(), with_json));
         }
         fields.finish(&mut self.problems);
     }

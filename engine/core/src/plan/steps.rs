@@ -14,7 +14,7 @@ use crate::{
     problem::{Problem, Span},
     runbook::{Approve, EstimateText, StepText},
     when,
-    yaml::{Closed, Fields, Kind, Lookup, R, Scope, Spanned, json, read},
+    yaml::{Closed, Fields, Kind, Lookup, R, Scope, Spanned, exact_json, read},
 };
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
@@ -55,7 +55,7 @@ impl Build<'_> {
             self.instance(&base, span, node, file, &file.names);
             return;
         };
-        let items = json(list, &file.names, &mut self.problems)
+        let items = exact_json(list, &file.names, &mut self.problems)
             .and_then(|value| draft::each(list, &value, at, &mut self.problems));
         let Some(items) = items else {
             self.broken(&base, span, node, file);
@@ -201,10 +201,13 @@ impl Build<'_> {
             }
             return None;
         };
-        let work = self.registry.read(act.key, act.key_span, act.with, names, &mut self.problems)?;
-        let mut with = json(act.with, names, &mut self.problems)?;
+        let (work, mut with) = self.registry.read(act.key, act.key_span, act.with, names, &mut self.problems)?;
         if with.is_null() {
             with = Value::Object(Map::new());
+        }
+        for mistake in work.mistakes() {
+            let at = pair(act.with, mistake.field).map_or(act.key_span, |(at, _)| at);
+            self.problems.push(Problem::new(at, mistake.message).help(mistake.help));
         }
         let mut draft = Draft::new(span, draft::plain(id.into(), act.key, Value::Null, file.usual));
         draft.describe(&*work);
@@ -302,7 +305,7 @@ impl Build<'_> {
         let Some(mut fields) = Fields::of(params, at, names, &mut self.problems) else { return IndexMap::new() };
         let mut handed = IndexMap::new();
         for (key, value) in fields.entries() {
-            let mut json = json(value, names, &mut self.problems);
+            let mut json = exact_json(value, names, &mut self.problems);
             let mut later = Vec::new();
             if let Some(json) = &json {
                 inputs::references(json, &mut later);

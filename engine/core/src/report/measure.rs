@@ -165,6 +165,7 @@ fn healthy_since(run: &Run) -> Result<Time, String> {
                 None => Err("`verify` did not say since when service is healthy".into()),
             };
         }
+        state if *state == State::Undone || state.being_undone() => "what was verified was taken back",
         State::Bypassed { .. } => "a person said so in place of `verify`: nothing measured since when",
         State::Skipped { by_person: true } => "`verify` was skipped by a person",
         State::Skipped { by_person: false } => "`verify` was left out by its condition",
@@ -210,6 +211,7 @@ fn store(run: &Run, step: StepIx, clocks: &Opened) -> Option<Store> {
         return None;
     }
     let loss = match (&point, &it.state) {
+        (_, state) if *state == State::Undone || state.being_undone() => Measure::unknown("it was taken back"),
         (Some(point), _) => Measure::Known(clocks.incident_at.since(point.at).max(Dur(0))),
         (None, State::Done | State::Bypassed { .. }) => Measure::unknown("done, and no recovery point was told"),
         (None, State::Skipped { .. }) => Measure::unknown("skipped by a person"),

@@ -48,6 +48,7 @@ impl Present {
             None if run.leaving => Self::Interrupted,
             None if run.paused => Self::Paused,
             None if any(|s| matches!(s, State::Undoing { .. })) => Self::Undoing,
+            None if !alive && any(State::being_undone) => Self::Held,
             None if alive => Self::Running,
             None if doubt => Self::InDoubt,
             None if run.stopping.is_none() && run.ready.is_empty() && !run.open.is_empty() => Self::Held,

@@ -195,6 +195,8 @@ pub struct Story {
     pub controllers: Vec<(Time, Controller)>,
     /// Everybody who said something.
     pub people: Vec<Person>,
+    /// When the run ended, if it is over.
+    over_since: Option<Time>,
 }
 
 impl Story {
@@ -235,6 +237,7 @@ impl Story {
             passed: Vec::new(),
             controllers: Vec::new(),
             people: Vec::new(),
+            over_since: None,
         };
         story.hear(run, event);
         story
@@ -261,6 +264,8 @@ impl Story {
                 self.notes.push(note);
             }
             Kind::DeadlinePassed { which } => self.pass(run, event.at, which),
+            Kind::Finished { .. } => self.over_since = Some(event.at),
+            Kind::Reopened { .. } => self.over_since = None,
             _ => {}
         }
     }
@@ -273,7 +278,8 @@ impl Story {
             story.recovery_point.clone_from(&it.output.recovery_point);
         }
         for asked in &mut self.questions {
-            asked.waited = asked.settled_at.unwrap_or(now).since(asked.asked_at);
+            // Nobody waits for an answer once the run is over.
+            asked.waited = asked.settled_at.or(self.over_since).unwrap_or(now).since(asked.asked_at);
         }
     }
 

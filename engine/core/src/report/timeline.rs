@@ -7,10 +7,11 @@ use super::{
 use crate::{
     event::{Deadline, Doubt, Event, Kind, Opened, Outcome, Proof, RunKind, Skipper},
     outcome::Failure,
-    plan::StepIx,
+    plan::{EVIDENCE, StepIx},
     question::Choice,
     run::Run,
 };
+use serde_json::Value;
 
 /// The event for people; `run` has taken it in.
 pub(super) fn line(run: &Run, event: &Event) -> String {
@@ -45,9 +46,10 @@ pub(super) fn line(run: &Run, event: &Event) -> String {
         Kind::Skipped { step, by: Skipper::Person(by), why: text } => {
             format!("{} SKIPPED by {}{}", id(step), who(by), why(text))
         }
-        Kind::Bypassed { step, by, why: text, proof, .. } => {
+        Kind::Bypassed { step, by, why: text, proof, output } => {
             let proof = if *proof == Proof::Proven { "proven by its check" } else { "VOUCHED, not proven" };
-            format!("{} done by hand by {}, {proof}{}", id(step), who(by), why(text))
+            let shown = output.values.get(EVIDENCE).map_or(String::new(), shown);
+            format!("{} done by hand by {}, {proof}{shown}{}", id(step), who(by), why(text))
         }
         Kind::Asked { step, question } => {
             format!("{} ASKS: {} [{}]", id(step), clipped(&question.text), clean(&question.choices.join(", ")))
@@ -55,6 +57,7 @@ pub(super) fn line(run: &Run, event: &Event) -> String {
         Kind::Answered { step, by, choice, why: text } => {
             let set = match choice {
                 Choice::Set { name, value: given } => format!(" {} = {}", clean(name), value(given)),
+                Choice::Done { values } => values.get(EVIDENCE).map_or(String::new(), shown),
                 _ => String::new(),
             };
             format!("{} answered by {}: {}{set}{}", id(step), who(by), choice.word(), why(text))
@@ -140,4 +143,9 @@ fn doubt_word(doubt: Doubt) -> &'static str {
         Doubt::NoAnswer => "no answer",
         Doubt::Unknown => "its check cannot tell",
     }
+}
+
+/// What was shown for work done by hand.
+fn shown(evidence: &Value) -> String {
+    format!(", shown: {}", value(evidence))
 }

@@ -6,11 +6,11 @@ use serde::de::{self, Deserializer, Visitor};
 use serde_json::Value;
 
 use super::fault::{Fault, suggestion, unknown};
-use super::found::{Found, Resolved, json_int, not_finite};
+use super::found::{Found, Resolved, json_int, not_finite, rewritten};
 use super::parts::{Bare, Choice, List, Map, Next, WithPlace};
 use super::seen::Seen;
 use super::walk::Walk;
-use super::{Core, IN, R, SPANNED};
+use super::{Core, IN, R, SPANNED, TEXT};
 
 /// serde's view of a node.
 pub(super) struct De<'w, 'a, 'd> {
@@ -42,6 +42,29 @@ impl<'d> De<'_, '_, 'd> {
                 format!("a whole number is wanted, this is {found}"),
                 int.map(|_| format!("from {min} to {max}")),
             )),
+        }
+    }
+
+    /// A text. What is none by itself is taken as it was written, and remembered as text.
+    fn text<V: Visitor<'d>>(self, found: Found<'d>, visitor: V) -> Result<V::Value, Fault> {
+        match found {
+            Found::Plain(text) => match Core::of(text) {
+                // Whoever means the four letters of `null` quotes them.
+                Core::Null => Err(Fault::wanted("text", &Found::Plain(text))),
+                Core::Text(_) => visitor.visit_borrowed_str(text),
+                _ => {
+                    self.walk.texts.insert(self.node.id());
+                    visitor.visit_borrowed_str(text)
+                }
+            },
+            Found::Text(Cow::Borrowed(text)) => visitor.visit_borrowed_str(text),
+            Found::Text(Cow::Owned(text)) | Found::Value(Value::String(text)) => visitor.visit_string(text),
+            // As `6` without quotes may be text, so may a reference to it.
+            Found::Value(scalar @ (Value::Number(_) | Value::Bool(_))) => {
+                self.walk.texts.insert(self.node.id());
+                visitor.visit_string(scalar.to_string())
+            }
+            found => Err(Fault::wanted("text", &found)),
         }
     }
 
@@ -108,6 +131,7 @@ impl<'d> Deserializer<'d> for De<'_, '_, 'd> {
             Found::Text(Cow::Borrowed(text)) => visitor.visit_borrowed_str(text),
             Found::Text(Cow::Owned(text)) => visitor.visit_string(text),
             Found::Value(value) => scalar(value, visitor),
+            Found::Plain(text) if let Some((message, help)) = rewritten(text) => Err(Fault::told(message, Some(help))),
             Found::Plain(text) => match Core::of(text) {
                 Core::Null => visitor.visit_unit(),
                 Core::Bool(it) => visitor.visit_bool(it),
@@ -166,15 +190,8 @@ impl<'d> Deserializer<'d> for De<'_, '_, 'd> {
     }
 
     fn deserialize_str<V: Visitor<'d>>(mut self, visitor: V) -> Result<V::Value, Fault> {
-        match self.found()? {
-            // `null` is refused: whoever means the four letters quotes them.
-            Found::Plain(text) if Core::of(text) != Core::Null => visitor.visit_borrowed_str(text),
-            Found::Text(Cow::Borrowed(text)) => visitor.visit_borrowed_str(text),
-            Found::Text(Cow::Owned(text)) | Found::Value(Value::String(text)) => visitor.visit_string(text),
-            // As `6` without quotes may be text, so may a reference to it.
-            Found::Value(scalar @ (Value::Number(_) | Value::Bool(_))) => visitor.visit_string(scalar.to_string()),
-            found => Err(Fault::wanted("text", &found)),
-        }
+        let found = self.found()?;
+        self.text(found, visitor)
     }
 
     fn deserialize_string<V: Visitor<'d>>(self, visitor: V) -> Result<V::Value, Fault> {
@@ -217,9 +234,17 @@ impl<'d> Deserializer<'d> for De<'_, '_, 'd> {
         self.deserialize_unit(visitor)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'d>>(self, name: &'static str, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_newtype_struct<V: Visitor<'d>>(mut self, name: &'static str, visitor: V) -> Result<V::Value, Fault> {
         if name == SPANNED {
             return visitor.visit_seq(WithPlace { de: Some(self), ends: 0 });
+        }
+        if name == TEXT {
+            return match self.found()? {
+                found @ (Found::Plain(_) | Found::Value(Value::Number(_) | Value::Bool(_))) => {
+                    self.text(found, visitor)
+                }
+                _ => visitor.visit_newtype_struct(self),
+            };
         }
         if name == IN
             && let Some(text) = self.node.text()

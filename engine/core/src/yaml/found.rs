@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use serde_json::Value;
 
-use super::R;
 use super::fault::short;
+use super::{Core, R};
 use crate::problem::Span;
 use crate::template::Template;
 
@@ -53,6 +53,13 @@ pub(super) fn json_int(int: i128) -> Value {
     } else {
         (int as f64).into()
     }
+}
+
+/// What to say of a number that would be written otherwise after.
+pub(super) fn rewritten(text: &str) -> Option<(String, String)> {
+    let number = Core::rewritten(text)?;
+    let message = format!("`{}` would be read as the number {number}", short(text));
+    Some((message, format!("to keep it as it stands put it in quotes; else write {number}")))
 }
 
 pub(super) fn not_finite(text: &str) -> String {

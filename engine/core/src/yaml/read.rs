@@ -59,7 +59,28 @@ const LOOKS_MAX: usize = 20_000_000;
 /// Reads a value. `at` is the key under which it stands: the place to say what
 /// is missing.
 pub fn read<T: DeserializeOwned>(node: R<'_>, at: Span, scope: &dyn Scope, problems: &mut Vec<Problem>) -> Option<T> {
+    read_with(&mut Walk::new(scope), node, at, problems)
+}
+
+/// Reads a value, and gives it as [`json`] too. There a text that was written
+/// without quotes is the text that was written, whatever YAML makes of it.
+pub fn frozen<T: DeserializeOwned>(
+    node: R<'_>,
+    at: Span,
+    scope: &dyn Scope,
+    problems: &mut Vec<Problem>,
+) -> Option<(T, Value)> {
     let mut walk = Walk::new(scope);
+    let value = read_with(&mut walk, node, at, problems)?;
+    as_json(&mut walk, node, problems).map(|json| (value, json))
+}
+
+fn read_with<T: DeserializeOwned>(
+    walk: &mut Walk<'_>,
+    node: R<'_>,
+    at: Span,
+    problems: &mut Vec<Problem>,
+) -> Option<T> {
     let passes = (LOOKS_MAX / node.nodes()).clamp(10, PASSES_MAX);
     for _ in 0..passes {
         walk.died = false;
@@ -81,7 +102,16 @@ pub fn read<T: DeserializeOwned>(node: R<'_>, at: Span, scope: &dyn Scope, probl
 /// replaced, those to what comes later stay, and `$${` stays escaped, so that
 /// rendering the texts once more gives the values.
 pub fn json(node: R<'_>, scope: &dyn Scope, problems: &mut Vec<Problem>) -> Option<Value> {
-    let mut walk = Walk::new(scope);
+    as_json(&mut Walk::new(scope), node, problems)
+}
+
+/// The same, and a number that would be written otherwise after is a mistake:
+/// a text may have been meant.
+pub fn exact_json(node: R<'_>, scope: &dyn Scope, problems: &mut Vec<Problem>) -> Option<Value> {
+    as_json(&mut Walk { exact: true, ..Walk::new(scope) }, node, problems)
+}
+
+fn as_json(walk: &mut Walk<'_>, node: R<'_>, problems: &mut Vec<Problem>) -> Option<Value> {
     let value = walk.json(node);
     let good = walk.noted.is_empty() && !walk.lost;
     problems.append(&mut walk.noted);

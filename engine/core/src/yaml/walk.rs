@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::de::De;
 use super::fault::{Fault, unknown};
-use super::found::{Found, Resolved, inside, json_int, may_refer, not_finite, quote_all, whole};
+use super::found::{Found, Resolved, inside, json_int, may_refer, not_finite, quote_all, rewritten, whole};
 use super::read::{Lookup, Scope};
 use super::seen::Seen;
 use super::{Core, Kind, R};
@@ -20,6 +20,7 @@ pub(super) const NOTED_MAX: usize = 1000;
 pub(super) type Id = (u32, Option<u32>);
 
 /// What one read knows of its mistakes, over all passes.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about a read")]
 pub(super) struct Walk<'a> {
     pub(super) scope: &'a dyn Scope,
     pub(super) noted: Vec<Problem>,
@@ -29,6 +30,10 @@ pub(super) struct Walk<'a> {
     pub(super) bad: HashSet<Id>,
     /// Fields to be filled with a blank, by their map.
     pub(super) blanks: HashMap<Id, Vec<&'static str>>,
+    /// Scalars that were read as text, though by themselves they are none: as JSON they stay text.
+    pub(super) texts: HashSet<Id>,
+    /// A number that JSON would write otherwise is told.
+    pub(super) exact: bool,
     /// Skipped entries and blanks of this pass.
     pub(super) holes: usize,
     /// A reference names what is told already: there is no value, and nothing to say.
@@ -47,6 +52,8 @@ impl<'a> Walk<'a> {
             flagged: HashSet::new(),
             bad: HashSet::new(),
             blanks: HashMap::new(),
+            texts: HashSet::new(),
+            exact: false,
             holes: 0,
             lost: false,
             died: false,
@@ -236,10 +243,15 @@ impl<'a> Walk<'a> {
             Kind::Scalar => {
                 let text = node.text().unwrap_or_default();
                 match self.resolve(node, text) {
-                    Ok(None) if node.is_plain() => self.plain_json(node, text),
+                    Ok(None) if node.is_plain() && !self.texts.contains(&node.id()) => self.plain_json(node, text),
                     Ok(None) => text.into(),
                     Ok(Some(Resolved::Later { template, .. })) => template.text().into(),
                     Ok(Some(Resolved::Text(text))) => Template::quote(&text).into(),
+                    Ok(Some(Resolved::Value(value @ (Value::Number(_) | Value::Bool(_)))))
+                        if self.texts.contains(&node.id()) =>
+                    {
+                        value.to_string().into()
+                    }
                     Ok(Some(Resolved::Value(mut value))) => {
                         quote_all(&mut value);
                         value
@@ -251,6 +263,11 @@ impl<'a> Walk<'a> {
     }
 
     fn plain_json(&mut self, node: R<'_>, text: &str) -> Value {
+        if self.exact
+            && let Some((message, help)) = rewritten(text)
+        {
+            self.note(node.span(), node.via(), message, Some(help));
+        }
         match Core::of(text) {
             Core::Null => Value::Null,
             Core::Bool(it) => it.into(),

@@ -87,7 +87,7 @@ fn action(line: &str) -> Action {
         "undo" => {
             let around = words.last() == Some(&"around");
             let step = words.get(3).filter(|word| **word != "around").map(ToString::to_string);
-            What::Say(Ask::Undo { step, around, why: why.clone() })
+            What::Say(Ask::Undo { step, around, why: why.clone(), shown: None })
         }
         "done" => What::Say(Ask::Done { step: words[3].into(), values: values(4), why: why.clone() }),
         "retry" => What::Say(answer(Choice::Retry, values(4))),

@@ -406,6 +406,51 @@ fn json_keeps_what_comes_later() {
 }
 
 #[test]
+fn a_text_without_quotes_stays_as_it_is_written() {
+    let text = "[0755, 1.10, +1, 0x1F, 1e3, True, 12345678901234567890123, 6, '7', x, '${params.n}', '${steps.q.id}']";
+    let doc = parse(text, 0, &Limits::default()).expect("good YAML");
+    let mut problems = Vec::new();
+    let read = frozen::<Vec<In<String>>>(doc.root(), Span::default(), &Params, &mut problems);
+    let (texts, frozen) = read.unwrap_or_else(|| panic!("{problems:?}"));
+    let kept = json!([
+        "0755",
+        "1.10",
+        "+1",
+        "0x1F",
+        "1e3",
+        "True",
+        "12345678901234567890123",
+        "6",
+        "7",
+        "x",
+        "6",
+        "${steps.q.id}"
+    ]);
+    assert_eq!((serde_json::to_value(texts).ok().as_ref(), &frozen), (Some(&kept), &kept));
+}
+
+#[test]
+fn a_number_that_may_be_meant_as_text_is_refused_where_either_fits() {
+    for (text, number) in [
+        ("0755", "755"),
+        ("-007", "-7"),
+        ("1.10", "1.1"),
+        ("00.5", "0.5"),
+        ("+49", "49"),
+        ("12345678901234567890123", "1.2345678901234568e+22"),
+    ] {
+        let told = read_text::<Value>(text).expect_err(text);
+        assert!(told.contains(&format!("`{text}` would be read as the number {number}")), "{told:?}");
+        let doc = parse(text, 0, &Limits::default()).expect("good YAML");
+        assert_eq!(exact_json(doc.root(), &Params, &mut Vec::new()), None, "{text}");
+        assert_eq!(json(doc.root(), &Params, &mut Vec::new()).map(|json| json.is_number()), Some(true), "{text}");
+    }
+    for text in ["0", "-1", "0.5", "1.0", "10", "100.25", "1e10", "0x10", "'0755'"] {
+        assert!(read_text::<Value>(text).is_ok(), "{text}");
+    }
+}
+
+#[test]
 fn a_map_can_be_walked_key_by_key() {
     let text = "name: [x]\nphse: dns\nname: y\ndo: { a: 1, b: 2 }\nn: 5\n";
     let doc = parse(text, 0, &Limits::default()).expect("good YAML");
