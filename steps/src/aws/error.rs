@@ -25,7 +25,7 @@ pub struct Site {
 }
 
 /// Codes with which a service says *later*: the call had no effect.
-const LATER: [&str; 23] = [
+const LATER: [&str; 24] = [
     "Throttling",
     "ThrottlingException",
     "ThrottledException",
