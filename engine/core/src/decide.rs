@@ -12,7 +12,7 @@ use crate::{
     event::{Deadline, Doubt, Kind, Outcome, Skipper},
     inputs, limits,
     outcome::Failure,
-    plan::{OnUnknown, StepIx, VERIFY},
+    plan::{OnUnknown, StepIx},
     question::Question,
     run::{Run, State, StepRun},
     step::StepError,
@@ -65,6 +65,7 @@ pub fn decide(run: &Run, mut free: usize, now: Time) -> Vec<Effect> {
     let mut alive = false; // something goes on, or will by itself
     let mut held = run.stopping.is_none() && (run.leaving || (run.paused && !run.ready.is_empty()));
     let under = what_something_stands_on(run);
+    let under = |step: StepIx| under.get(step.ix()) == Some(&true);
     let mut due = BTreeSet::new(); // what goes on, if there is a hand for it
     let ask = |step, question: Question| Effect::Ask { step, question: question.of(run.plan().step(step)) };
     for &step in &run.open {
@@ -100,7 +101,7 @@ pub fn decide(run: &Run, mut free: usize, now: Time) -> Vec<Effect> {
             }
             State::Undoing { since: None } => {
                 held = true;
-                if !under[step.ix()] {
+                if !under(step) {
                     due.insert((Reverse(run.graph.remaining(step)), step, false));
                 }
                 None
@@ -132,7 +133,7 @@ pub fn decide(run: &Run, mut free: usize, now: Time) -> Vec<Effect> {
             }
         });
     }
-    let verified = || run.plan().find(VERIFY).is_some_and(|verify| run.satisfied(verify));
+    let verified = || run.verify.is_some_and(|verify| run.satisfied(verify));
     let rto = run.plan().objectives.rto.filter(|_| !verified()).map(|rto| run.opened.incident_at.after(rto));
     effects.extend(pass(run, Deadline::Rto, rto, now));
     // Judged here, not when the store came back: the time of the incident may be corrected later.
@@ -170,10 +171,11 @@ fn lost_too_much(run: &Run, step: StepIx) -> bool {
 }
 
 /// For every step, whether something that was built on it is still to be
-/// taken back: that comes before the step itself.
+/// taken back: that comes before the step itself. Empty when nothing is.
 fn what_something_stands_on(run: &Run) -> Vec<bool> {
-    let mut under = vec![false; run.plan().steps.len()];
+    let mut under = Vec::new();
     if run.open.iter().any(|step| run.step(*step).state.being_undone()) {
+        under.resize(run.plan().steps.len(), false);
         for step in run.plan().places().rev() {
             under[step.ix()] =
                 run.graph.dependents(step).iter().any(|d| under[d.ix()] || run.step(*d).state.being_undone());

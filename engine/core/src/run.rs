@@ -11,7 +11,7 @@ use crate::{
     duration::Dur,
     event::{Controller, Deadline, Doubt, Event, Kind, Moment, Opened, Outcome, Person, Proof, Skipper},
     outcome::{Failure, Output},
-    plan::{OnFailure, Plan, StepIx, graph::Graph},
+    plan::{OnFailure, Plan, StepIx, VERIFY, graph::Graph},
     question::{About, Choice},
 };
 use serde_json::Value;
@@ -26,6 +26,8 @@ pub struct Run {
     pub opened_at: Time,
     /// What follows from the plan's needs.
     pub graph: Graph,
+    /// The step that says when service is back, if there is one.
+    pub verify: Option<StepIx>,
     /// The last event's number.
     pub seq: u64,
     /// The last event's time.
@@ -77,6 +79,7 @@ impl Run {
         let mut run = Self {
             opened_at: event.at,
             graph: Graph::of(&opened.plan),
+            verify: opened.plan.find(VERIFY),
             seq: event.seq,
             at: event.at,
             controller: None,
