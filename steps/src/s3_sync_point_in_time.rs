@@ -21,6 +21,9 @@
 //! that were not there at the moment: they are counted and left alone. ACLs
 //! and object locks are not copied.
 
+mod listing;
+
+use self::listing::{Entry, encoded, last_of, versions};
 use crate::{
     aws::{Clients, error::code, limits, moment},
     world::World,
@@ -28,10 +31,7 @@ use crate::{
 use async_trait::async_trait;
 use aws_sdk_s3::{
     config::{Builder, timeout::TimeoutConfig},
-    types::{
-        BucketVersioningStatus, EncodingType, MetadataDirective, ObjectVersion, ObjectVersionStorageClass,
-        OptionalObjectAttributes, ReplicationStatus, TaggingDirective,
-    },
+    types::{BucketVersioningStatus, MetadataDirective, ReplicationStatus, TaggingDirective},
 };
 use dr_engine::{
     clock::Time,
@@ -436,144 +436,9 @@ where
     worst.map_or(Ok(good), Err)
 }
 
-/// One version of one key, or its deletion.
-struct Entry {
-    key: String,
-    /// `None` is a deletion.
-    version: Option<String>,
-    at: Time,
-    latest: bool,
-    size: i64,
-    etag: Option<String>,
-    archived: bool,
-}
-
-/// Every version under a prefix; of one key and kind the newest first.
-async fn versions(clients: &Clients, bucket: &str, prefix: &str) -> Result<Vec<Entry>, Failure> {
-    let mut all = Vec::new();
-    let mut from = Some(Marker::default());
-    while let Some(marker) = from {
-        let (entries, next) = page(clients, bucket, prefix, marker, None).await?;
-        all.extend(entries);
-        from = next;
-    }
-    Ok(all)
-}
-
-/// The last that became of a key by a moment. Asked for one at a time, objects
-/// and deletions come in their true order (Amazon S3 User Guide, Listing
-/// objects in a versioning-enabled bucket: the newest first).
-async fn last_of(clients: &Clients, bucket: &str, key: &str, at: Time) -> Result<Option<Entry>, Failure> {
-    let mut from = Some(Marker::default());
-    while let Some(marker) = from {
-        let (entries, next) = page(clients, bucket, key, marker, Some(1)).await?;
-        for entry in entries {
-            // A key comes before all those that begin with it.
-            if entry.key != key {
-                return Ok(None);
-            }
-            if entry.at <= at {
-                return Ok(Some(entry));
-            }
-        }
-        from = next;
-    }
-    Ok(None)
-}
-
-/// Where the next page of a listing begins.
-#[derive(Default)]
-struct Marker {
-    key: Option<String>,
-    version: Option<String>,
-}
-
-/// One page of a listing.
-async fn page(
-    clients: &Clients,
-    bucket: &str,
-    prefix: &str,
-    from: Marker,
-    most: Option<i32>,
-) -> Result<(Vec<Entry>, Option<Marker>), Failure> {
-    // Keys can hold what XML cannot: they travel encoded.
-    let request = clients.s3.list_object_versions().bucket(bucket).prefix(prefix).encoding_type(EncodingType::Url);
-    let request = request.optional_object_attributes(OptionalObjectAttributes::RestoreStatus).set_max_keys(most);
-    let reply = request.set_key_marker(from.key).set_version_id_marker(from.version).send().await;
-    let reply = reply.map_err(|e| clients.call("s3", "ListObjectVersions").read(&e))?;
-    let time = |at: Option<&aws_sdk_s3::primitives::DateTime>| Time(at.and_then(|at| at.to_millis().ok()).unwrap_or(0));
-    let objects = reply.versions().iter().map(|v| Entry {
-        key: decoded(v.key().unwrap_or_default()),
-        version: Some(v.version_id().unwrap_or("null").to_owned()),
-        at: time(v.last_modified()),
-        latest: v.is_latest().unwrap_or(false),
-        size: v.size().unwrap_or(0),
-        etag: Some(v.e_tag().unwrap_or_default().to_owned()),
-        archived: archived(v),
-    });
-    let deletions = reply.delete_markers().iter().map(|v| Entry {
-        key: decoded(v.key().unwrap_or_default()),
-        version: None,
-        at: time(v.last_modified()),
-        latest: v.is_latest().unwrap_or(false),
-        size: 0,
-        etag: None,
-        archived: false,
-    });
-    let next = reply.is_truncated().unwrap_or(false).then(|| Marker {
-        key: reply.next_key_marker().map(decoded),
-        version: reply.next_version_id_marker().map(Into::into),
-    });
-    Ok((objects.chain(deletions).collect(), next))
-}
-
-/// Whether an object lies in an archive and no copy of it was brought back:
-/// its class stays what it was (Amazon S3 API Reference, `RestoreStatus`).
-fn archived(version: &ObjectVersion) -> bool {
-    let class = version.storage_class().map(ObjectVersionStorageClass::as_str);
-    let back = version.restore_status().is_some_and(|status| {
-        !status.is_restore_in_progress().unwrap_or(false) && status.restore_expiry_date().is_some()
-    });
-    matches!(class, Some("GLACIER" | "DEEP_ARCHIVE")) && !back
-}
-
 /// A text as metadata can hold it.
 fn mark(text: &str) -> String {
     if text.bytes().all(|b| b.is_ascii_graphic()) { text.to_owned() } else { encoded(text) }
-}
-
-/// A key as a URL holds it.
-fn encoded(key: &str) -> String {
-    use std::fmt::Write;
-    key.bytes().fold(String::with_capacity(key.len()), |mut text, byte| {
-        if byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            write!(text, "%{byte:02X}").expect("writing to a String");
-        }
-        text
-    })
-}
-
-/// A key out of a listing, in which a blank is a plus.
-fn decoded(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut key = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let code = (bytes[at] == b'%').then(|| text.get(at + 1..at + 3)).flatten();
-        match (bytes[at], code.and_then(|code| u8::from_str_radix(code, 16).ok())) {
-            (_, Some(byte)) => {
-                key.push(byte);
-                at += 3;
-            }
-            (byte, None) => {
-                key.push(if byte == b'+' { b' ' } else { byte });
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&key).into_owned()
 }
 
 #[async_trait]
@@ -666,19 +531,5 @@ impl Step for SyncPointInTime {
         all(made, delete).await?;
         cx.record_handle(REMOVED, total).await;
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{decoded, encoded};
-
-    #[test]
-    fn a_key_survives_the_way_there_and_back() {
-        for key in ["a b", "a+b", "100%", "what?=1&x#y", "ünï/日本", "%2F", "plain/key-1_2.~"] {
-            assert_eq!(decoded(&encoded(key)), key);
-        }
-        assert_eq!(decoded("a+b%2Bc"), "a b+c");
-        assert_eq!(decoded("%zz%"), "%zz%");
     }
 }
