@@ -261,6 +261,39 @@ pub struct PlanStep {
     pub account: Option<String>,
 }
 
+impl PlanStep {
+    /// A step with nothing but the usual: no needs, no gate, no region of its own.
+    pub fn plain(id: impl Into<String>, kind: impl Into<String>, with: Value) -> Self {
+        Self {
+            id: id.into(),
+            phase: None,
+            kind: kind.into(),
+            with,
+            needs: Vec::new(),
+            when: None,
+            on_failure: OnFailure::default(),
+            on_unknown: OnUnknown::default(),
+            retry: Retry::default(),
+            timeout: crate::limits::TIMEOUT,
+            check_timeout: check_timeout(),
+            estimate: None,
+            irreversible: false,
+            changes: true,
+            blind: false,
+            can_undo: false,
+            moves_traffic: false,
+            control_plane: None,
+            regions: Vec::new(),
+            calls_provider: false,
+            evidence: Evidence::None,
+            gates: None,
+            rpo: None,
+            region: None,
+            account: None,
+        }
+    }
+}
+
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }

@@ -9,9 +9,8 @@ use crate::{
     clock::{Clock, Time},
     duration::Dur,
     event::{Doubt, RunKind},
-    limits,
     outcome::{Fact, Failure, Output},
-    plan::{OnFailure, OnUnknown, PlanStep, Retry, StepIx},
+    plan::{PlanStep, StepIx},
     step::{Guard, ReadCx, Report, RunInfo, Said, Step, StepCx},
 };
 use serde_json::Value;
@@ -77,33 +76,7 @@ impl Bench {
             kind: RunKind::Lab,
             incident_at: clock.now(),
         };
-        let step = PlanStep {
-            id: id.into(),
-            phase: None,
-            kind: "bench".into(),
-            with: Value::Null,
-            needs: Vec::new(),
-            when: None,
-            on_failure: OnFailure::default(),
-            on_unknown: OnUnknown::default(),
-            retry: Retry::default(),
-            timeout: limits::TIMEOUT,
-            check_timeout: limits::CHECK_TIMEOUT,
-            estimate: None,
-            irreversible: false,
-            changes: true,
-            blind: false,
-            can_undo: false,
-            moves_traffic: false,
-            control_plane: None,
-            regions: Vec::new(),
-            calls_provider: false,
-            evidence: crate::plan::Evidence::None,
-            gates: None,
-            rpo: None,
-            region: None,
-            account: None,
-        };
+        let step = PlanStep::plain(id, "bench", Value::Null);
         Self {
             run,
             step,

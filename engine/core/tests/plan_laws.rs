@@ -411,3 +411,10 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_letter_of_several_bytes_is_underlined_whole() {
+    let text = "dr: v1\nname: it\nsteps:\n  a:\n    when: mode é\n    do: { probe: {} }\n";
+    planned_or_told(text).expect("every place can be shown");
+    assert!(planned(text, Selection::default()).is_err(), "it is a mistake");
+}

@@ -162,31 +162,13 @@ pub(crate) fn config(endpoint: &str, key: &str) -> SdkConfig {
 /// One step of a kind as a plan.
 pub(crate) fn plan(kind: &str, with: &Value) -> Plan {
     let step = PlanStep {
-        id: "it".into(),
-        phase: None,
-        kind: kind.into(),
-        with: with.clone(),
-        needs: Vec::new(),
-        when: None,
-        on_failure: dr_engine::plan::OnFailure::Hold,
-        on_unknown: dr_engine::plan::OnUnknown::Ask,
         retry: Retry { attempts: 3, backoff_min: Dur(5), backoff_max: Dur(10) },
         timeout: Dur(30_000),
         check_timeout: Dur(10_000),
-        estimate: None,
-        irreversible: false,
-        changes: true,
-        blind: false,
         calls_provider: true,
         can_undo: true,
-        evidence: dr_engine::plan::Evidence::None,
-        moves_traffic: false,
-        control_plane: None,
-        regions: Vec::new(),
-        gates: None,
-        rpo: None,
         region: Some("eu-central-1".into()),
-        account: None,
+        ..PlanStep::plain("it", kind, with.clone())
     };
     Plan {
         format: 1,

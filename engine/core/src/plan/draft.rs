@@ -2,7 +2,7 @@
 //! itself, its needs still names.
 
 use super::{
-    Evidence, OnFailure, OnUnknown, PlanStep, Retry, VERIFY,
+    PlanStep, Retry, VERIFY,
     scope::{Names, way_out},
 };
 use crate::{
@@ -59,33 +59,7 @@ pub(super) fn retry(text: Option<RetryText>, usual: Retry) -> Retry {
 
 /// A plan's step with nothing but the usual.
 pub(super) fn plain(id: String, kind: &str, with: Value, usual: Usual) -> PlanStep {
-    PlanStep {
-        id,
-        phase: None,
-        kind: kind.into(),
-        with,
-        needs: Vec::new(),
-        when: None,
-        on_failure: OnFailure::default(),
-        on_unknown: OnUnknown::default(),
-        retry: usual.retry,
-        timeout: usual.timeout,
-        check_timeout: limits::CHECK_TIMEOUT,
-        estimate: None,
-        irreversible: false,
-        changes: true,
-        blind: false,
-        can_undo: false,
-        moves_traffic: false,
-        control_plane: None,
-        regions: Vec::new(),
-        calls_provider: false,
-        evidence: Evidence::None,
-        gates: None,
-        rpo: None,
-        region: None,
-        account: None,
-    }
+    PlanStep { retry: usual.retry, timeout: usual.timeout, ..PlanStep::plain(id, kind, with) }
 }
 
 impl Draft {

@@ -234,7 +234,9 @@ impl Build<'_> {
                 // One letter can be underlined where the condition stands letter by letter.
                 let verbatim = node.text().filter(|written| *written == text.value).and(node.text_start());
                 let place = verbatim.zip(wrong.at).and_then(|(start, at)| Some(start + u32::try_from(at).ok()?));
-                let span = place.map_or(text.span, |start| Span { start, end: start + 1 });
+                let letter = wrong.at.and_then(|at| text.value.get(at..)?.chars().next()).map_or(1, char::len_utf8);
+                let wide = u32::try_from(letter).unwrap_or(1);
+                let span = place.map_or(text.span, |start| Span { start, end: start + wide });
                 self.problems.push(Problem::new(span, wrong.message).help(wrong.help));
                 return;
             }

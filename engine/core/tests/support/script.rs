@@ -9,7 +9,7 @@ use dr_engine::{
     clock::Time,
     duration::Dur,
     outcome::{Failure, Output, RecoveryPoint},
-    plan::{Estimate, Mode, Objectives, OnFailure, OnUnknown, Plan, PlanStep, Retry, Role, Selection, StepIx},
+    plan::{Estimate, Mode, Objectives, OnFailure, OnUnknown, Plan, PlanStep, Role, Selection, StepIx},
     question::{About, Question},
     step::{Check, Description, ReadCx, Step, StepCx, StepError, Steps},
 };
@@ -430,33 +430,7 @@ pub fn dur(text: &str) -> Dur {
 
 /// A step that says nothing about itself.
 pub fn step(id: &str) -> PlanStep {
-    PlanStep {
-        id: id.into(),
-        phase: None,
-        kind: "scripted".into(),
-        with: json!({}),
-        needs: Vec::new(),
-        when: None,
-        on_failure: OnFailure::default(),
-        on_unknown: OnUnknown::default(),
-        retry: Retry::default(),
-        timeout: dr_engine::limits::TIMEOUT,
-        check_timeout: dr_engine::limits::CHECK_TIMEOUT,
-        estimate: None,
-        irreversible: false,
-        changes: true,
-        blind: false,
-        can_undo: false,
-        moves_traffic: false,
-        control_plane: None,
-        regions: Vec::new(),
-        calls_provider: false,
-        evidence: dr_engine::plan::Evidence::None,
-        gates: None,
-        rpo: None,
-        region: None,
-        account: None,
-    }
+    PlanStep::plain(id, "scripted", json!({}))
 }
 
 /// A plan of these steps: `lead` is a role, `fast` is a parameter.

@@ -8,7 +8,7 @@ use crate::{
     duration::Dur,
     event::{Controller, Deadline, Doubt, Event, Kind, Moment, Opened, Outcome, Person, Proof, RunKind, Skipper},
     outcome::{Call, Fact, Failure, Output, RecoveryPoint},
-    plan::{Account, Estimate, Mode, Objectives, OnFailure, Plan, PlanStep, Retry, Role, Selection, StepIx},
+    plan::{Account, Estimate, Mode, Objectives, OnFailure, Plan, PlanStep, Role, Selection, StepIx},
     question::{About, Choice, Question},
     verify::HEALTHY_SINCE,
 };
@@ -28,33 +28,7 @@ pub(crate) fn time(text: &str) -> Time {
 }
 
 pub(crate) fn step(id: &str, kind: &str) -> PlanStep {
-    PlanStep {
-        id: id.into(),
-        phase: None,
-        kind: kind.into(),
-        with: json!({}),
-        needs: Vec::new(),
-        when: None,
-        on_failure: OnFailure::Hold,
-        on_unknown: crate::plan::OnUnknown::Ask,
-        retry: Retry::default(),
-        timeout: Dur::seconds(7200),
-        check_timeout: Dur::seconds(120),
-        estimate: None,
-        irreversible: false,
-        changes: true,
-        blind: false,
-        calls_provider: false,
-        can_undo: true,
-        evidence: crate::plan::Evidence::None,
-        moves_traffic: false,
-        control_plane: None,
-        regions: Vec::new(),
-        gates: None,
-        rpo: None,
-        region: Some("eu-central-1".into()),
-        account: None,
-    }
+    PlanStep { can_undo: true, region: Some("eu-central-1".into()), ..PlanStep::plain(id, kind, json!({})) }
 }
 
 /// A plan; `objectives` as `1h 15m 5m` for RTO, RPO and hold, `-` for none.
