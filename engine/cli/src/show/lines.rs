@@ -107,8 +107,17 @@ fn json(event: &Event, run: &Run) -> String {
     serde_json::json!({ "seq": event.seq, "at": event.at.to_string(), "step": step, "event": kind }).to_string()
 }
 
-/// An event as a line, or nothing for what people need not see pass by.
+/// An event as a line, a question with what answers it; or nothing for what people need not see pass by.
 pub fn text(event: &Event, run: &Run) -> Option<String> {
+    let line = sentence(event, run)?;
+    Some(match &event.kind {
+        Kind::Asked { step, question } => with_commands(line, &run.plan().step(*step).id, question, run),
+        _ => line,
+    })
+}
+
+/// The same without what answers a question.
+pub fn sentence(event: &Event, run: &Run) -> Option<String> {
     let id = |step: &StepIx| run.plan().step(*step).id.clone();
     let (who, what) = match &event.kind {
         Kind::Opened(opened) => {
@@ -140,7 +149,7 @@ pub fn text(event: &Event, run: &Run) -> Option<String> {
             let proof = if *proof == Proof::Proven { "proven by its check" } else { "vouched for, not proven" };
             (id(step), format!("done by hand by {}: {proof}", name(by)))
         }
-        Kind::Asked { step, question } => return Some(asked(event.at, &id(step), question, run)),
+        Kind::Asked { step, question } => (id(step), asked(question)),
         Kind::Answered { step, by, choice, .. } => (id(step), format!("answered by {}: {}", name(by), choice.word())),
         Kind::DeadlinePassed { which } => match which {
             Deadline::Rto => (String::new(), "THE RTO HAS PASSED".into()),
@@ -182,15 +191,14 @@ pub fn text(event: &Event, run: &Run) -> Option<String> {
     Some(row(event.at, &who, &what, run))
 }
 
-fn asked(at: Time, id: &str, question: &Question, run: &Run) -> String {
-    let what = match &question.about {
+fn asked(question: &Question) -> String {
+    match &question.about {
         About::Approval => format!("WAITS FOR APPROVAL: {}", question.text),
         About::Work => format!("WAITS FOR A PERSON'S WORK: {}", question.text),
         // The line before says how it failed.
         About::Failure(_) => "HELD: what needs it waits, the rest goes on".into(),
         _ => format!("HELD: {}", question.text),
-    };
-    with_commands(row(at, id, &what, run), id, question, run)
+    }
 }
 
 /// A question that stands since before this controller came.
