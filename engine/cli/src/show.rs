@@ -6,6 +6,7 @@ mod live;
 mod paint;
 pub mod plan;
 pub mod problems;
+pub mod says;
 pub mod screen;
 mod summary;
 mod width;

@@ -4,7 +4,11 @@ use super::Here;
 use crate::{
     control,
     failure::{self, Failure},
-    show::{self, screen::Screen},
+    show::{
+        self,
+        says::{self, Words},
+        screen::Screen,
+    },
 };
 use dr_engine::{
     clock::Clock,
@@ -18,8 +22,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// The pause between two looks at the journal.
 const LOOK: Dur = Dur(100);
-/// So many looks pass until it is asked again whether anybody drives the run.
-const ATTENDED: u32 = 10;
+/// So many looks pass until it is asked again what steps say, and whether anybody drives the run.
+const SELDOM: u32 = 10;
 
 /// Follows a run until it is over, or until nobody wants to see more.
 pub fn watch(here: &Here, run: Option<&str>) -> Result<u8, Failure> {
@@ -49,7 +53,7 @@ async fn follow(here: &Here, folder: &Path, clock: &Arc<dyn Clock>, shown: &mut 
     let illegal = |e| Failure::before(format!("the journal tells what cannot have happened: {e}"));
     let mut feed = Feed::open(folder)?;
     let mut run: Option<Run> = None;
-    let mut looks = 0_u32;
+    let (mut looks, mut words) = (0_u32, Words::new());
     loop {
         let mut events = feed.fresh()?.into_iter();
         if run.is_none()
@@ -69,7 +73,11 @@ async fn follow(here: &Here, folder: &Path, clock: &Arc<dyn Clock>, shown: &mut 
             if let Some(outcome) = run.finished {
                 return Ok(failure::code(outcome, false));
             }
-            if looks.is_multiple_of(ATTENDED) {
+            if looks.is_multiple_of(SELDOM) {
+                let now = says::read(folder);
+                let new = now.iter().filter(|(step, text)| words.get(*step) != Some(*text));
+                new.for_each(|(step, text)| screen.says(step, text));
+                words = now;
                 screen.attended(sqlite::holder(folder)?.is_some());
             }
         }

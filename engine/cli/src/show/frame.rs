@@ -91,7 +91,9 @@ impl Scene<'_> {
         lines.extend(self.more(waiting.len() - shown, "to come"));
         lines.truncate(rows);
         // A terminal of a few columns has no room for what is set in.
-        lines.iter_mut().for_each(|line| line.text = width::cut(&line.text, self.width()));
+        for line in &mut lines {
+            line.text = width::cut(&line.text, self.width());
+        }
         lines
     }
 

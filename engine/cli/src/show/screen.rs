@@ -4,6 +4,7 @@
 use super::{
     lines::Lines,
     live::{Live, Teller},
+    says,
 };
 use dr_engine::{
     clock::Clock,
@@ -45,14 +46,25 @@ impl Screen {
         }
     }
 
-    /// Who hears what running steps say.
-    pub fn hearing(&self) -> Hearing {
+    /// Who hears what running steps say: this screen, and whoever watches the run's folder.
+    pub fn hearing(&self, folder: &Path) -> Hearing {
+        let keep = says::keep(folder);
         match self {
-            Self::Lines(_) => Arc::new(|_, _| {}),
+            Self::Lines(_) => Arc::new(keep),
             Self::Live(live) => {
                 let teller: Teller = live.teller();
-                Arc::new(move |step, text| teller.says(step, text))
+                Arc::new(move |step, text| {
+                    keep(step, text);
+                    teller.says(step, text);
+                })
             }
+        }
+    }
+
+    /// Shows what a running step says.
+    pub fn says(&self, step: &str, text: &str) {
+        if let Self::Live(live) = self {
+            live.teller().says(step, text);
         }
     }
 

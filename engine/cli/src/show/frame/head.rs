@@ -61,12 +61,11 @@ impl Scene<'_> {
     fn halted(&self) -> Vec<Line> {
         let run = self.run;
         let (text, command) = match run.finished {
-            Some(_) => return Vec::new(),
             None if self.unattended => ("NO CONTROLLER RUNS, nothing goes on", true),
             None if run.leaving => ("nothing new starts; the controller ends when what runs has ended", false),
             None if run.paused => ("paused: nothing new starts", true),
             None if run.stopping.is_some() => ("nothing new starts; what runs may end", false),
-            None => return Vec::new(),
+            Some(_) | None => return Vec::new(),
         };
         let command = command.then(|| width::command(&format!("dr resume {}", run.opened.run), self.width(), "    "));
         let rows =
@@ -131,7 +130,7 @@ impl Scene<'_> {
             (true, false) => format!("in about {}, {} UTC", brief(least), clock(forecast.p50)),
         };
         if !forecast.at_least && slow > least && clock(forecast.p90) != clock(forecast.p50) {
-            text.push_str(&format!("; {} if slow", clock(forecast.p90)));
+            text = format!("{text}; {} if slow", clock(forecast.p90));
         }
         match due {
             Some(due) if now < due && forecast.p50 > due => {

@@ -6,7 +6,7 @@ use dr_engine::{
     clock::Time,
     duration::Dur,
     event::Deadline,
-    plan::{Estimate, PlanStep, StepIx},
+    plan::{Estimate, PlanStep, Role, StepIx},
     question::{About, Question},
     run::State,
 };
@@ -93,7 +93,7 @@ impl Scene<'_> {
 
     /// A role with the people who can speak for it.
     fn role(&self, name: &str) -> String {
-        let people: Vec<_> = self.run.plan().roles.get(name).into_iter().flat_map(|role| role.people()).collect();
+        let people: Vec<_> = self.run.plan().roles.get(name).into_iter().flat_map(Role::people).collect();
         if people.is_empty() { clean(name) } else { clean(&format!("{name} ({})", people.join(", "))) }
     }
 

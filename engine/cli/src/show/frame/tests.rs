@@ -165,7 +165,7 @@ fn a_few_steps_at_work() {
     story.shows(
         80,
         24,
-        &expect![[r#"
+        &expect![[r"
         H|LIVE · region_failover · eu-west-1 → eu-central-1 · main 000000000001
         H|run 20261122-061000-region_failover-3fa9
         H|RECOVERING · 14m of 2h · 0/7 done
@@ -180,9 +180,9 @@ fn a_few_steps_at_work() {
         -|   switch_dns!approve  after copy_objects, scale_api
         -|   switch_dns          after copy_objects, scale_api, switch_dns!approve
         -|   verify              after restore_db, copy_objects, warm_cache, scale_api, …
-    "#]],
+    "]],
     );
-    story.shows(200, 50, &expect![[r#"
+    story.shows(200, 50, &expect![[r"
         H|LIVE · region_failover · eu-west-1 → eu-central-1 · main 000000000001 · run 20261122-061000-region_failover-3fa9
         H|RECOVERING · 14m of 2h · 0/7 done
          |RTO     [####=======.............................] 1h45m of 2h left
@@ -196,7 +196,7 @@ fn a_few_steps_at_work() {
         -|   switch_dns!approve  after copy_objects, scale_api
         -|   switch_dns          after copy_objects, scale_api, switch_dns!approve
         -|   verify              after restore_db, copy_objects, warm_cache, scale_api, switch_dns!approve, switch_dns
-    "#]]);
+    "]]);
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn a_question_stands_with_what_answers_it() {
     story.shows(
         80,
         24,
-        &expect![[r#"
+        &expect![[r"
         H|LIVE · region_failover · eu-west-1 → eu-central-1 · main 000000000001
         H|run 20261122-061000-region_failover-3fa9
         ?|HELD · 26m of 2h · 4/7 done
@@ -230,9 +230,9 @@ fn a_question_stands_with_what_answers_it() {
         ?|      decline --as NAME
         -|   switch_dns          after switch_dns!approve
         -|   verify              after switch_dns!approve, switch_dns
-    "#]],
+    "]],
     );
-    story.shows(200, 50, &expect![[r#"
+    story.shows(200, 50, &expect![[r"
         H|LIVE · region_failover · eu-west-1 → eu-central-1 · main 000000000001 · run 20261122-061000-region_failover-3fa9
         ?|HELD · 26m of 2h · 4/7 done
          |RTO     [########................................] 1h34m of 2h left
@@ -244,12 +244,12 @@ fn a_question_stands_with_what_answers_it() {
         ?|    dr answer 20261122-061000-region_failover-3fa9 'switch_dns!approve' decline --as NAME
         -|   switch_dns          after switch_dns!approve
         -|   verify              after switch_dns!approve, switch_dns
-    "#]]);
+    "]]);
     // A command goes on in the next row, as a shell takes it.
     story.shows(
         60,
         24,
-        &expect![[r#"
+        &expect![[r"
         H|LIVE · region_failover · eu-west-1 → eu-central-1
         H|main 000000000001
         H|run 20261122-061000-region_failover-3fa9
@@ -267,7 +267,7 @@ fn a_question_stands_with_what_answers_it() {
         ?|      'switch_dns!approve' decline --as NAME
         -|   switch_dns          after switch_dns!approve
         -|   verify              after switch_dns!approve, switch_dns
-    "#]],
+    "]],
     );
 }
 
@@ -286,7 +286,7 @@ fn a_failure_holds_what_needs_it_and_nothing_else() {
     story.shows(
         80,
         24,
-        &expect![[r#"
+        &expect![[r"
         H|LIVE · region_failover · eu-west-1 → eu-central-1 · main 000000000001
         H|run 20261122-061000-region_failover-3fa9
         H|RECOVERING · 14m of 2h · 0/7 done
@@ -305,7 +305,7 @@ fn a_failure_holds_what_needs_it_and_nothing_else() {
         -|   switch_dns!approve  after copy_objects, scale_api
         -|   switch_dns          after copy_objects, scale_api, switch_dns!approve
         -|   verify              after restore_db, copy_objects, warm_cache, scale_api, …
-    "#]],
+    "]],
     );
 }
 
@@ -317,7 +317,7 @@ fn a_late_step_comes_first_and_says_what_is_usual() {
     story.shows(
         80,
         24,
-        &expect![[r#"
+        &expect![[r"
         H|LIVE · region_failover · eu-west-1 → eu-central-1 · main 000000000001
         H|run 20261122-061000-region_failover-3fa9
         H|RECOVERING · 21m of 2h · 0/7 done
@@ -332,7 +332,7 @@ fn a_late_step_comes_first_and_says_what_is_usual() {
         -|   switch_dns!approve  after copy_objects, scale_api
         -|   switch_dns          after copy_objects, scale_api, switch_dns!approve
         -|   verify              after restore_db, copy_objects, warm_cache, scale_api, …
-    "#]],
+    "]],
     );
 }
 
@@ -348,7 +348,7 @@ fn what_tries_again_and_what_is_in_doubt_are_told_apart() {
     story.shows(
         80,
         24,
-        &expect![[r#"
+        &expect![[r"
         H|LIVE · region_failover · eu-west-1 → eu-central-1 · main 000000000001
         H|run 20261122-061000-region_failover-3fa9
         H|RECOVERING · 14m of 2h · 0/7 done
@@ -363,7 +363,7 @@ fn what_tries_again_and_what_is_in_doubt_are_told_apart() {
         -|   switch_dns!approve  after copy_objects, scale_api
         -|   switch_dns          after copy_objects, scale_api, switch_dns!approve
         -|   verify              after restore_db, copy_objects, warm_cache, scale_api, …
-    "#]],
+    "]],
     );
 }
 
@@ -378,7 +378,7 @@ fn a_doubt_is_put_to_people() {
     story.shows(
         80,
         24,
-        &expect![[r#"
+        &expect![[r"
         H|LIVE · region_failover · eu-west-1 → eu-central-1 · main 000000000001
         H|run 20261122-061000-region_failover-3fa9
         H|RECOVERING · 15m of 2h · 0/7 done
@@ -397,7 +397,7 @@ fn a_doubt_is_put_to_people() {
          | > copy_objects        5m of about 5m
         -|   scale_api           after restore_db
         -|   … and 3 more to come
-    "#]],
+    "]],
     );
 }
 
@@ -408,7 +408,7 @@ fn a_pause_says_how_it_ends() {
     story.shows(
         80,
         24,
-        &expect![[r#"
+        &expect![[r"
             H|LIVE · region_failover · eu-west-1 → eu-central-1 · main 000000000001
             H|run 20261122-061000-region_failover-3fa9
             H|PAUSED · 14m of 2h · 0/7 done
@@ -425,7 +425,7 @@ fn a_pause_says_how_it_ends() {
             -|   switch_dns!approve  after copy_objects, scale_api
             -|   switch_dns          after copy_objects, scale_api, switch_dns!approve
             -|   verify              after restore_db, copy_objects, warm_cache, scale_api, …
-        "#]],
+        "]],
     );
 }
 
@@ -436,7 +436,7 @@ fn somebody_who_leaves_sees_what_is_waited_for() {
     story.shows(
         80,
         24,
-        &expect![[r#"
+        &expect![[r"
             H|LIVE · region_failover · eu-west-1 → eu-central-1 · main 000000000001
             H|run 20261122-061000-region_failover-3fa9
             ?|LEAVING · 14m of 2h · 0/7 done
@@ -452,7 +452,7 @@ fn somebody_who_leaves_sees_what_is_waited_for() {
             -|   switch_dns!approve  after copy_objects, scale_api
             -|   switch_dns          after copy_objects, scale_api, switch_dns!approve
             -|   verify              after restore_db, copy_objects, warm_cache, scale_api, …
-        "#]],
+        "]],
     );
 }
 
@@ -463,7 +463,7 @@ fn a_run_that_nobody_drives_says_so_and_claims_nothing() {
     story.shows(
         80,
         24,
-        &expect![[r#"
+        &expect![[r"
             H|LIVE · region_failover · eu-west-1 → eu-central-1 · main 000000000001
             H|run 20261122-061000-region_failover-3fa9
             ?|UNATTENDED · 14m of 2h · 0/7 done
@@ -479,7 +479,7 @@ fn a_run_that_nobody_drives_says_so_and_claims_nothing() {
             -|   switch_dns!approve  after copy_objects, scale_api
             -|   switch_dns          after copy_objects, scale_api, switch_dns!approve
             -|   verify              after restore_db, copy_objects, warm_cache, scale_api, …
-        "#]],
+        "]],
     );
 }
 
@@ -490,7 +490,7 @@ fn the_objective_may_be_out_of_reach_or_gone() {
     story.shows(
         80,
         24,
-        &expect![[r#"
+        &expect![[r"
         H|LIVE · region_failover · eu-west-1 → eu-central-1 · main 000000000001
         H|run 20261122-061000-region_failover-3fa9
         H|RECOVERING · 1h50m of 2h · 0/7 done
@@ -505,13 +505,13 @@ fn the_objective_may_be_out_of_reach_or_gone() {
         -|   switch_dns!approve  after copy_objects, scale_api
         -|   switch_dns          after copy_objects, scale_api, switch_dns!approve
         -|   verify              after restore_db, copy_objects, warm_cache, scale_api, …
-    "#]],
+    "]],
     );
     story.at(6_780).tell(Kind::DeadlinePassed { which: Deadline::Rto });
     story.shows(
         80,
         24,
-        &expect![[r#"
+        &expect![[r"
         H|LIVE · region_failover · eu-west-1 → eu-central-1 · main 000000000001
         H|run 20261122-061000-region_failover-3fa9
         H|RECOVERING · 2h3m of 2h · 0/7 done
@@ -526,7 +526,7 @@ fn the_objective_may_be_out_of_reach_or_gone() {
         -|   switch_dns!approve  after copy_objects, scale_api
         -|   switch_dns          after copy_objects, scale_api, switch_dns!approve
         -|   verify              after restore_db, copy_objects, warm_cache, scale_api, …
-    "#]],
+    "]],
     );
 }
 
@@ -544,7 +544,7 @@ steps:
     story.shows(
         80,
         24,
-        &expect![[r#"
+        &expect![[r"
         H|LAB · bare · run 20261122-061000-bare-3fa9
         H|RECOVERING · 1h11m · 0/2 done
         -|RTO     none is set
@@ -552,14 +552,14 @@ steps:
          |
          | > one  1h1m, usual time unknown
         -|   two  after one
-    "#]],
+    "]],
     );
     let mut story = Story::of(text, RunKind::Drill);
     story.starts("one").at(1);
     story.shows(
         80,
         24,
-        &expect![[r#"
+        &expect![[r"
         H|DRILL · bare · run 20261122-061000-bare-3fa9
         H|RECOVERING · 10m · 0/2 done
         -|RTO     none is set
@@ -567,7 +567,7 @@ steps:
          |
          | > one  1s, usual time unknown
         -|   two  after one
-    "#]],
+    "]],
     );
 }
 
@@ -581,7 +581,7 @@ fn being_taken_back_is_not_recovering() {
     story.shows(
         80,
         24,
-        &expect![[r#"
+        &expect![[r"
         H|LIVE · region_failover · eu-west-1 → eu-central-1 · main 000000000001
         H|run 20261122-061000-region_failover-3fa9
         H|UNDOING · 14m of 2h · 0/7 done
@@ -592,7 +592,7 @@ fn being_taken_back_is_not_recovering() {
          | < restore_db    taken back for 10s
          | > copy_objects  4m30s of about 5m
          | > warm_cache    4m30s, usual time unknown
-    "#]],
+    "]],
     );
 }
 
@@ -627,7 +627,7 @@ fn hundreds_of_steps_are_counted() {
     story.shows(
         80,
         24,
-        &expect![[r#"
+        &expect![[r"
         H|DRILL · evacuate · run 20261122-061000-evacuate-3fa9
         H|RECOVERING · 15m of 4h · 50/500 done
          |RTO     [##======................................] 3h45m of 4h left
@@ -646,9 +646,9 @@ fn hundreds_of_steps_are_counted() {
          | > step_067  3m43s of about 5m
         -|   … and 40 more at work
         -|   … and 400 more to come
-    "#]],
+    "]],
     );
-    story.shows(200, 50, &expect![[r#"
+    story.shows(200, 50, &expect![[r"
         H|DRILL · evacuate · run 20261122-061000-evacuate-3fa9
         H|RECOVERING · 15m of 4h · 50/500 done
          |RTO     [##======................................] 3h45m of 4h left
@@ -679,14 +679,14 @@ fn hundreds_of_steps_are_counted() {
          | > step_055  3m55s of about 7m
         -|   … and 28 more at work
         -|   … and 400 more to come
-    "#]]);
+    "]]);
     for step in 50..60 {
         story.at(300 + step).fails(&format!("step_{step:03}"), &Failure::new("no quorum"));
     }
     story.shows(
         80,
         24,
-        &expect![[r#"
+        &expect![[r"
         H|DRILL · evacuate · run 20261122-061000-evacuate-3fa9
         H|RECOVERING · 15m of 4h · 50/500 done
          |RTO     [##======................................] 3h44m of 4h left
@@ -705,7 +705,7 @@ fn hundreds_of_steps_are_counted() {
          | > step_075  4m34s of about 6m
         -|   … and 37 more at work
         -|   … and 400 more to come
-    "#]],
+    "]],
     );
 }
 
@@ -718,7 +718,7 @@ fn what_comes_from_outside_is_text() {
     story.shows(
         80,
         24,
-        &expect![[r#"
+        &expect![[r"
         H|LIVE · region_failover · eu-west-1 → eu-central-1 · main 000000000001
         H|run 20261122-061000-region_failover-3fa9
         H|RECOVERING · 14m of 2h · 0/7 done
@@ -736,7 +736,7 @@ fn what_comes_from_outside_is_text() {
         -|   switch_dns!approve  after copy_objects, scale_api
         -|   switch_dns          after copy_objects, scale_api, switch_dns!approve
         -|   verify              after restore_db, copy_objects, warm_cache, scale_api, …
-    "#]],
+    "]],
     );
 }
 

@@ -82,26 +82,26 @@ impl Drawing {
     /// Draws until nothing more comes, or the terminal is gone.
     pub(super) fn go_on(&mut self, heard: &mpsc::Receiver<Heard>) {
         while self.draw().is_ok() {
-            let Ok(first) = heard.recv_timeout(TICK).or_else(|end| match end {
-                mpsc::RecvTimeoutError::Timeout => Ok(Heard::Wake),
-                gone => Err(gone),
-            }) else {
-                return;
-            };
-            self.take(first);
+            match heard.recv_timeout(TICK) {
+                Ok(first) => self.take(first),
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+            }
             let next = self.drawn_at.after(PAUSE);
             while let Some(left) = self.until(next)
                 && let Ok(more) = heard.recv_timeout(left)
             {
                 self.take(more);
             }
-            heard.try_iter().for_each(|more| self.take(more));
+            // Whatever was told before the end was told is here by then.
+            let ended = self.shared.ended.load(Ordering::SeqCst);
+            while let Ok(more) = heard.try_recv() {
+                self.take(more);
+            }
             if self.shared.missed.swap(false, Ordering::SeqCst) {
                 self.catch_up();
             }
-            if self.shared.ended.load(Ordering::SeqCst) {
-                // Whatever was told before the end is here by now.
-                heard.try_iter().for_each(|more| self.take(more));
+            if ended {
                 self.end().ok();
                 return;
             }
@@ -124,7 +124,9 @@ impl Drawing {
                 if events.first().is_some_and(|first| first.seq > self.run.seq + 1) {
                     self.catch_up();
                 }
-                events.iter().for_each(|event| self.event(event));
+                for event in &events {
+                    self.event(event);
+                }
             }
         }
     }
@@ -136,7 +138,9 @@ impl Drawing {
             self.shared.missed.store(true, Ordering::SeqCst);
             return;
         };
-        read.events.iter().for_each(|event| self.event(event));
+        for event in &read.events {
+            self.event(event);
+        }
     }
 
     fn event(&mut self, event: &Event) {
