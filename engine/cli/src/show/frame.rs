@@ -11,7 +11,12 @@ mod steps;
 mod tests;
 
 use super::width;
-use dr_engine::{clock::Time, duration::Dur, report, run::Run};
+use dr_engine::{
+    clock::Time,
+    duration::Dur,
+    report::{self, Forecast},
+    run::Run,
+};
 use std::collections::BTreeMap;
 
 /// What a picture is made of.
@@ -20,6 +25,8 @@ pub struct Scene<'a> {
     pub run: &'a Run,
     /// The present.
     pub now: Time,
+    /// When it will be over, as far as that can be told; it may be a moment old.
+    pub forecast: Option<Forecast>,
     /// What running steps say, by their ids.
     pub says: &'a BTreeMap<String, String>,
     /// Nobody drives the run.

@@ -5,10 +5,10 @@ use crate::show::{lines, width};
 use dr_engine::{
     clock::Time,
     duration::Dur,
-    plan::StepIx,
     report::{self, Glance, Present},
     run::State,
 };
+use std::collections::BTreeMap;
 
 /// What stands before each clock takes so many columns.
 const LABEL: usize = 8;
@@ -76,18 +76,16 @@ impl Scene<'_> {
     /// The clock against the RTO, and when it will be over.
     fn clocks(&self) -> Vec<Line> {
         let (run, now) = (self.run, self.now.max(self.run.at));
-        let forecast = report::forecast(run, now);
+        let forecast = self.forecast.filter(|_| !self.unattended);
         let due = run.plan().objectives.rto.map(|rto| (rto, run.opened.incident_at.after(rto)));
         let mut lines = vec![match due {
             None => self.line(format!("{:LABEL$}none is set", "RTO"), Tone::Dim),
             Some((rto, due)) if now >= due => {
                 self.line(format!("{:LABEL$}{rto}, PASSED {} ago", "RTO", brief(now.since(due))), Tone::Late)
             }
-            Some((rto, due)) => {
-                self.bar(rto, due.since(now), forecast.filter(|_| !self.unattended).map(|f| f.p50.since(now)))
-            }
+            Some((rto, due)) => self.bar(rto, due.since(now), forecast.map(|f| f.p50.since(now))),
         }];
-        if let Some(forecast) = forecast.filter(|_| !self.unattended) {
+        if let Some(forecast) = forecast {
             // Without `verify` nobody sees service come back: only the last step's end can be told.
             let label = if run.verify.is_some() { "back" } else { "end" };
             let (text, tone) = self.when(forecast, due.map(|(_, due)| due));
@@ -145,12 +143,15 @@ impl Scene<'_> {
     fn phases(&self) -> Option<Line> {
         let (run, plan) = (self.run, self.run.plan());
         plan.steps.iter().find(|step| step.phase.is_some())?;
+        let mut counts: BTreeMap<Option<&str>, (usize, usize)> = BTreeMap::new();
+        for step in plan.places() {
+            let (done, all) = counts.entry(plan.step(step).phase.as_deref()).or_default();
+            *done += usize::from(run.satisfied(step));
+            *all += 1;
+        }
         let names = plan.phases.iter().map(|name| Some(name.as_str())).chain([None]);
-        let counted = names.filter_map(|name| {
-            let inside: Vec<StepIx> = plan.places().filter(|s| plan.step(*s).phase.as_deref() == name).collect();
-            let done = inside.iter().filter(|step| run.satisfied(**step)).count();
-            (!inside.is_empty()).then(|| (clean(name.unwrap_or("other")), done, inside.len()))
-        });
+        let counted =
+            names.filter_map(|name| counts.get(&name).map(|(done, all)| (clean(name.unwrap_or("other")), *done, *all)));
         let counted: Vec<_> = counted.collect();
         let row = |parts: &mut dyn Iterator<Item = &(String, usize, usize)>| {
             parts.map(|(name, done, all)| format!("{name} {done}/{all}")).collect::<Vec<_>>().join(" · ")

@@ -149,7 +149,7 @@ impl Scene<'_> {
             return Vec::new();
         }
         let mut waiting: Vec<_> = run.steps().filter(|(_, it)| it.state == State::Waiting).map(|(s, _)| s).collect();
-        waiting.sort_by_cached_key(|step| (self.unmet(*step).count(), Reverse(run.graph.remaining(*step)), *step));
+        waiting.sort_by_cached_key(|step| (run.step(*step).unmet(), Reverse(run.graph.remaining(*step)), *step));
         waiting
     }
 

@@ -11,6 +11,7 @@ use dr_engine::{
         build::{Options, Sources, plan},
     },
     question::Question,
+    report,
     run::Run,
 };
 use expect_test::{Expect, expect};
@@ -125,8 +126,15 @@ impl Story {
     }
 
     fn drawn(&self, columns: usize, rows: usize) -> String {
-        let scene =
-            Scene { run: &self.run, now: self.now, says: &self.says, unattended: self.unattended, columns, rows };
+        let scene = Scene {
+            run: &self.run,
+            now: self.now,
+            forecast: report::forecast(&self.run, self.now),
+            says: &self.says,
+            unattended: self.unattended,
+            columns,
+            rows,
+        };
         let lines = scene.draw();
         assert!(lines.len() < rows.max(2), "{} rows of {rows}", lines.len());
         let mut text = String::new();

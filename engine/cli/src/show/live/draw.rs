@@ -13,6 +13,7 @@ use dr_engine::{
     duration::Dur,
     event::{Deadline, Event, Kind, Skipper},
     journal::sqlite,
+    report::{self, Forecast},
     run::{Run, State},
 };
 use std::{
@@ -28,6 +29,8 @@ use std::{
 const TICK: Duration = Duration::from_secs(1);
 /// The pause between two pictures: what happens meanwhile is seen together.
 const PAUSE: Dur = Dur(100);
+/// A forecast is made anew after so many times the time that it took: at most a fiftieth goes into it.
+const FORECAST_SHARE: i64 = 50;
 /// A picture is drawn whole this often, in case something else wrote to the terminal.
 const WHOLE: Dur = Dur(10_000);
 /// Who was not awake for so long was stopped, and another had the terminal.
@@ -56,6 +59,10 @@ pub(super) struct Drawing {
     size: (usize, usize),
     drawn_at: Time,
     whole_at: Time,
+    /// The last forecast.
+    forecast: Option<Forecast>,
+    /// It need not be made anew before.
+    forecast_until: Time,
     /// Our own mistake: no picture can be drawn, lines go on.
     broken: bool,
 }
@@ -75,6 +82,8 @@ impl Drawing {
             size: size(),
             drawn_at: now,
             whole_at: now,
+            forecast: None,
+            forecast_until: now,
             broken: false,
         }
     }
@@ -211,9 +220,16 @@ impl Drawing {
         if self.broken {
             return Vec::new();
         }
+        // It looks at every need of the plan, which may be very many.
+        if now >= self.forecast_until {
+            self.forecast = report::forecast(&self.run, now);
+            let made = self.clock.now();
+            self.forecast_until = made.after(Dur(made.since(now).0.saturating_mul(FORECAST_SHARE)));
+        }
         let scene = Scene {
             run: &self.run,
             now,
+            forecast: self.forecast,
             says: &self.says,
             unattended: self.unattended,
             columns: self.size.0,
