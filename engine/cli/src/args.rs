@@ -30,6 +30,8 @@ pub enum Command {
     Execute(Execute),
     /// Show what would be done and how long it would take; changes nothing.
     Plan(PlanArgs),
+    /// Draw a plan.
+    Graph(Graph),
     /// Check a runbook without a network.
     Lint(Chosen),
     /// Go on with a run.
@@ -112,6 +114,30 @@ pub struct PlanArgs {
     /// How many steps may run at the same time.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub parallel: Option<u32>,
+}
+
+/// Arguments of `dr graph`.
+#[derive(Debug, ClapArgs)]
+pub struct Graph {
+    #[command(flatten)]
+    pub chosen: Chosen,
+    /// The form; it goes to standard output.
+    #[arg(long, value_enum, default_value = "svg")]
+    pub format: GraphForm,
+    /// How many steps may run at the same time.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub parallel: Option<u32>,
+}
+
+/// Forms of a picture.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum GraphForm {
+    /// A picture that browsers show.
+    Svg,
+    /// For Graphviz.
+    Dot,
+    /// For Mermaid, as many wikis draw it.
+    Mermaid,
 }
 
 /// Arguments of `dr execute`.
@@ -377,6 +403,8 @@ pub enum ReportForm {
     Md,
     /// JSON.
     Json,
+    /// A page that stands by itself, for browsers and for paper.
+    Html,
 }
 
 /// Checks of evidence.

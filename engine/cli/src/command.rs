@@ -4,6 +4,7 @@ mod audit;
 mod doctor;
 mod execute;
 mod export;
+mod graph;
 mod lab;
 mod logs;
 mod plan;
@@ -49,6 +50,7 @@ pub fn run(args: Args) -> Result<u8, Failure> {
     let runbook = match &args.command {
         Command::Execute(execute) => Some(execute.chosen.runbook.clone()),
         Command::Plan(plan) => Some(plan.chosen.runbook.clone()),
+        Command::Graph(graph) => Some(graph.chosen.runbook.clone()),
         Command::Doctor(doctor) => doctor.runbook.clone(),
         _ => None,
     };
@@ -60,6 +62,7 @@ pub fn run(args: Args) -> Result<u8, Failure> {
     match args.command {
         Command::Execute(args) => execute::execute(&here, args),
         Command::Plan(args) => plan::plan(&here, &args),
+        Command::Graph(args) => graph::graph(&args),
         Command::Lint(chosen) => plan::lint(&here, &chosen),
         Command::Resume(args) => resume::resume(&here, args),
         Command::Status(args) => status::status(&here, args.run.as_deref()),

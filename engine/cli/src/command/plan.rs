@@ -6,7 +6,7 @@ use crate::{
     failure::{self, Failure},
     show,
 };
-use dr_engine::{event::RunKind, plan::Plan};
+use dr_engine::{event::RunKind, forecast::critical, plan::Plan};
 use serde::{Deserialize, Serialize};
 use std::{fs, path::Path};
 
@@ -75,7 +75,7 @@ pub fn saved(path: &Path) -> Result<Option<Saved>, Failure> {
 
 /// A plan as JSON, with its prediction.
 fn json(plan: &Plan, prediction: &show::plan::Prediction) -> serde_json::Value {
-    let critical = show::plan::critical(plan, prediction);
+    let critical = critical(plan, &prediction.usual);
     let steps: Vec<_> = plan
         .places()
         .map(|at| {

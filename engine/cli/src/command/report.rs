@@ -19,6 +19,7 @@ pub fn report(here: &Here, args: &Report) -> Result<u8, Failure> {
         .chain_ok(true);
     match args.format {
         ReportForm::Md => show::print(&show::plain(&report.to_markdown())),
+        ReportForm::Html => show::print(&report.to_html()),
         ReportForm::Json => {
             let text = serde_json::to_string_pretty(&report.to_json()).map_err(|e| Failure::before(e.to_string()))?;
             show::print(&format!("{text}\n"));

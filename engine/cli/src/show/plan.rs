@@ -3,9 +3,9 @@
 use dr_engine::{
     duration::Dur,
     event::RunKind,
-    forecast::{Draw, Slot, forecast},
+    forecast::{Draw, Slot, critical, forecast},
     limits,
-    plan::{Plan, StepIx},
+    plan::Plan,
 };
 use std::{collections::BTreeSet, fmt::Write};
 
@@ -34,24 +34,11 @@ pub fn predict(plan: &Plan, parallel: Option<u32>) -> Prediction {
     Prediction { usual, p50, p90, unknown }
 }
 
-/// The steps that decide when the plan ends, by the usual times.
-pub fn critical(plan: &Plan, prediction: &Prediction) -> Vec<bool> {
-    let mut on = vec![false; plan.steps.len()];
-    let end = |step: StepIx| prediction.usual[step.ix()].end;
-    let last = plan.places().max_by_key(|step| (end(*step), std::cmp::Reverse(*step)));
-    let mut at = last.filter(|step| end(*step) > Dur(0));
-    while let Some(step) = at {
-        on[step.ix()] = true;
-        at = plan.step(step).needs.iter().copied().max_by_key(|need| (end(*need), std::cmp::Reverse(*need)));
-    }
-    on
-}
-
 /// The whole plan as text. The same bytes for the same plan, everywhere.
 pub fn render(plan: &Plan, prediction: &Prediction) -> String {
     let mut text = String::new();
     head(plan, prediction, &mut text);
-    let critical = critical(plan, prediction);
+    let critical = critical(plan, &prediction.usual);
     if plan.steps.len() <= ROWS_MAX {
         rows(plan, prediction, &critical, &mut text);
     } else {
