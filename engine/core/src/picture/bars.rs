@@ -1,7 +1,7 @@
 //! A run as bars over time: what was planned, what was done, where people were
 //! waited for, what went wrong, and the limit.
 
-use super::{fit, picture};
+use super::{fit, fold, picture};
 use crate::{
     clock::Time,
     duration::Dur,
@@ -112,12 +112,8 @@ fn rows<'a>(report: &'a Report, slots: &[Slot], end: Time) -> Vec<Row<'a>> {
     }
     let mut rows = Vec::new();
     let mut left = NAMED_MAX;
-    let names = report.opened.plan.phases.iter().map(|name| Some(name.as_str())).chain([None]);
-    for name in names {
-        let inside: Vec<_> = steps.iter().filter(|it| it.phase.as_deref() == name).collect();
-        if inside.is_empty() {
-            continue;
-        }
+    for name in fold::lanes(&report.opened.plan) {
+        let inside: Vec<_> = steps.iter().filter(|it| it.phase.as_deref().unwrap_or_default() == name).collect();
         let questions = &report.story.questions;
         let matters =
             |it: &&&StepStory| it.on_path || !it.errors.is_empty() || questions.iter().any(|asked| asked.step == it.id);
@@ -131,7 +127,7 @@ fn rows<'a>(report: &'a Report, slots: &[Slot], end: Time) -> Vec<Row<'a>> {
         let planned = |row: &Row<'_>| row.planned.map(|slot| (Time(slot.start.0), Time(slot.end.0)));
         let more = inside.len() - named.len();
         rows.push(Row {
-            name: format!("{} · {} steps", name.unwrap_or("without a phase"), inside.len()),
+            name: format!("{} · {} steps", if name.is_empty() { "without a phase" } else { &name }, inside.len()),
             whole: format!("{} steps, {more} of them without a row of their own", inside.len()),
             planned: span(&planned).map(|(from, to)| Slot { start: Dur(from.0), end: Dur(to.0) }),
             worked: span(&|row| row.worked),

@@ -124,7 +124,7 @@ pub(super) fn fold(plan: &Plan, slots: &[Slot], critical: &[bool]) -> Folded {
 }
 
 /// The phases that have steps, in the order of the runbook; what has none stands last.
-fn lanes(plan: &Plan) -> Vec<String> {
+pub(super) fn lanes(plan: &Plan) -> Vec<String> {
     let mut lanes: Vec<String> = plan.phases.clone();
     for step in &plan.steps {
         let name = step.phase.as_deref().unwrap_or_default();

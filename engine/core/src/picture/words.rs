@@ -9,7 +9,8 @@ use std::fmt::Write;
 /// Source of the escapes: <https://graphviz.org/doc/info/lang.html>, quoted strings.
 pub fn dot(plan: &Plan, slots: &[Slot], critical: &[bool]) -> String {
     let folded = fold(plan, slots, critical);
-    let quoted = |text: &str| format!("\"{}\"", clean(text).replace('\\', "\\\\").replace('"', "\\\""));
+    let escaped = |text: &str| clean(text).replace('\\', "\\\\").replace('"', "\\\"");
+    let quoted = |text: &str| format!("\"{}\"", escaped(text));
     let mut text = format!("digraph {} {{\n", quoted(&plan.name));
     text.push_str(
         "  rankdir=LR\n  node [shape=box, style=\"rounded,filled\", fillcolor=white, fontname=\"Helvetica\"]\n",
@@ -20,9 +21,9 @@ pub fn dot(plan: &Plan, slots: &[Slot], critical: &[bool]) -> String {
             writeln!(text, "  subgraph cluster_{lane} {{\n    label={}", quoted(name)).expect("writing to a String");
         }
         for (at, it) in inside(&folded, lane) {
-            let label: Vec<_> = [&it.name, &it.what, &it.time()].into_iter().map(|line| quoted(line)).collect();
+            let label: Vec<_> = [&it.name, &it.what, &it.time()].into_iter().map(|line| escaped(line)).collect();
             // Lines of a label are parted by a backslash and an n, as Graphviz reads them.
-            let label = label.iter().map(|line| line.trim_matches('"')).collect::<Vec<_>>().join("\\n");
+            let label = label.join("\\n");
             let path = if it.critical { ", color=\"#c2570c\", penwidth=2.5" } else { "" };
             writeln!(text, "{open}  n{at} [label=\"{label}\"{path}]").expect("writing to a String");
         }

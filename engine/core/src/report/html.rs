@@ -124,7 +124,7 @@ impl Report {
         html! {
             @for asked in self.open_questions() {
                 div class="ask" {
-                    p { strong { (asked.step) } " asks, since " (of_day(asked.asked_at)) " UTC: " (clean(&asked.text)) }
+                    p { strong { (clean(&asked.step)) } " asks, since " (of_day(asked.asked_at)) " UTC: " (clean(&asked.text)) }
                     p { (code(&format!("`dr answer {} {} {}`", self.opened.run, asked.step, asked.choices.join("|")))) }
                 }
             }
@@ -173,7 +173,7 @@ impl Report {
                     thead { tr { @for name in STEP_HEAD { th { (name) } } } }
                     tbody {
                         @for (it, row) in self.story.steps.iter().zip(self.step_rows()) {
-                            tr { @for (at, cell) in row.iter().enumerate() { td class=[(at == 1 && bad(it)).then_some("bad")] { (cell) } } }
+                            tr { @for (at, cell) in row.iter().enumerate() { td class=[(at == 1 && bad(it)).then_some("bad")] { (clean(cell)) } } }
                             (self.step_more(it))
                         }
                     }
@@ -211,7 +211,7 @@ impl Report {
         html! {
             @if !lines.is_empty() {
                 tr class="more" { td colspan=(STEP_HEAD.len()) {
-                    @for (bad, line) in &lines { div class=[bad.then_some("bad")] { (line) } }
+                    @for (bad, line) in &lines { div class=[bad.then_some("bad")] { (clean(line)) } }
                 } }
             }
         }
@@ -257,7 +257,7 @@ fn rows<const N: usize>(head: &[&str; N], rows: Vec<[String; N]>) -> Markup {
         div class="scroll" tabindex="0" role="region" aria-label=(head.join(", ")) {
             table {
                 thead { tr { @for name in head { th { (name) } } } }
-                tbody { @for row in rows { tr { @for cell in row { td { (cell) } } } } }
+                tbody { @for row in rows { tr { @for cell in row { td { (clean(&cell)) } } } } }
             }
         }
     }
