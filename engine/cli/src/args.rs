@@ -337,6 +337,18 @@ pub struct Note {
     /// It is a request for help.
     #[arg(long)]
     pub help_wanted: bool,
+    /// It is something to know the next time.
+    #[arg(long, conflicts_with_all = ["help_wanted", "action"])]
+    pub lesson: bool,
+    /// It is something to do before the next time.
+    #[arg(long, conflicts_with = "help_wanted")]
+    pub action: bool,
+    /// Who sees to it.
+    #[arg(long, value_name = "NAME", requires = "action")]
+    pub owner: Option<String>,
+    /// By when: 2026-12-24.
+    #[arg(long, value_name = "DATE", requires = "action")]
+    pub due: Option<String>,
     /// Correct when the outage began.
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub incident_at: Option<String>,

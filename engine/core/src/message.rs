@@ -8,6 +8,7 @@
 use crate::{
     clock::Time,
     event::{Kind, Moment, Person, Skipper},
+    outcome::Learned,
     plan::{EVIDENCE, EVIDENCE_SHA256, Evidence, StepIx},
     question::{About, Choice},
     run::{Run, State},
@@ -34,7 +35,12 @@ pub enum Ask {
     /// A step was done by hand.
     Done { step: String, values: Map<String, Value>, why: String },
     /// A line for the timeline.
-    Note { text: String, help_wanted: bool },
+    Note {
+        text: String,
+        help_wanted: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        learned: Option<Learned>,
+    },
     /// A clock was wrong.
     Clock { which: Moment, at: Time, why: String },
     /// Start nothing new.
@@ -104,7 +110,9 @@ pub fn take(run: &Run, message: &Message) -> Result<Taken, String> {
                 return Err(format!("`{step}` is {}: there is nothing to do by hand", state.word()));
             }
         }
-        Ask::Note { text, help_wanted } => vec![Kind::Noted { by, text: text.clone(), help_wanted: *help_wanted }],
+        Ask::Note { text, help_wanted, learned } => {
+            vec![Kind::Noted { by, text: text.clone(), help_wanted: *help_wanted, learned: learned.clone() }]
+        }
         Ask::Clock { which, at, why } => vec![Kind::ClockSet { which: *which, at: *at, by, why: why.clone() }],
         Ask::Pause if run.paused => return Err("the run is paused already".into()),
         Ask::Pause => vec![Kind::Paused { by }],

@@ -8,7 +8,7 @@ use dr_engine::{
     duration::Dur,
     event::{Deadline, Event, Kind, Outcome, Proof, RunKind, Skipper},
     executor::Observer,
-    outcome::Failure,
+    outcome::{Failure, Learned},
     plan::{Evidence, StepIx},
     question::{About, Question},
     run::{Run, State},
@@ -152,8 +152,13 @@ pub fn text(event: &Event, run: &Run) -> Option<String> {
         Kind::UndoStarted { step, .. } => (id(step), "being taken back".into()),
         Kind::UndoDone { step, .. } => (id(step), "taken back".into()),
         Kind::UndoFailed { step, error, .. } => (id(step), format!("COULD NOT BE TAKEN BACK: {}", failure(error))),
-        Kind::Noted { by, text, help_wanted } => {
-            let what = if *help_wanted { "HELP WANTED" } else { "note" };
+        Kind::Noted { by, text, help_wanted, learned } => {
+            let what = match learned {
+                Some(Learned::Lesson) => "lesson",
+                Some(Learned::Action { .. }) => "action",
+                None if *help_wanted => "HELP WANTED",
+                None => "note",
+            };
             (String::new(), format!("{what} by {}: {text}", name(by)))
         }
         Kind::Amended { step, inputs, by, .. } => {

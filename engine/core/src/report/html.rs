@@ -50,6 +50,7 @@ impl Report {
                         (list("Deviations from the plan", self.deviation_lines()))
                         (list("Requests for help", self.note_lines(true)))
                         (list("Notes", self.note_lines(false)))
+                        (list("Lessons and actions", self.learned_lines()))
                         (section("Steps", &self.steps_told()))
                         (section("Timeline", &self.events()))
                         (list("Integrity", self.record_lines()))

@@ -35,6 +35,7 @@ impl Report {
             ("Deviations from the plan", bullets(self.deviation_lines())),
             ("Requests for help", bullets(self.note_lines(true))),
             ("Notes", bullets(self.note_lines(false))),
+            ("Lessons and actions", bullets(self.learned_lines())),
             ("Integrity", bullets(self.record_lines())),
         ];
         for (title, body) in sections {

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     event::{Deadline, Doubt, Event, Kind, Opened, Outcome, Proof, RunKind, Skipper},
-    outcome::Failure,
+    outcome::{Failure, Learned},
     plan::{EVIDENCE, StepIx},
     question::Choice,
     run::Run,
@@ -76,8 +76,13 @@ pub(super) fn line(run: &Run, event: &Event) -> String {
         Kind::UndoStarted { step, attempt } => format!("{} undo started{}", id(step), again(attempt)),
         Kind::UndoDone { step, .. } => format!("{} undone", id(step)),
         Kind::UndoFailed { step, error, .. } => format!("{} UNDO FAILED: {}", id(step), failure(error)),
-        Kind::Noted { by, text, help_wanted } => {
-            let verb = if *help_wanted { "asks for HELP" } else { "noted" };
+        Kind::Noted { by, text, help_wanted, learned } => {
+            let verb = match learned {
+                Some(Learned::Lesson) => "noted a lesson",
+                Some(Learned::Action { .. }) => "noted an action",
+                None if *help_wanted => "asks for HELP",
+                None => "noted",
+            };
             format!("{} {verb}: {}", who(by), clean(text))
         }
         Kind::Amended { step, inputs, by, why: text } => {

@@ -6,7 +6,7 @@ use super::{
     text::{brief, clean, clipped, of_day, offset, seconds, stamp, who},
     timeline::kind_word,
 };
-use crate::{clock::Time, duration::Dur};
+use crate::{clock::Time, duration::Dur, outcome::Learned};
 use std::fmt::Write;
 
 impl Report {
@@ -198,8 +198,28 @@ impl Report {
         self.story.deviations.iter().map(line).collect()
     }
 
+    /// What was learned, with what is to be done first.
+    pub(super) fn learned_lines(&self) -> Vec<String> {
+        let mut lines: Vec<(bool, String)> = Vec::new();
+        for it in &self.story.notes {
+            let line = match &it.learned {
+                Some(Learned::Lesson) => format!("Lesson: {}", clean(&it.text)),
+                Some(Learned::Action { owner, due }) => {
+                    let owner = owner.as_deref().map_or("nobody yet".into(), clean);
+                    let due = due.as_deref().map_or(String::new(), |due| format!(", by {}", clean(due)));
+                    format!("To do: {} — {owner}{due}", clean(&it.text))
+                }
+                None => continue,
+            };
+            lines.push((it.learned == Some(Learned::Lesson), line));
+        }
+        lines.sort_by_key(|(lesson, _)| *lesson);
+        lines.into_iter().map(|(_, line)| line).collect()
+    }
+
     pub(super) fn note_lines(&self, help_wanted: bool) -> Vec<String> {
-        let notes = self.story.notes.iter().filter(|note| note.help_wanted == help_wanted);
+        let notes = self.story.notes.iter();
+        let notes = notes.filter(|note| note.help_wanted == help_wanted && note.learned.is_none());
         notes.map(|it| format!("{} {}: {}", of_day(it.at), who(&it.by), clean(&it.text))).collect()
     }
 

@@ -162,3 +162,39 @@ fn a_run_of_two_thousand_steps_stays_a_file_that_can_be_mailed() {
     assert!(rows.matches("<g>").count() <= 200, "{} rows", rows.matches("<g>").count());
     assert!(rows.contains("p7 · 250 steps"), "phases stand for their steps");
 }
+
+#[test]
+fn what_was_learned_stands_in_every_form_of_the_report() {
+    let plan = plan("1h - -", "db command");
+    let script = "00:00 opened\n 01:00 lesson Ana: the runbook forgot the cache\n 02:00 action Bo: add the cache\n 03:00 note Bo: tea";
+    let report = report_of(&plan, script, "10:00");
+    let markdown = report.to_markdown();
+    let learned = markdown.split("## Lessons and actions").nth(1).and_then(|rest| rest.split("\n##").next());
+    expect![[r#"
+
+
+        - To do: add the cache — Cleo, by 2026-12-24
+        - Lesson: the runbook forgot the cache
+    "#]]
+    .assert_eq(learned.expect("the section"));
+    expect![[r#"
+        [
+          {
+            "time": "2026-11-22T06:01:00Z",
+            "who": "Ana",
+            "text": "the runbook forgot the cache"
+          }
+        ]
+        [
+          {
+            "id": "action-1",
+            "time": "2026-11-22T06:02:00Z",
+            "description": "add the cache",
+            "owner": "Cleo",
+            "due": "2026-12-24",
+            "raised_by": "Bo"
+          }
+        ]"#]]
+    .assert_eq(&format!("{:#}\n{:#}", report.to_json()["lessons"], report.to_json()["issues"]));
+    assert!(seen(&report.to_html()).contains("To do: add the cache — Cleo, by 2026-12-24"));
+}
