@@ -3,6 +3,7 @@
 pub mod lab;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use dr_engine::event::RunKind;
 use std::path::PathBuf;
 
 /// Runs, rehearses and proves disaster-recovery runbooks.
@@ -54,6 +55,8 @@ pub enum Command {
     Logs(Logs),
     /// What the run took and lost.
     Report(Report),
+    /// What past runs took, and what to estimate next.
+    History(History),
     /// Check evidence.
     #[command(subcommand)]
     Audit(Audit),
@@ -193,6 +196,16 @@ pub enum KindArg {
     Drill,
     /// Against a local AWS alone.
     Lab,
+}
+
+impl From<KindArg> for RunKind {
+    fn from(kind: KindArg) -> Self {
+        match kind {
+            KindArg::Live => Self::Live,
+            KindArg::Drill => Self::Drill,
+            KindArg::Lab => Self::Lab,
+        }
+    }
 }
 
 /// How a run is driven.
@@ -406,6 +419,17 @@ pub struct Report {
     /// The form.
     #[arg(long, value_enum, default_value = "md")]
     pub format: ReportForm,
+}
+
+/// Arguments of `dr history`.
+#[derive(Debug, ClapArgs)]
+pub struct History {
+    /// Only runs of this kind. Estimates come from live runs and drills unless it is named.
+    #[arg(long, value_enum)]
+    pub kind: Option<KindArg>,
+    /// Print the estimates that past runs propose for this runbook, to paste into it.
+    #[arg(long, value_name = "RUNBOOK")]
+    pub estimates: Option<PathBuf>,
 }
 
 /// Forms of a report.

@@ -234,8 +234,5 @@ fn told(failure: &outcome::Failure) -> String {
 fn holder(held: &Held) -> String {
     let Some(by) = &held.by else { return "something that this version cannot read".into() };
     let Holder { run, by: who, host, pid, since, .. } = by;
-    show::plain(&format!(
-        "the {} run {run}, started by {who}, on {host} (pid {pid}) since {since}",
-        crate::command::word(by.kind)
-    ))
+    show::plain(&format!("the {} run {run}, started by {who}, on {host} (pid {pid}) since {since}", by.kind.word()))
 }

@@ -5,6 +5,7 @@ mod doctor;
 mod execute;
 mod export;
 mod graph;
+mod history;
 mod lab;
 mod logs;
 mod plan;
@@ -15,8 +16,6 @@ mod schema;
 mod status;
 mod undo;
 mod watch;
-
-pub use self::execute::word;
 
 use crate::{
     args::{Args, Audit, Chosen, Command, ModeArg},
@@ -74,6 +73,7 @@ pub fn run(args: Args) -> Result<u8, Failure> {
         Command::Undo(args) => undo::undo(&here, args),
         Command::Logs(args) => logs::logs(&here, &args),
         Command::Report(args) => report::report(&here, &args),
+        Command::History(args) => history::history(&here, &args),
         Command::Audit(Audit::Verify(args)) => audit::verify(&here, &args),
         Command::Export(args) => export::export(&here, &args),
         Command::Import(args) => export::import(&here, &args),

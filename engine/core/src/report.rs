@@ -9,6 +9,7 @@
 //! clocks are as people have corrected them, also later.
 
 mod clock;
+pub mod history;
 mod html;
 mod json;
 mod markdown;

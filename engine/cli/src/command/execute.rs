@@ -137,7 +137,7 @@ fn alone(here: &Here, plan: &Plan, kind: RunKind, also: bool) -> Result<(), Fail
             }
         };
         if run.opened.kind != RunKind::Live || kind != RunKind::Live {
-            show::aside(&format!("note: the {} run {id} of this runbook is not finished", word(run.opened.kind)));
+            show::aside(&format!("note: the {} run {id} of this runbook is not finished", run.opened.kind.word()));
         } else if !also {
             return Err(Failure::new(failure::TAKEN, format!("the live run {id} of this runbook is not finished"))
                 .hint(format!("`dr resume {id}` goes on with it; --also starts another beside it")));
@@ -167,12 +167,11 @@ fn confirm(plan: &Plan, kind: RunKind, args: &Execute, prediction: &show::plan::
         return Err(Failure::usage("--yes is for drills and labs; this is a live run").hint(way));
     }
     if !io::stdin().is_terminal() {
-        return Err(
-            Failure::usage(format!("a {} run has to be confirmed, and nobody can be asked here", word(kind))).hint(way)
-        );
+        return Err(Failure::usage(format!("a {} run has to be confirmed, and nobody can be asked here", kind.word()))
+            .hint(way));
     }
     show::aside(&show::plan::render(plan, prediction));
-    show::aside(&format!("{} · type the runbook's name to start it ({}):", word(kind).to_uppercase(), plan.name));
+    show::aside(&format!("{} · type the runbook's name to start it ({}):", kind.word().to_uppercase(), plan.name));
     let mut typed = String::new();
     io::stdin().lock().read_line(&mut typed).map_err(|e| Failure::before(e.to_string()))?;
     if typed.trim() == plan.name {
@@ -186,13 +185,4 @@ fn ask_incident(now: dr_engine::clock::Time) -> Result<Option<dr_engine::clock::
     let mut typed = String::new();
     io::stdin().lock().read_line(&mut typed).map_err(|e| Failure::before(e.to_string()))?;
     if typed.trim().is_empty() { Ok(None) } else { moment(typed.trim(), now).map(Some) }
-}
-
-/// The word for a kind of run.
-pub fn word(kind: RunKind) -> &'static str {
-    match kind {
-        RunKind::Live => "live",
-        RunKind::Drill => "drill",
-        RunKind::Lab => "lab",
-    }
 }

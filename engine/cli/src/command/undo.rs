@@ -24,11 +24,7 @@ pub fn undo(here: &Here, args: Undo) -> Result<u8, Failure> {
     steps.reverse();
     let ids: Vec<_> = steps.iter().map(|step| step.id.as_str()).collect();
     let traffic: Vec<_> = steps.iter().filter(|step| step.moves_traffic).map(|step| step.id.as_str()).collect();
-    show::aside(&format!(
-        "{} · taken back, in this order: {}",
-        super::execute::word(run.opened.kind).to_uppercase(),
-        ids.join(", ")
-    ));
+    show::aside(&format!("{} · taken back, in this order: {}", run.opened.kind.word().to_uppercase(), ids.join(", ")));
     if !args.yes {
         let name = &run.plan().name;
         confirm(&format!("type the runbook's name to take these steps back ({name}):"), name, "--yes")?;

@@ -6,7 +6,7 @@
 use dr_engine::{
     clock::Time,
     duration::Dur,
-    event::{Deadline, Event, Kind, Outcome, Proof, RunKind, Skipper},
+    event::{Deadline, Event, Kind, Outcome, Proof, Skipper},
     executor::Observer,
     outcome::{Failure, Learned},
     plan::{Evidence, StepIx},
@@ -242,11 +242,7 @@ pub fn behind(run: &Run, now: Time) -> Option<String> {
 /// What stands above every run: its kind, where it works, its id.
 pub fn head(run: &Run) -> String {
     let plan = run.plan();
-    let kind = match run.opened.kind {
-        RunKind::Live => "LIVE",
-        RunKind::Drill => "DRILL",
-        RunKind::Lab => "LAB",
-    };
+    let kind = run.opened.kind.word().to_uppercase();
     let regions = match (plan.regions.get("primary"), plan.regions.get("recovery")) {
         (Some(primary), Some(recovery)) => format!(" · {primary} → {recovery}"),
         _ => String::new(),

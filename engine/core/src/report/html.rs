@@ -7,7 +7,7 @@
 use super::{
     Report, StepStory, Verdict,
     text::{brief, clean, clipped, of_day, offset, stamp, value, who},
-    timeline::{failure, kind_word},
+    timeline::failure,
     words::{NO_SPLIT, STEP_HEAD, STORE_HEAD, measure, question},
 };
 use crate::picture;
@@ -20,7 +20,7 @@ impl Report {
     /// The report as a page of HTML that stands by itself.
     pub fn to_html(&self) -> String {
         let plan = &self.opened.plan;
-        let title = format!("{} · {} · {}", self.headline, kind_word(self.opened.kind).to_uppercase(), self.opened.run);
+        let title = format!("{} · {} · {}", self.headline, self.opened.kind.word().to_uppercase(), self.opened.run);
         let page = html! {
             (DOCTYPE)
             html lang="en" {
@@ -67,7 +67,7 @@ impl Report {
 
     fn banner(&self) -> Markup {
         let (opened, plan) = (&self.opened, &self.opened.plan);
-        let kind = kind_word(opened.kind);
+        let kind = opened.kind.word();
         let regions: Vec<_> = plan.regions.iter().map(|(name, region)| format!("{name} {region}")).collect();
         let accounts: Vec<_> = plan.accounts.iter().map(|(name, it)| format!("{name} {}", it.id)).collect();
         let parts = [vec![format!("run {}", opened.run), plan.mode.word().into()], regions, accounts];

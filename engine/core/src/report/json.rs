@@ -9,7 +9,6 @@ use super::{
     measure::{Rpo, Rto},
     story::{Answer, Asked, StepStory},
     text::{identity, stamp},
-    timeline::kind_word,
 };
 use crate::{
     clock::Time,
@@ -30,7 +29,7 @@ impl Report {
             "report_id": format!("{}@{}", opened.run, self.integrity.events),
             "written_at": stamp(self.written_at),
             "run": opened.run,
-            "kind": kind_word(opened.kind),
+            "kind": opened.kind.word(),
             "mode": plan.mode.word(),
             "outcome": self.present.word(),
             "headline": self.headline,

@@ -5,7 +5,7 @@ use super::{
     text::{clean, clipped, value, who},
 };
 use crate::{
-    event::{Deadline, Doubt, Event, Kind, Opened, Outcome, Proof, RunKind, Skipper},
+    event::{Deadline, Doubt, Event, Kind, Opened, Outcome, Proof, Skipper},
     outcome::{Failure, Learned},
     plan::{EVIDENCE, StepIx},
     question::Choice,
@@ -102,7 +102,7 @@ pub(super) fn line(run: &Run, event: &Event) -> String {
 
 fn opened_line(opened: &Opened) -> String {
     let (plan, by) = (&opened.plan, who(&opened.by));
-    let (kind, mode, steps) = (kind_word(opened.kind), plan.mode.word(), plan.steps.len());
+    let (kind, mode, steps) = (opened.kind.word(), plan.mode.word(), plan.steps.len());
     let steps = if steps == 1 { "1 step".into() } else { format!("{steps} steps") };
     format!("run of {} opened by {by}: {kind}, {mode}, {steps}", clean(&plan.name))
 }
@@ -129,15 +129,6 @@ pub(super) fn outcome_word(outcome: Outcome) -> &'static str {
         Outcome::Failed => "failed",
         Outcome::Stopped => "stopped",
         Outcome::Undone => "undone",
-    }
-}
-
-/// The word for what a run is.
-pub(super) fn kind_word(kind: RunKind) -> &'static str {
-    match kind {
-        RunKind::Live => "live",
-        RunKind::Drill => "drill",
-        RunKind::Lab => "lab",
     }
 }
 

@@ -4,7 +4,6 @@
 use super::{
     Asked, Deviation, Measure, Report, StepStory, Store, Verdict,
     text::{brief, clean, clipped, of_day, offset, seconds, stamp, who},
-    timeline::kind_word,
 };
 use crate::{clock::Time, duration::Dur, outcome::Learned};
 use std::fmt::Write;
@@ -39,7 +38,7 @@ impl Report {
         let accounts: Vec<_> =
             plan.accounts.iter().map(|(name, it)| format!("{} ({})", clean(name), clean(&it.id))).collect();
         let accounts = if accounts.is_empty() { String::new() } else { format!(", account {}", accounts.join(", ")) };
-        let (kind, mode, by) = (kind_word(self.opened.kind).to_uppercase(), plan.mode.word(), who(&self.opened.by));
+        let (kind, mode, by) = (self.opened.kind.word().to_uppercase(), plan.mode.word(), who(&self.opened.by));
         lines.push(format!("{kind} run `{}`, {mode}{regions}{accounts}, started by {by}.", self.opened.run));
         lines
     }
