@@ -1,6 +1,8 @@
 //! What is read of runs and plans when the night is over: the page, the
 //! pictures, the history and what it proposes.
 
+#![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
+
 mod support;
 
 use dr_engine::{
@@ -176,5 +178,5 @@ fn a_plan_is_drawn_in_three_forms() {
     place.run(&["graph", "runbook.yaml", "--format", "dot"]).ends(0).prints(&["digraph \"shop\" {", "n0 -> n1"]);
     place.run(&["graph", "runbook.yaml", "--format", "mermaid"]).ends(0).prints(&["flowchart LR", "n0 --> n1"]);
     place.write("runbook.yaml", "dr: v1\nname: x\nsteps: { a: { needs: [b] } }");
-    place.run(&["graph", "runbook.yaml"]).ends(2).says(&["there is no step or phase `b`"]);
+    place.run(&["graph", "runbook.yaml"]).ends(2).says(&["step `a` needs `b`, which does not exist"]);
 }

@@ -1,6 +1,6 @@
 //! `dr execute`: open a run and drive it.
 
-use super::{Here, moment, plan, plan_of};
+use super::{Here, moment, plan};
 use crate::{
     args::Execute,
     claim::{Claiming, Wish},
@@ -19,17 +19,7 @@ use std::io::{self, BufRead, IsTerminal};
 
 /// Executes a runbook, or a plan that was saved.
 pub fn execute(here: &Here, args: Execute) -> Result<u8, Failure> {
-    let path = &args.chosen.runbook;
-    let (plan, folder) = match plan::saved(path)? {
-        Some(saved) => {
-            if !args.chosen.params.is_empty() || !args.chosen.only.is_empty() || !args.chosen.skip.is_empty() {
-                return Err(Failure::usage("a saved plan runs exactly as it is: it takes no parameters or selection"));
-            }
-            show::aside(&format!("plan {} of {}", &saved.hash[..12], saved.planned_at));
-            (saved.plan, saved.folder)
-        }
-        None => (plan_of(&args.chosen)?, control::folder_of(path)),
-    };
+    let (plan, folder) = plan::chosen(&args.chosen)?;
     let prediction = show::plan::predict(&plan, args.driving.parallel);
     if args.dry_run {
         show::print(&show::plan::render(&plan, &prediction));
@@ -127,7 +117,7 @@ fn may_declare(plan: &Plan, name: &str) -> Result<(), Failure> {
 
 /// Two recoveries of one plan at the same time would undo each other.
 fn alone(here: &Here, plan: &Plan, kind: RunKind, also: bool) -> Result<(), Failure> {
-    for (id, run) in here.state.loaded() {
+    for (id, run) in here.state.loaded()? {
         let run = match run {
             Ok(run) if run.finished.is_none() && run.plan().name == plan.name => run,
             Ok(_) => continue,
@@ -152,6 +142,10 @@ fn confirm(plan: &Plan, kind: RunKind, args: &Execute, prediction: &show::plan::
     if let Some(given) = &args.confirm {
         if given.len() >= 8 && hash.starts_with(given.as_str()) {
             return Ok(());
+        }
+        if given.len() < 8 {
+            return Err(Failure::usage(format!("`--confirm {given}` is too short: at least 8 digits of the hash"))
+                .hint("review it again: dr plan RUNBOOK"));
         }
         return Err(Failure::usage(format!(
             "the plan is {}, not `{given}`: it changed since it was reviewed",

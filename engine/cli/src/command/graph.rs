@@ -1,6 +1,6 @@
 //! `dr graph`: a plan as a picture.
 
-use super::plan_of;
+use super::plan;
 use crate::{
     args::{Graph, GraphForm},
     failure::{self, Failure},
@@ -10,7 +10,7 @@ use dr_engine::{forecast::critical, picture};
 
 /// Prints the picture of a plan.
 pub fn graph(args: &Graph) -> Result<u8, Failure> {
-    let plan = plan_of(&args.chosen)?;
+    let plan = plan::chosen(&args.chosen)?.0;
     let slots = show::plan::predict(&plan, args.parallel).usual;
     let draw = match args.format {
         GraphForm::Svg => picture::lanes,

@@ -28,7 +28,7 @@ const STEPS_MAX: usize = 20;
 pub fn history(here: &Here, args: &History) -> Result<u8, Failure> {
     let kind = args.kind.map(RunKind::from);
     let mut runs: BTreeMap<String, Vec<Past>> = BTreeMap::new();
-    for past in pasts(here) {
+    for past in pasts(here)? {
         if kind.is_none_or(|kind| kind == past.kind) {
             runs.entry(past.runbook.clone()).or_default().push(past);
         }
@@ -49,7 +49,7 @@ pub fn history(here: &Here, args: &History) -> Result<u8, Failure> {
 }
 
 /// Every run that can be read, the oldest first; the others are named.
-fn pasts(here: &Here) -> Vec<Past> {
+fn pasts(here: &Here) -> Result<Vec<Past>, Failure> {
     let now = control::clock().now();
     let past = |id: &String| {
         let report = state::history(&here.state.folder(id))
@@ -62,7 +62,7 @@ fn pasts(here: &Here) -> Vec<Past> {
             }
         }
     };
-    here.state.ids().iter().filter_map(past).collect()
+    Ok(here.state.ids()?.iter().filter_map(past).collect())
 }
 
 /// The runs whose times say something about a real recovery: a lab's databases come back in seconds.

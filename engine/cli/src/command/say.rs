@@ -163,7 +163,7 @@ pub fn say(here: &Here, run: &str, ask: Ask, saying: &Saying) -> Result<u8, Fail
     if after_the_end || matches!(message.ask, Ask::Note { .. } | Ask::Clock { .. }) {
         return append(&folder, &message);
     }
-    if message.ask == Ask::Pause {
+    if message.ask == Ask::Pause && known.finished.is_none() {
         show::aside(&format!("no controller runs, so nothing starts; dr resume {id} goes on"));
         return Ok(failure::DONE);
     }

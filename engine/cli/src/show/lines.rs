@@ -78,7 +78,7 @@ impl Lines {
             if let State::Asking { question, .. } = &it.state
                 && !self.json
             {
-                self.say(still_asked(run.at, &run.plan().step(step).id, question, run));
+                self.say(still_asked(run.at, &run.plan().step(step).id, question, run) + "\n");
             }
         }
     }
@@ -124,6 +124,9 @@ pub fn text(event: &Event, run: &Run) -> Option<String> {
         // A gate starts by asking: that is the next line.
         Kind::Started { step, .. } if run.plan().step(*step).gates.is_some() => return None,
         Kind::Started { step, attempt: 1 } => (id(step), "started".into()),
+        Kind::Started { step, attempt } if run.step(*step).doubt.is_some() => {
+            (id(step), format!("attempt {attempt}: looks first what became of the last"))
+        }
         Kind::Started { step, attempt } => (id(step), format!("started, attempt {attempt}")),
         Kind::Recorded { .. } => return None,
         Kind::Succeeded { step, found: true, .. } => (id(step), "done: it was so already".into()),

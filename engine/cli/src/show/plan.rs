@@ -5,7 +5,7 @@ use dr_engine::{
     event::RunKind,
     forecast::{Draw, Slot, critical, forecast},
     limits,
-    plan::Plan,
+    plan::{Plan, VERIFY},
 };
 use std::{collections::BTreeSet, fmt::Write};
 
@@ -169,6 +169,9 @@ fn remarks(plan: &Plan, prediction: &Prediction, text: &mut String) {
             line(text, &format!("{what}: {which}"));
         }
     }
+    if let Some(why) = unmeasured(plan) {
+        line(text, why);
+    }
     let planes: BTreeSet<_> = plan.steps.iter().filter_map(|s| s.control_plane.as_deref()).collect();
     for plane in planes {
         let which = ids(&|s| s.control_plane.as_deref() == Some(plane)).unwrap_or_default();
@@ -191,6 +194,12 @@ fn remarks(plan: &Plan, prediction: &Prediction, text: &mut String) {
             parts.iter().filter(|(_, l)| !l.is_empty()).map(|(w, l)| format!("{w} {}", l.join(", "))).collect();
         line(text, &format!("A PART OF THE RUNBOOK: {}", parts.join("; ")));
     }
+}
+
+/// That a run of this plan cannot tell whether it met its RTO, if that is so.
+pub fn unmeasured(plan: &Plan) -> Option<&'static str> {
+    (plan.objectives.rto.is_some() && plan.find(VERIFY).is_none())
+        .then_some("no `verify`: nobody will see when service is back, so the RTO stays unmeasured")
 }
 
 fn line(text: &mut String, what: &str) {

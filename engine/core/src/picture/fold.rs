@@ -62,7 +62,7 @@ pub(super) fn fold(plan: &Plan, slots: &[Slot], critical: &[bool]) -> Folded {
     let lanes = lanes(plan);
     let lane = |step: StepIx| {
         let name = plan.step(step).phase.as_deref().unwrap_or_default();
-        lanes.iter().position(|lane| lane == name).expect("every phase has a lane")
+        lanes.iter().position(|lane| lane == name).unwrap_or_default()
     };
     let depth = depths(plan);
     let deepest = depth.iter().max().copied().unwrap_or(0) + 1;
@@ -90,7 +90,9 @@ pub(super) fn fold(plan: &Plan, slots: &[Slot], critical: &[bool]) -> Folded {
     groups.sort_by_key(|steps| steps[0]);
     let mut place = vec![0; plan.steps.len()];
     for (at, steps) in groups.iter().enumerate() {
-        steps.iter().for_each(|step| place[step.ix()] = at);
+        for step in steps {
+            place[step.ix()] = at;
+        }
     }
     let mut arrows = BTreeSet::new();
     for step in plan.places() {
@@ -200,7 +202,9 @@ fn what(plan: &Plan, steps: &[StepIx]) -> String {
 fn columns(count: usize, arrows: &BTreeSet<(usize, usize)>) -> Option<Vec<usize>> {
     let mut columns = vec![0; count];
     let mut unmet = vec![0; count];
-    arrows.iter().for_each(|(_, to)| unmet[*to] += 1);
+    for (_, to) in arrows {
+        unmet[*to] += 1;
+    }
     let mut ready: Vec<_> = (0..count).filter(|at| unmet[*at] == 0).collect();
     let mut placed = 0;
     while let Some(at) = ready.pop() {

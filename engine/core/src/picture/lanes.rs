@@ -31,20 +31,20 @@ type Spot = (i64, i64);
 /// place in the plan.
 pub fn lanes(plan: &Plan, slots: &[Slot], critical: &[bool]) -> String {
     let folded = fold(plan, slots, critical);
-    let (spots, tops, width) = arranged(&folded);
-    let bottom = *tops.last().expect("there is a bottom even without lanes");
-    let ends = slots.iter().map(|slot| slot.end).max().unwrap_or_default();
+    let (places, tops, width) = arranged(&folded);
+    let bottom = tops.last().copied().unwrap_or(HEAD);
+    let end = slots.iter().map(|slot| slot.end).max().unwrap_or_default();
     let unknown = plan.steps.iter().any(|step| step.estimate.is_none() && step.gates.is_none());
     let least = if unknown { "at least " } else { "" };
     let count = plan.steps.len();
     let steps = if count == 1 { "1 step".to_owned() } else { format!("{count} steps") };
-    let what = format!("{steps}, predicted to take {least}{}", brief(ends));
+    let what = format!("{steps}, predicted to take {least}{}", brief(end));
     let body = html! {
         text class="bold" x=(MARGIN) y="24" font-size="15" { (fit(&plan.name, width - 2 * MARGIN)) }
         text class="soft" x=(MARGIN) y="42" { (fit(&what, width - 2 * MARGIN)) }
         @for (at, name) in folded.lanes.iter().enumerate() { (lane(name, at, &tops, width)) }
-        @for arrow in &folded.arrows { (edge(&folded, &spots, *arrow)) }
-        @for (it, spot) in folded.nodes.iter().zip(&spots) { (node(plan, it, *spot)) }
+        @for arrow in &folded.arrows { (edge(&folded, &places, *arrow)) }
+        @for (it, spot) in folded.nodes.iter().zip(&places) { (node(plan, it, *spot)) }
         g transform={ "translate(" (MARGIN) " " (bottom + 22) ")" } {
             line class="edge path" x2="28" y1="-4" y2="-4" {}
             text class="soft" x="36" { "decides when the plan ends" }
@@ -89,7 +89,7 @@ fn lane(name: &str, at: usize, tops: &[i64], width: i64) -> Markup {
     html! {
         g {
             title { (if name.is_empty() { "without a phase".to_owned() } else { clean(name) }) }
-            @if at % 2 == 0 { rect class="stripe" y=(top) width=(width) height=(height) {} }
+            @if at.is_multiple_of(2) { rect class="stripe" y=(top) width=(width) height=(height) {} }
             text class="bold" x=(MARGIN) y=(top + GAP.1 + 20) { (fit(name, NAME - 12)) }
         }
     }
@@ -115,7 +115,8 @@ fn node(plan: &Plan, it: &Node, (x, y): Spot) -> Markup {
     let time = it.time();
     let whole = format!("{}{more}: {}; {time}", names.join(", "), it.what);
     let any = |which: fn(&crate::plan::PlanStep) -> bool| it.steps.iter().any(|step| which(plan.step(*step)));
-    let loud = [(any(|step| step.irreversible), "irreversible"), (any(|step| step.is_gate()), "needs approval")];
+    let loud =
+        [(any(|step| step.irreversible), "irreversible"), (any(crate::plan::PlanStep::is_gate), "needs approval")];
     let loud: Vec<_> = loud.iter().filter(|(is, _)| *is).map(|(_, word)| *word).collect();
     let last = if loud.is_empty() { it.what.clone() } else { loud.join(", ") };
     html! {
@@ -130,5 +131,5 @@ fn node(plan: &Plan, it: &Node, (x, y): Spot) -> Markup {
 }
 
 fn units(count: usize) -> i64 {
-    i64::try_from(count).expect("plans are limited")
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -142,9 +142,8 @@ fn whatever_comes_from_outside_shows_as_text() {
 
 #[test]
 fn a_run_of_two_thousand_steps_stays_a_file_that_can_be_mailed() {
-    let lines: String =
-        (0..2_000).map(|at| format!("service_number_{at} ecs.scale_service phase=p{} est=2m/4m\n", at / 250)).collect();
-    let plan = plan("1h - -", &lines);
+    let line = |at| format!("service_number_{at} ecs.scale_service phase=p{} est=2m/4m", at / 250);
+    let plan = plan("1h - -", &(0..2_000).map(line).collect::<Vec<_>>().join("\n"));
     let began = crate::report::tests::script::INCIDENT;
     let mut all = events(&plan, "12:00 opened");
     for (step, it) in plan.places().zip(0_i64..) {
