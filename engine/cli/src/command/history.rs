@@ -199,33 +199,18 @@ fn estimates(path: &Path, runs: &BTreeMap<String, Vec<Past>>, kind: Option<RunKi
         [("steps", &[("estimate", "")][..]), ("services", &[("estimate", ""), ("healthy_estimate", "_healthy")])]
     {
         let ids = root.get(part).into_iter().flat_map(R::pairs).filter_map(|(key, _)| key.text());
-        let mut lines = String::new();
+        let mut head = Some(part);
         for id in ids {
-            let mut inside = String::new();
+            let mut own = Some(id);
             for (key, suffix) in keys {
-                match find(&format!("{id}{suffix}"))
-                    .and_then(|step| Some((step, step.percentile(50)?, step.percentile(90)?)))
-                {
-                    Some((step, p50, p90)) => {
-                        let runs = step.times.len();
-                        writeln!(
-                            inside,
-                            "    {key}: {{ p50: {}, p90: {} }}  # {}",
-                            round(p50),
-                            round(p90),
-                            from(runs, step)
-                        )
-                    }
-                    None => Ok(unknown.push(format!("{id}{suffix}"))),
-                }
-                .expect("writing to a String");
+                let Some(estimate) = find(&format!("{id}{suffix}")).and_then(proposal) else {
+                    unknown.push(format!("{id}{suffix}"));
+                    continue;
+                };
+                let heads = [head.take().map(|part| format!("{part}:\n")), own.take().map(|id| format!("  {id}:\n"))];
+                text.extend(heads.into_iter().flatten());
+                writeln!(text, "    {key}: {estimate}").expect("writing to a String");
             }
-            if !inside.is_empty() {
-                write!(lines, "  {id}:\n{inside}").expect("writing to a String");
-            }
-        }
-        if !lines.is_empty() {
-            write!(text, "{part}:\n{lines}").expect("writing to a String");
         }
     }
     if !unknown.is_empty() {
@@ -234,12 +219,13 @@ fn estimates(path: &Path, runs: &BTreeMap<String, Vec<Past>>, kind: Option<RunKi
     Ok(text)
 }
 
-fn from(runs: usize, step: &Measured) -> String {
+/// An estimate as a runbook writes it, with what it is made of; none without a measurement.
+fn proposal(step: &Measured) -> Option<String> {
+    let (p50, p90) = (round(step.percentile(50)?), round(step.percentile(90)?));
+    let runs = step.times.len();
     let count = if runs == 1 { "1 run".to_owned() } else { format!("{runs} runs") };
-    match step.planned {
-        Some(planned) => format!("{count}; now {}, {}", planned.p50, planned.p90),
-        None => format!("{count}; now none"),
-    }
+    let now = step.planned.map_or("none".into(), |planned| format!("{}, {}", planned.p50, planned.p90));
+    Some(format!("{{ p50: {p50}, p90: {p90} }}  # {count}; now {now}"))
 }
 
 /// Whole seconds, upward: an estimate is no stopwatch.
