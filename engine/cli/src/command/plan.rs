@@ -6,7 +6,11 @@ use crate::{
     failure::{self, Failure},
     show,
 };
-use dr_engine::{event::RunKind, forecast::critical, plan::Plan};
+use dr_engine::{
+    event::RunKind,
+    forecast::critical,
+    plan::{Plan, graph::waves},
+};
 use serde::{Deserialize, Serialize};
 use std::{fs, path::Path};
 
@@ -94,7 +98,7 @@ pub fn saved(path: &Path) -> Result<Option<Saved>, Failure> {
 
 /// A plan as JSON, with its prediction.
 fn json(plan: &Plan, prediction: &show::plan::Prediction) -> serde_json::Value {
-    let critical = critical(plan, &prediction.usual);
+    let (critical, waves) = (critical(plan, &prediction.usual), waves(plan));
     let steps: Vec<_> = plan
         .places()
         .map(|at| {
@@ -105,12 +109,14 @@ fn json(plan: &Plan, prediction: &show::plan::Prediction) -> serde_json::Value {
                 "kind": step.kind,
                 "phase": step.phase,
                 "needs": step.needs.iter().map(|n| &plan.step(*n).id).collect::<Vec<_>>(),
+                "wave": waves[at.ix()] + 1,
                 "starts_ms": slot.start.0,
                 "ends_ms": slot.end.0,
                 "estimated": step.estimate.is_some(),
                 "critical": critical[at.ix()],
                 "irreversible": step.irreversible,
                 "unseen": step.blind,
+                "approval": step.is_gate(),
             })
         })
         .collect();

@@ -5,7 +5,7 @@ use dr_engine::{
     event::RunKind,
     forecast::{Draw, Slot, critical, forecast},
     limits,
-    plan::{Plan, VERIFY},
+    plan::{Plan, VERIFY, graph::waves},
 };
 use std::{collections::BTreeSet, fmt::Write};
 
@@ -89,7 +89,8 @@ fn head(plan: &Plan, prediction: &Prediction, text: &mut String) {
 
 fn rows(plan: &Plan, prediction: &Prediction, critical: &[bool], text: &mut String) {
     let width = plan.steps.iter().map(|s| s.id.chars().count()).max().unwrap_or(4).clamp(4, 40);
-    line(text, &format!("   {:>7} {:>7}  {:<width$}  does", "starts", "takes", "step"));
+    let waves = waves(plan);
+    line(text, &format!("   {:>4} {:>7} {:>7}  {:<width$}  does", "wave", "starts", "takes", "step"));
     let mut order: Vec<_> = plan.places().collect();
     order.sort_by_key(|step| (prediction.usual[step.ix()].start, *step));
     for step in order {
@@ -116,7 +117,8 @@ fn rows(plan: &Plan, prediction: &Prediction, critical: &[bool], text: &mut Stri
         if it.blind {
             does.push_str(" [unseen]");
         }
-        line(text, &format!(" {mark} {start:>7} {takes:>7}  {:<width$}  {does}", it.id));
+        let wave = waves[step.ix()] + 1;
+        line(text, &format!(" {mark} {wave:>4} {start:>7} {takes:>7}  {:<width$}  {does}", it.id));
     }
 }
 
@@ -124,14 +126,18 @@ fn rows(plan: &Plan, prediction: &Prediction, critical: &[bool], text: &mut Stri
 fn folded(plan: &Plan, prediction: &Prediction, critical: &[bool], text: &mut String) {
     let mut phases: Vec<Option<&str>> = plan.phases.iter().map(|p| Some(p.as_str())).collect();
     phases.push(None);
-    line(text, &format!("   {:>7} {:>7}  {:<16} steps", "starts", "ends", "phase"));
+    let waves = waves(plan);
+    line(text, &format!("   {:>7} {:>7}  {:<16} {:>5}  waves", "starts", "ends", "phase", "steps"));
     for phase in phases {
         let inside: Vec<_> = plan.places().filter(|s| plan.step(*s).phase.as_deref() == phase).collect();
         let slots = || inside.iter().map(|step| prediction.usual[step.ix()]);
         let (Some(start), Some(end)) = (slots().map(|s| s.start).min(), slots().map(|s| s.end).max()) else { continue };
         let mark = if inside.iter().any(|step| critical[step.ix()]) { '*' } else { ' ' };
         let name = phase.unwrap_or("no phase");
-        line(text, &format!(" {mark} {:>7} {:>7}  {name:<16} {}", brief(start), brief(end), inside.len()));
+        let of = || inside.iter().map(|step| waves[step.ix()] + 1);
+        let waves = format!("{} to {}", of().min().unwrap_or(1), of().max().unwrap_or(1));
+        let (start, end, count) = (brief(start), brief(end), inside.len());
+        line(text, &format!(" {mark} {start:>7} {end:>7}  {name:<16} {count:>5}  {waves}"));
     }
     text.push('\n');
     line(text, "the critical path:");

@@ -4,7 +4,7 @@
 use crate::{
     duration::Dur,
     forecast::Slot,
-    plan::{Plan, StepIx},
+    plan::{Plan, StepIx, graph::waves},
     report::brief,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,7 +64,7 @@ pub(super) fn fold(plan: &Plan, slots: &[Slot], critical: &[bool]) -> Folded {
         let name = plan.step(step).phase.as_deref().unwrap_or_default();
         lanes.iter().position(|lane| lane == name).unwrap_or_default()
     };
-    let depth = depths(plan);
+    let depth = waves(plan);
     let deepest = depth.iter().max().copied().unwrap_or(0) + 1;
     let band = |step: StepIx| depth[step.ix()] * COLUMNS_MAX.min(deepest) / deepest;
     let families = families(plan);
@@ -136,16 +136,6 @@ pub(super) fn lanes(plan: &Plan) -> Vec<String> {
     }
     lanes.retain(|lane| plan.steps.iter().any(|step| step.phase.as_deref().unwrap_or_default() == lane));
     lanes
-}
-
-/// How many steps stand one behind the other before each.
-fn depths(plan: &Plan) -> Vec<usize> {
-    let mut depths = vec![0; plan.steps.len()];
-    for step in plan.places() {
-        let needs = plan.step(step).needs.iter();
-        depths[step.ix()] = needs.map(|need| depths[need.ix()] + 1).max().unwrap_or(0);
-    }
-    depths
 }
 
 /// The name under which steps belong together: that of the service, of the

@@ -222,7 +222,7 @@ impl Report {
         html! {
             div class="scroll" tabindex="0" role="region" aria-label="Timeline" {
                 table {
-                    thead { tr { th { "UTC" } th { "After the incident" } th { "What" } } }
+                    thead { tr { th { "UTC" } th { "After" } th { "What" } } }
                     tbody {
                         @for line in &self.story.timeline {
                             tr { td { (of_day(line.at)) } td { (offset(line.at, self.opened.incident_at)) } td class="wide" { (clean(&line.text)) } }
