@@ -31,6 +31,7 @@ use dr_engine::{
         Mode, Plan, Selection,
         build::{self, Options, Sources},
     },
+    run::Run,
     yaml::Limits,
 };
 use dr_steps::{
@@ -57,7 +58,8 @@ pub fn run(args: Args) -> Result<u8, Failure> {
     // keep anybody from starting the lab again.
     let config = args.config.filter(|file| !matches!(args.command, Command::Lab(_)) || file.exists());
     let settings = Settings::load(config.as_deref(), args.state.as_deref(), runbook.as_deref())?;
-    let here = Here { state: State::at(&settings.state), settings, json: args.json };
+    let told = args.state.is_some() && std::env::var_os("DR_STATE").is_none();
+    let here = Here { state: State::at(&settings.state), settings, json: args.json, told };
     match args.command {
         Command::Execute(args) => execute::execute(&here, args),
         Command::Plan(args) => plan::plan(&here, &args),
@@ -88,6 +90,19 @@ pub struct Here {
     pub settings: Settings,
     pub state: State,
     pub json: bool,
+    /// The folder of runs was given on the command line: the next command has to be given it, too.
+    told: bool,
+}
+
+impl Here {
+    /// Says what stands above a run that begins or goes on here.
+    pub fn head(&self, run: &Run) {
+        show::aside(&show::lines::head(run));
+        if self.told {
+            let folder = self.settings.state.display().to_string();
+            show::aside(&format!("every command about it wants --state {0}, or DR_STATE={0}", show::word(&folder)));
+        }
+    }
 }
 
 /// Reads runbooks from the disk.

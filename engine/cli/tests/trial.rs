@@ -226,3 +226,13 @@ fn an_attempt_that_only_looks_is_not_told_as_a_start() {
     assert!(said.out.contains("hello: attempt 2: looks first what became of the last"), "{}", said.out);
     assert_eq!(place.effects("hello"), 1);
 }
+
+#[test]
+fn a_state_that_was_named_once_is_named_for_the_commands_that_follow() {
+    let place = Place::with(SMALL);
+    let mut command = place.dr(&["execute", "runbook.yaml", "--kind", "drill", "--yes", "--state", "else where"]);
+    command.env_remove("DR_STATE");
+    place.end(command).ends(0).says(&["every command about it wants --state 'else where', or DR_STATE='else where'"]);
+    let quiet = place.drill().ends(0);
+    assert!(!quiet.err.contains("DR_STATE"), "{}", quiet.err);
+}

@@ -85,7 +85,7 @@ pub fn execute(here: &Here, args: Execute) -> Result<u8, Failure> {
         crash,
         clock,
     };
-    show::aside(&show::lines::head(&control.run));
+    here.head(&control.run);
     control.drive(runtime)
 }
 

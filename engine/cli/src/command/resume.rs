@@ -128,7 +128,7 @@ pub fn drive(
         crash,
         clock,
     };
-    show::aside(&show::lines::head(&control.run));
+    here.head(&control.run);
     control.drive(runtime)
 }
 
