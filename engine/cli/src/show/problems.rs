@@ -6,6 +6,7 @@ use dr_engine::{
 };
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
 use std::{collections::BTreeMap, fmt, io, sync::Arc};
+use textwrap::WordSplitter;
 
 /// All mistakes as text.
 pub fn render(problems: &Problems) -> String {
@@ -13,6 +14,8 @@ pub fn render(problems: &Problems) -> String {
         if super::colour(&io::stderr()) { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     let width = terminal_width();
     let handler = GraphicalReportHandler::new_themed(theme).with_width(width).with_links(false);
+    // A name or a command that is broken in the middle cannot be typed.
+    let handler = handler.with_word_splitter(WordSplitter::NoHyphenation);
     let mut text = String::new();
     let mut clean: BTreeMap<u32, Arc<str>> = BTreeMap::new();
     for problem in problems.problems.iter().take(SHOWN_MAX) {
