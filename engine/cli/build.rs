@@ -1,7 +1,5 @@
 //! Writes down, for the program to show, which version and commit it is made from.
 
-#![expect(clippy::print_stdout, reason = "that is how a build script speaks to cargo")]
-
 #[path = "build/commit.rs"]
 mod commit;
 
@@ -16,7 +14,9 @@ fn main() {
     let given = env::var("DR_COMMIT").unwrap_or_default();
     let commit = match Commit::of(&root) {
         Some(commit) => {
-            commit::watched(&root).iter().for_each(|path| println!("cargo::rerun-if-changed={}", path.display()));
+            for path in commit::watched(&root) {
+                println!("cargo::rerun-if-changed={}", path.display());
+            }
             Some(commit)
         }
         None if given.is_empty() => None,

@@ -81,7 +81,7 @@ pub fn run(args: Args) -> Result<u8, Failure> {
         Command::Export(args) => export::export(&here, &args),
         Command::Import(args) => export::import(&here, &args),
         Command::Schema => schema::schema(),
-        Command::Completions(args) => completions::completions(&args),
+        Command::Completions(args) => Ok(completions::completions(&args)),
         Command::Man(args) => man::man(&args),
         Command::Lab(args) => lab::lab(&here, args),
         Command::Doctor(args) => doctor::doctor(&here, &args),

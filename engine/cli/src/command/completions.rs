@@ -2,15 +2,14 @@
 
 use crate::{
     args::{Args, Completions},
-    failure::{self, Failure},
-    show,
+    failure, show,
 };
 use clap::CommandFactory;
 
 /// Prints the script for a shell.
-pub fn completions(of: &Completions) -> Result<u8, Failure> {
+pub fn completions(of: &Completions) -> u8 {
     let mut script = Vec::new();
     clap_complete::generate(of.shell, &mut Args::command(), "dr", &mut script);
     show::print(&String::from_utf8_lossy(&script));
-    Ok(failure::DONE)
+    failure::DONE
 }
