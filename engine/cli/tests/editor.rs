@@ -2,7 +2,8 @@
 //! Helix and others ask about YAML, with the schema that lies beside the
 //! examples and finds its way there by the first line of each.
 //!
-//! `make test` installs the server, by `editor/package-lock.json`.
+//! `make test` installs the server by `editor/package-lock.json`, which `npm install
+//! --package-lock-only` in that folder renews.
 
 use serde_json::{Value, json};
 use std::{
