@@ -12,7 +12,7 @@ use crate::{
     process::{self, Job, Living, Looked, Stream},
     redact::Redactor,
     secret::TextOrSecret,
-    text::Word,
+    text::{self, Word},
     world::World,
 };
 use async_trait::async_trait;
@@ -163,13 +163,17 @@ impl Command {
         let Some(check) = &self.check else {
             let why = match cx.attempt {
                 0 | 1 => "the command has no `check:` that could look",
-                _ => "the command began before and nobody heard how it ended",
+                _ => "the command began before, and what it has left behind is not known",
             };
             return Ok(Check::Unknown(why.into()));
         };
         let job = self.job(cx, &check.argv)?;
         let logs = World::of(cx).logs();
         let Looked { status, stdout, said } = job.look(cx, logs.as_deref()).await?;
+        // Some programs say what is wrong where others print what they found.
+        let printed =
+            || job.redactor.text(stdout.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default());
+        let said = if said.is_empty() { text::short(&text::clean(&printed())).into_owned() } else { said };
         Ok(match status.code() {
             Some(0) => Check::Done(self.found(cx, &stdout, &job.redactor)),
             Some(3) => Check::Absent,

@@ -13,6 +13,7 @@
 #![expect(clippy::disallowed_methods, reason = "a bench measures real time")]
 
 mod chain;
+mod faces;
 mod graph;
 mod layers;
 mod limits;
@@ -27,7 +28,7 @@ mod startup;
 
 fn main() {
     let wanted: Vec<_> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let parts: [(&str, fn()); 7] = [
+    let parts: [(&str, fn()); 8] = [
         ("chain", chain::bench),
         ("layers", layers::bench),
         ("sleeps", sleeps::bench),
@@ -35,6 +36,7 @@ fn main() {
         ("resume", resume::bench),
         ("startup", startup::bench),
         ("polling", polling::bench),
+        ("faces", faces::bench),
     ];
     measure::head();
     for (name, bench) in parts {

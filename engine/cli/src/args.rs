@@ -4,6 +4,7 @@ pub mod lab;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use dr_engine::event::RunKind;
 use std::path::PathBuf;
 
 /// Runs, rehearses and proves disaster-recovery runbooks.
@@ -31,6 +32,8 @@ pub enum Command {
     Execute(Execute),
     /// Show what would be done and how long it would take; changes nothing.
     Plan(PlanArgs),
+    /// Draw a plan.
+    Graph(Graph),
     /// Check a runbook without a network.
     Lint(Chosen),
     /// Go on with a run.
@@ -53,6 +56,8 @@ pub enum Command {
     Logs(Logs),
     /// What the run took and lost.
     Report(Report),
+    /// What past runs took, and what to estimate next.
+    History(History),
     /// Check evidence.
     #[command(subcommand)]
     Audit(Audit),
@@ -137,6 +142,30 @@ pub struct PlanArgs {
     pub parallel: Option<u32>,
 }
 
+/// Arguments of `dr graph`.
+#[derive(Debug, ClapArgs)]
+pub struct Graph {
+    #[command(flatten)]
+    pub chosen: Chosen,
+    /// The form; it goes to standard output.
+    #[arg(long, value_enum, default_value = "svg")]
+    pub format: GraphForm,
+    /// How many steps may run at the same time.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub parallel: Option<u32>,
+}
+
+/// Forms of a picture.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum GraphForm {
+    /// A picture that browsers show.
+    Svg,
+    /// For Graphviz.
+    Dot,
+    /// For Mermaid, as many wikis draw it.
+    Mermaid,
+}
+
 /// Arguments of `dr execute`.
 #[derive(Debug, ClapArgs)]
 pub struct Execute {
@@ -190,6 +219,16 @@ pub enum KindArg {
     Drill,
     /// Against a local AWS alone.
     Lab,
+}
+
+impl From<KindArg> for RunKind {
+    fn from(kind: KindArg) -> Self {
+        match kind {
+            KindArg::Live => Self::Live,
+            KindArg::Drill => Self::Drill,
+            KindArg::Lab => Self::Lab,
+        }
+    }
 }
 
 /// How a run is driven.
@@ -334,6 +373,18 @@ pub struct Note {
     /// It is a request for help.
     #[arg(long)]
     pub help_wanted: bool,
+    /// It is something to know the next time.
+    #[arg(long, conflicts_with_all = ["help_wanted", "action"])]
+    pub lesson: bool,
+    /// It is something to do before the next time.
+    #[arg(long, conflicts_with = "help_wanted")]
+    pub action: bool,
+    /// Who sees to it.
+    #[arg(long, value_name = "NAME", requires = "action")]
+    pub owner: Option<String>,
+    /// By when: 2026-12-24.
+    #[arg(long, value_name = "DATE", requires = "action")]
+    pub due: Option<String>,
     /// Correct when the outage began.
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub incident_at: Option<String>,
@@ -393,6 +444,17 @@ pub struct Report {
     pub format: ReportForm,
 }
 
+/// Arguments of `dr history`.
+#[derive(Debug, ClapArgs)]
+pub struct History {
+    /// Only runs of this kind. Estimates come from live runs and drills unless it is named.
+    #[arg(long, value_enum)]
+    pub kind: Option<KindArg>,
+    /// Print the estimates that past runs propose for this runbook, to paste into it.
+    #[arg(long, value_name = "RUNBOOK")]
+    pub estimates: Option<PathBuf>,
+}
+
 /// Forms of a report.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum ReportForm {
@@ -400,6 +462,8 @@ pub enum ReportForm {
     Md,
     /// JSON.
     Json,
+    /// A page that stands by itself, for browsers and for paper.
+    Html,
 }
 
 /// Checks of evidence.

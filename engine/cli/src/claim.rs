@@ -127,12 +127,12 @@ impl Claiming {
             (Some(held), None) => format!("wants the claim {url} broken, of {}: {}", holder(held), wish.why),
             (None, None) => return None,
         };
-        Some(Kind::Noted { by: wish.by.clone(), text, help_wanted: false })
+        Some(Kind::Noted { by: wish.by.clone(), text, help_wanted: false, learned: None })
     }
 
     fn goes_without(&self, because: &str) -> Kind {
         let text = format!("goes on without the claim {}: {} ({because})", self.url, self.wish.why);
-        Kind::Noted { by: self.wish.by.clone(), text, help_wanted: false }
+        Kind::Noted { by: self.wish.by.clone(), text, help_wanted: false, learned: None }
     }
 
     /// Takes it for the controller of this epoch, or says why not.
@@ -234,8 +234,5 @@ fn told(failure: &outcome::Failure) -> String {
 fn holder(held: &Held) -> String {
     let Some(by) = &held.by else { return "something that this version cannot read".into() };
     let Holder { run, by: who, host, pid, since, .. } = by;
-    show::plain(&format!(
-        "the {} run {run}, started by {who}, on {host} (pid {pid}) since {since}",
-        crate::command::word(by.kind)
-    ))
+    show::plain(&format!("the {} run {run}, started by {who}, on {host} (pid {pid}) since {since}", by.kind.word()))
 }

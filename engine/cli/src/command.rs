@@ -5,6 +5,8 @@ mod completions;
 mod doctor;
 mod execute;
 mod export;
+mod graph;
+mod history;
 mod lab;
 mod logs;
 mod man;
@@ -16,8 +18,6 @@ mod schema;
 mod status;
 mod undo;
 mod watch;
-
-pub use self::execute::word;
 
 use crate::{
     args::{Args, Audit, Chosen, Command, ModeArg},
@@ -33,6 +33,7 @@ use dr_engine::{
         Mode, Plan, Selection,
         build::{self, Options, Sources},
     },
+    run::Run,
     yaml::Limits,
 };
 use dr_steps::{
@@ -51,6 +52,7 @@ pub fn run(args: Args) -> Result<u8, Failure> {
     let runbook = match &args.command {
         Command::Execute(execute) => Some(execute.chosen.runbook.clone()),
         Command::Plan(plan) => Some(plan.chosen.runbook.clone()),
+        Command::Graph(graph) => Some(graph.chosen.runbook.clone()),
         Command::Doctor(doctor) => doctor.runbook.clone(),
         _ => None,
     };
@@ -62,10 +64,12 @@ pub fn run(args: Args) -> Result<u8, Failure> {
         Command::Schema | Command::Completions(_) | Command::Man(_) => Settings::unread(),
         _ => Settings::load(config.as_deref(), args.state.as_deref(), runbook.as_deref())?,
     };
-    let here = Here { state: State::at(&settings.state), settings, json: args.json };
+    let told = args.state.is_some() && std::env::var_os("DR_STATE").is_none();
+    let here = Here { state: State::at(&settings.state), settings, json: args.json, told };
     match args.command {
         Command::Execute(args) => execute::execute(&here, args),
         Command::Plan(args) => plan::plan(&here, &args),
+        Command::Graph(args) => graph::graph(&args),
         Command::Lint(chosen) => plan::lint(&here, &chosen),
         Command::Resume(args) => resume::resume(&here, args),
         Command::Status(args) => status::status(&here, args.run.as_deref()),
@@ -77,6 +81,7 @@ pub fn run(args: Args) -> Result<u8, Failure> {
         Command::Undo(args) => undo::undo(&here, args),
         Command::Logs(args) => logs::logs(&here, &args),
         Command::Report(args) => report::report(&here, &args),
+        Command::History(args) => history::history(&here, &args),
         Command::Audit(Audit::Verify(args)) => audit::verify(&here, &args),
         Command::Export(args) => export::export(&here, &args),
         Command::Import(args) => export::import(&here, &args),
@@ -93,6 +98,19 @@ pub struct Here {
     pub settings: Settings,
     pub state: State,
     pub json: bool,
+    /// The folder of runs was given on the command line: the next command has to be given it, too.
+    told: bool,
+}
+
+impl Here {
+    /// Says what stands above a run that begins or goes on here.
+    pub fn head(&self, run: &Run) {
+        show::aside(&show::lines::head(run));
+        if self.told {
+            let folder = self.settings.state.display().to_string();
+            show::aside(&format!("every command about it wants --state {0}, or DR_STATE={0}", show::word(&folder)));
+        }
+    }
 }
 
 /// Reads runbooks from the disk.

@@ -12,7 +12,7 @@ use crate::{
 use dr_engine::{
     clock::{Clock, SystemClock},
     crash::CrashAt,
-    event::{Controller, Event, Kind},
+    event::{Controller, Event, Kind, Outcome},
     executor::{Arrival, Executor, Exit, Tools},
     inbox::Inbox,
     journal::{
@@ -202,16 +202,10 @@ impl Control<'_> {
 
     /// The exit code, and what a person does next.
     fn last_words(&self, id: &str, exit: Exit) -> u8 {
-        let doubtful = self.run.in_doubt();
-        let ids = || doubtful.iter().map(|s| self.run.plan().step(*s).id.as_str()).collect::<Vec<_>>().join(", ");
         match exit {
             Exit::Finished(outcome) => {
                 show::aside(&format!("{}: dr report {id}", show::lines::ending(outcome)));
-                if doubtful.is_empty() {
-                    return failure::code(outcome, self.driving.strict);
-                }
-                show::aside(&format!("nobody knows what became of: {}", ids()));
-                failure::UNKNOWN
+                over(&self.run, outcome, self.driving.strict)
             }
             Exit::Held => {
                 show::aside(&format!("held: nothing goes on without a person; `dr status {id}` shows the questions"));
@@ -219,14 +213,27 @@ impl Control<'_> {
                 failure::HELD
             }
             Exit::Left => {
-                if !doubtful.is_empty() {
-                    show::aside(&format!("left under way, looked at on resume: {}", ids()));
+                if let Some(ids) = doubtful(&self.run) {
+                    show::aside(&format!("left under way, looked at on resume: {ids}"));
                 }
                 show::aside(&format!("interrupted, state saved: dr resume {id}"));
                 failure::INTERRUPTED
             }
         }
     }
+}
+
+/// The exit code of a run that is over; names what is in doubt all the same.
+pub fn over(run: &Run, outcome: Outcome, strict: bool) -> u8 {
+    let Some(ids) = doubtful(run) else { return failure::code(outcome, strict) };
+    show::aside(&format!("nobody knows what became of: {ids}"));
+    failure::UNKNOWN
+}
+
+/// The steps of which nobody knows what became of them, if there are such.
+fn doubtful(run: &Run) -> Option<String> {
+    let ids: Vec<_> = run.in_doubt().iter().map(|step| run.plan().step(*step).id.as_str()).collect();
+    (!ids.is_empty()).then(|| ids.join(", "))
 }
 
 /// Returns when somebody else holds the claim.

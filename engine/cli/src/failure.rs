@@ -70,7 +70,7 @@ impl Failure {
 
 impl From<journal::Error> for Failure {
     fn from(error: journal::Error) -> Self {
-        use journal::Error::{Busy, Damaged, Fenced, Locked, Missing, Network, Newer, Store};
+        use journal::Error::{Busy, Damaged, Fenced, Foreign, Locked, Missing, Network, Newer, Store};
         let message = error.to_string();
         match error {
             Locked | Fenced { .. } => Self::new(TAKEN, message)
@@ -78,6 +78,8 @@ impl From<journal::Error> for Failure {
             Newer { .. } => Self::before(message).hint("use the version of dr that wrote it, or a newer one"),
             Damaged { .. } => Self::new(UNKNOWN, message)
                 .hint("nothing was touched; go on from a copy (`dr import`), or by hand from the report of the last good copy"),
+            Foreign { owner, .. } => Self::before(message)
+                .hint(format!("run dr as whoever began the recovery: sudo -u '#{owner}' dr …")),
             Missing { .. } => Self::before(message).hint("`dr status` lists the runs that are here"),
             Network { .. } => Self::before(message).hint("point --state or DR_STATE at a local disk"),
             Busy { .. } => Self::new(TAKEN, message)

@@ -27,6 +27,11 @@ fn main() -> ExitCode {
         }
     };
     match command::run(args) {
+        Ok(failure::DONE) if show::unprinted().is_some() => {
+            let why = show::unprinted().unwrap_or_default();
+            show::failure(&failure::Failure::before(format!("not all of it could be printed: {why}")));
+            ExitCode::from(failure::BEFORE)
+        }
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             show::failure(&failure);

@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use std::{
     io::{self, IsTerminal, Write},
     sync::{
+        OnceLock,
         atomic::{AtomicBool, Ordering},
         mpsc::{self, RecvTimeoutError},
     },
@@ -15,9 +16,23 @@ use std::{
     time::Duration,
 };
 
-/// Prints a text. A reader that went away ends the printing, quietly.
+/// Prints a text. A reader that went away ends the printing, quietly; a disk
+/// that is full does not ([`unprinted`]).
 pub fn print(text: &str) {
-    printed(text);
+    let mut out = io::stdout().lock();
+    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush())
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        UNPRINTED.get_or_init(|| error.to_string());
+    }
+}
+
+/// Why something that was to be printed is not.
+static UNPRINTED: OnceLock<String> = OnceLock::new();
+
+/// Why something that was to be printed is not, if that is so.
+pub fn unprinted() -> Option<&'static str> {
+    UNPRINTED.get().map(String::as_str)
 }
 
 /// Prints a text, and says whether somebody reads it still.

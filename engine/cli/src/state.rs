@@ -30,8 +30,15 @@ impl State {
     }
 
     /// Every run's id, oldest first.
-    pub fn ids(&self) -> Vec<String> {
-        let entries = fs::read_dir(&self.runs).into_iter().flatten();
+    pub fn ids(&self) -> Result<Vec<String>, Failure> {
+        let entries = match fs::read_dir(&self.runs) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => {
+                let message = format!("the runs under {} cannot be read: {error}", self.runs.display());
+                return Err(Failure::before(message).hint("say where runs are kept: --state DIR, or DR_STATE"));
+            }
+            Ok(entries) => entries,
+        };
         let mut ids: Vec<_> = entries
             .filter_map(Result::ok)
             .filter(|entry| entry.path().join("journal.db").exists())
@@ -40,19 +47,24 @@ impl State {
             .filter(|id| !id.starts_with('.'))
             .collect();
         ids.sort();
-        ids
+        Ok(ids)
+    }
+
+    /// That there are none, and where they were looked for.
+    pub fn none(&self) -> String {
+        format!("there are no runs under {}", self.runs.display())
     }
 
     /// The run that somebody means by the beginning of its id.
     pub fn find(&self, typed: &str) -> Result<String, Failure> {
-        let ids = self.ids();
+        let ids = self.ids()?;
         let meant: Vec<_> = ids.iter().filter(|id| id.starts_with(typed)).collect();
         match meant.as_slice() {
             [one] => Ok((*one).clone()),
             [] => {
                 let hint = match ids.last() {
                     Some(last) => format!("the last one is `{last}`; `dr status` lists all"),
-                    None => format!("there are no runs under {}", self.runs.display()),
+                    None => self.none(),
                 };
                 Err(Failure::usage(format!("there is no run `{typed}`")).hint(hint))
             }
@@ -67,7 +79,7 @@ impl State {
         if let Some(typed) = typed {
             return self.find(typed);
         }
-        let unfinished: Vec<_> = self.unfinished().into_iter().map(|(id, _)| id).collect();
+        let unfinished: Vec<_> = self.unfinished()?.into_iter().map(|(id, _)| id).collect();
         match unfinished.as_slice() {
             [one] => Ok(one.clone()),
             [] => Err(Failure::usage("no run is unfinished").hint("`dr status` lists all runs")),
@@ -76,14 +88,14 @@ impl State {
     }
 
     /// Unfinished runs that can be read.
-    pub fn unfinished(&self) -> Vec<(String, Run)> {
-        let runs = self.loaded().filter_map(|(id, run)| Some((id, run.ok()?)));
-        runs.filter(|(_, run)| run.finished.is_none()).collect()
+    pub fn unfinished(&self) -> Result<Vec<(String, Run)>, Failure> {
+        let runs = self.loaded()?.filter_map(|(id, run)| Some((id, run.ok()?)));
+        Ok(runs.filter(|(_, run)| run.finished.is_none()).collect())
     }
 
     /// Every run, or why it cannot be read.
-    pub fn loaded(&self) -> impl Iterator<Item = (String, Result<Run, Failure>)> {
-        self.ids().into_iter().map(|id| (id.clone(), load(&self.folder(&id)).map(|(run, _)| run)))
+    pub fn loaded(&self) -> Result<impl Iterator<Item = (String, Result<Run, Failure>)>, Failure> {
+        Ok(self.ids()?.into_iter().map(|id| (id.clone(), load(&self.folder(&id)).map(|(run, _)| run))))
     }
 }
 

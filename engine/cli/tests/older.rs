@@ -64,7 +64,10 @@ fn a_run_whose_controller_of_0_1_0_was_killed_is_looked_at_and_goes_on() {
     copy(&golden, &place.path("state/runs").join(KILLED));
     place.run(&["status", KILLED]).ends(0).prints(&["NO CONTROLLER RUNS", "1/7 done", "agree!approve"]);
     place.run(&["report", KILLED]).ends(0).prints(&["with dr 0.1.0, epoch 1"]);
-    place.run(&["report", KILLED, "--format", "json"]).ends(0).prints(&["\"0.1.0\""]);
+    for form in ["json", "html"] {
+        place.run(&["report", KILLED, "--format", form]).ends(0).prints(&["0.1.0", KILLED]);
+    }
+    place.run(&["history"]).ends(0).prints(&["2026-11-22 14:10", "running"]);
     place.run(&["logs", KILLED, "easy"]).ends(0).prints(&["{\"size\": 3}"]);
     let said = "9 events, chain whole, head c757488b538131c310ed4f17d346f8eacc7d84312168897b20c9ee91af6eb4a9";
     place.run(&["audit", "verify", KILLED]).ends(0).prints(&[said]);

@@ -29,25 +29,50 @@ fn shown(command: &[&str], runbook: &str, args: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("a plan is text")
 }
 
+/// The files with this ending that stand beside runbooks.
+fn beside(ending: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(root().join("runbooks")).expect("the folder").flatten();
+    let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|it| it == ending));
+    assert!(!paths.is_empty(), "there is no .{ending} at all");
+    paths
+}
+
+/// What a command prints about the runbook that this file stands beside.
+fn told(command: &[&str], path: &Path) -> String {
+    let name = path.file_stem().expect("a file has a name").to_string_lossy();
+    let args = fs::read_to_string(path.with_extension("args")).unwrap_or_default();
+    let args: Vec<_> = args.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+    shown(command, &format!("runbooks/{name}.yaml"), &args)
+}
+
+/// Compares with what stands in the file, or writes it there.
+fn expected(told: &str, path: &Path) {
+    if env::var_os("UPDATE_EXPECT").is_some() {
+        fs::write(path, told).expect("it can be written");
+    }
+    let expected = fs::read_to_string(path).expect("it is text");
+    assert_eq!(told, expected, "{}; UPDATE_EXPECT=1 accepts what is planned", path.display());
+}
+
 #[test]
 fn a_runbook_is_planned_to_the_plan_beside_it() {
-    let mut plans: Vec<_> = fs::read_dir(root().join("runbooks")).expect("the folder").flatten().collect();
-    plans.retain(|entry| entry.path().extension().is_some_and(|it| it == "plan"));
-    assert!(!plans.is_empty(), "there is no plan at all");
-    for plan in plans {
-        let path = plan.path();
-        let name = path.file_stem().expect("a file has a name").to_string_lossy();
-        let runbook = format!("runbooks/{name}.yaml");
-        let args = fs::read_to_string(path.with_extension("args")).unwrap_or_default();
-        let args: Vec<_> = args.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
-        let planned = shown(&["plan"], &runbook, &args);
-        let rehearsed = shown(&["execute", "--dry-run"], &runbook, &args);
-        assert_eq!(planned, rehearsed, "{runbook}: a dry run shows something else");
-        if env::var_os("UPDATE_EXPECT").is_some() {
-            fs::write(&path, &planned).expect("the plan can be written");
-        }
-        let expected = fs::read_to_string(&path).expect("the plan is text");
-        assert_eq!(planned, expected, "{runbook}; UPDATE_EXPECT=1 accepts what is planned");
+    for path in beside("plan") {
+        let planned = told(&["plan"], &path);
+        assert_eq!(
+            planned,
+            told(&["execute", "--dry-run"], &path),
+            "{}: a dry run shows something else",
+            path.display()
+        );
+        expected(&planned, &path);
+    }
+}
+
+#[test]
+fn a_runbook_is_drawn_as_the_picture_beside_it() {
+    for path in beside("svg") {
+        expected(&told(&["graph"], &path), &path);
     }
 }
 

@@ -13,7 +13,11 @@ use crate::{
     step::{Check, Guard, ReadCx, Report, RunInfo, Said, Step, StepCx, StepError, Steps},
 };
 use futures_util::FutureExt;
-use std::{any::Any, panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    any::Any,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, PoisonError},
+};
 use tokio::sync::mpsc;
 
 /// How an attempt ended.
@@ -25,8 +29,8 @@ pub enum Ended {
     Error(StepError),
     /// `check` looked and could not tell.
     Unknown(String),
-    /// The time is up.
-    TimedOut,
+    /// The time is up; with what the step said last.
+    TimedOut(Option<String>),
     /// The time of an earlier attempt was up, and what it began still goes on.
     Slow(Failure),
     /// It is taken back.
@@ -39,11 +43,16 @@ impl Ended {
         match self {
             Self::Error(StepError::Failed(failure) | StepError::Doubt(failure)) | Self::Slow(failure) => failure,
             Self::Unknown(why) => Failure::new(format!("it is not known whether it is taken back: {why}")),
-            Self::TimedOut => Failure::new("no end within its time"),
+            Self::TimedOut(last) => Failure::new(out_of_time("its time", last)),
             Self::Error(StepError::Ask(question)) => Failure::new(question.text.clone()),
             Self::Done { .. } | Self::Undone => Failure::new("an end that cannot be"),
         }
     }
+}
+
+/// That there was no end, and what was said last: why it was no end yet.
+pub fn out_of_time(time: impl std::fmt::Display, last: Option<String>) -> String {
+    last.map_or_else(|| format!("no end within {time}"), |last| format!("no end within {time}; last: {last}"))
 }
 
 /// What the attempt is for, and what is known of the one before.
@@ -135,12 +144,13 @@ impl Tools {
 /// Makes the attempt and tells the loop how it ended, whatever happens in it.
 pub(crate) async fn attempt(work: Result<Arc<dyn Step>, Failure>, cx: StepCx, terms: Terms) {
     let (me, tell) = (cx.me, cx.facts.clone());
+    let (cx, last) = remembering(cx);
     let ended = match work {
         // Nobody could look: what was in doubt still is.
         Err(failure) if terms.doubt.is_some() => Ended::Unknown(failure.message),
         Err(failure) => Ended::Error(failure.into()),
         Ok(work) => {
-            let made = AssertUnwindSafe(make(&*work, &cx, terms)).catch_unwind().await;
+            let made = AssertUnwindSafe(make(&*work, &cx, terms, &last)).catch_unwind().await;
             made.unwrap_or_else(|panic| {
                 let said = panic.downcast_ref::<&str>().map(ToString::to_string);
                 let said = said.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
@@ -152,7 +162,22 @@ pub(crate) async fn attempt(work: Result<Arc<dyn Step>, Failure>, cx: StepCx, te
     tell.send(Report { step: me.0, attempt: me.1, what: Said::Ended(ended) }).ok();
 }
 
-async fn make(work: &dyn Step, cx: &StepCx, terms: Terms) -> Ended {
+/// The last thing that a step said.
+type Last = Arc<Mutex<Option<String>>>;
+
+/// The same context, and what the step says last through it.
+fn remembering(cx: StepCx) -> (StepCx, Last) {
+    let last = Last::default();
+    let (heard, on) = (last.clone(), cx.read.chatter.clone());
+    let chatter: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(move |text| {
+        *heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.to_owned());
+        on(text);
+    });
+    (StepCx { read: ReadCx { chatter, ..cx.read }, ..cx }, last)
+}
+
+async fn make(work: &dyn Step, cx: &StepCx, terms: Terms, last: &Last) -> Ended {
+    let timed_out = || Ended::TimedOut(last.lock().unwrap_or_else(PoisonError::into_inner).take());
     let check = match look(work, cx, terms).await {
         Ok(check) => check,
         // The look itself failed. A doubt stays a doubt; without one, nothing was done yet.
@@ -186,13 +211,13 @@ async fn make(work: &dyn Step, cx: &StepCx, terms: Terms) -> Ended {
     };
     if cx.deadline <= cx.read.clock.now() {
         // The look took all of it: what cannot be waited for is not begun.
-        return Ended::TimedOut;
+        return timed_out();
     }
     let left = cx.deadline.after(work.grace()).since(cx.read.clock.now());
     match cx.read.clock.timeout(left, act).await {
         Some(Ok(ended)) => limited(ended),
         Some(Err(error)) => Ended::Error(error),
-        None => Ended::TimedOut,
+        None => timed_out(),
     }
 }
 

@@ -6,7 +6,7 @@
 #![expect(missing_docs, reason = "the doc of a variant tells of its fields")]
 
 use crate::{
-    attempt::{Ended, Terms},
+    attempt::{Ended, Terms, out_of_time},
     clock::Time,
     duration::Dur,
     event::{Deadline, Doubt, Kind, Outcome, Skipper},
@@ -233,8 +233,12 @@ pub fn settle(run: &Run, step: StepIx, attempt: u32, ended: Ended, now: Time) ->
             question.late_at = question.late_after.map(|after| now.after(after));
             Kind::Asked { step, question: *question }
         }
-        Ended::TimedOut => {
-            let error = Failure::new(format!("no end within {}", plan.timeout));
+        Ended::TimedOut(last) => {
+            let error = Failure::new(out_of_time(plan.timeout, last));
+            // What changes nothing leaves nothing in doubt; and it has looked again and again all that time.
+            if !plan.changes {
+                return Kind::Failed { step, attempt, error };
+            }
             doubt(Doubt::Timeout, error, Some(now))
         }
         Ended::Unknown(why) => match plan.on_unknown {

@@ -10,7 +10,7 @@
 
 use crate::{
     clock::Time,
-    outcome::{Fact, Failure, Output},
+    outcome::{Fact, Failure, Learned, Output},
     plan::StepIx,
     question::{Choice, Question},
 };
@@ -70,8 +70,15 @@ pub enum Kind {
     UndoDone { step: StepIx, attempt: u32 },
     /// The step could not be taken back.
     UndoFailed { step: StepIx, attempt: u32, error: Failure },
-    /// A line for the timeline; with `help_wanted` it stands under requests for help.
-    Noted { by: Person, text: String, help_wanted: bool },
+    /// A line for the timeline; with `help_wanted` it stands under requests for
+    /// help, and with `learned` under what the next recovery should do better.
+    Noted {
+        by: Person,
+        text: String,
+        help_wanted: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        learned: Option<Learned>,
+    },
     /// A person changed inputs of a step for its next attempt.
     Amended { step: StepIx, inputs: Map<String, Value>, by: Person, why: String },
     /// A person corrected when the outage began, was detected or declared.

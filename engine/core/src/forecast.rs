@@ -69,3 +69,17 @@ pub fn forecast(plan: &Plan, draw: Draw, parallel: usize) -> Vec<Slot> {
         }
     }
 }
+
+/// Which steps decide when the plan ends: from the last one back, always by
+/// the need that ends last. Nothing does when no step takes time.
+pub fn critical(plan: &Plan, slots: &[Slot]) -> Vec<bool> {
+    let mut on = vec![false; plan.steps.len()];
+    let end = |step: StepIx| slots[step.ix()].end;
+    let last = plan.places().max_by_key(|step| (end(*step), Reverse(*step)));
+    let mut at = last.filter(|step| end(*step) > Dur(0));
+    while let Some(step) = at {
+        on[step.ix()] = true;
+        at = plan.step(step).needs.iter().copied().max_by_key(|need| (end(*need), Reverse(*need)));
+    }
+    on
+}

@@ -45,6 +45,9 @@ pub enum Error {
     /// It was written by a newer version.
     #[error("the journal {path} has format {theirs}; this version of dr reads up to {ours}")]
     Newer { path: String, ours: u32, theirs: u32 },
+    /// It is another user's, who may be writing it.
+    #[error("the journal {path} belongs to user {owner}, and this is user {me}")]
+    Foreign { path: String, owner: u32, me: u32 },
     /// It is not there.
     #[error("there is no journal at {path}")]
     Missing { path: String },

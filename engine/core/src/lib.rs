@@ -21,6 +21,7 @@ pub mod limits;
 pub mod message;
 pub mod opened;
 pub mod outcome;
+pub mod picture;
 pub mod plan;
 pub mod problem;
 pub mod question;

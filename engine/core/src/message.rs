@@ -8,6 +8,7 @@
 use crate::{
     clock::Time,
     event::{Kind, Moment, Person, Skipper},
+    outcome::Learned,
     plan::{EVIDENCE, EVIDENCE_SHA256, Evidence, StepIx},
     question::{About, Choice},
     run::{Run, State},
@@ -34,7 +35,12 @@ pub enum Ask {
     /// A step was done by hand.
     Done { step: String, values: Map<String, Value>, why: String },
     /// A line for the timeline.
-    Note { text: String, help_wanted: bool },
+    Note {
+        text: String,
+        help_wanted: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        learned: Option<Learned>,
+    },
     /// A clock was wrong.
     Clock { which: Moment, at: Time, why: String },
     /// Start nothing new.
@@ -104,7 +110,9 @@ pub fn take(run: &Run, message: &Message) -> Result<Taken, String> {
                 return Err(format!("`{step}` is {}: there is nothing to do by hand", state.word()));
             }
         }
-        Ask::Note { text, help_wanted } => vec![Kind::Noted { by, text: text.clone(), help_wanted: *help_wanted }],
+        Ask::Note { text, help_wanted, learned } => {
+            vec![Kind::Noted { by, text: text.clone(), help_wanted: *help_wanted, learned: learned.clone() }]
+        }
         Ask::Clock { which, at, why } => vec![Kind::ClockSet { which: *which, at: *at, by, why: why.clone() }],
         Ask::Pause if run.paused => return Err("the run is paused already".into()),
         Ask::Pause => vec![Kind::Paused { by }],
@@ -146,6 +154,9 @@ fn answer(
     why: &str,
     by: &Person,
 ) -> Result<Vec<Kind>, String> {
+    if run.finished.is_some() {
+        return Err("the run is over, and asks nothing any more".into());
+    }
     let (id, it) = (&run.plan().step(step).id, run.step(step));
     let answered = || Kind::Answered { step, by: by.clone(), choice: choice.clone(), why: why.into() };
     let State::Asking { question, .. } = &it.state else {
@@ -274,12 +285,16 @@ fn undo(run: &Run, step: Option<&str>, around: bool, why: &str, by: Person) -> R
         .filter(|s| run.plan().step(*s).changes)
         .partition(|s| run.plan().step(*s).can_undo && by_us(s));
     let cannot: Vec<_> = cannot.into_iter().filter(done).collect();
-    if !cannot.is_empty() && !around {
+    if !cannot.is_empty() && !around && !can.is_empty() {
         let ids: Vec<_> = cannot.iter().map(|s| format!("`{}`", run.plan().step(*s).id)).collect();
         return Err(format!("{} cannot be taken back; `--around` takes back the rest", ids.join(", ")));
     }
     if can.is_empty() {
-        return Err("nothing was done that can be taken back".into());
+        let ids: Vec<_> = cannot.iter().map(|s| format!("`{}`", run.plan().step(*s).id)).collect();
+        return Err(match ids.as_slice() {
+            [] => "nothing was done that can be taken back".into(),
+            ids => format!("nothing that was done can be taken back: {}", ids.join(", ")),
+        });
     }
     let asked = Kind::UndoAsked { steps: can, whole, by: by.clone(), why: why.into() };
     let reopened = run.finished.map(|_| Kind::Reopened { by, why: why.into() });

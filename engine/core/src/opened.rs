@@ -42,6 +42,17 @@ pub enum RunKind {
     Lab,
 }
 
+impl RunKind {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Drill => "drill",
+            Self::Lab => "lab",
+        }
+    }
+}
+
 /// The process that writes the journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Controller {

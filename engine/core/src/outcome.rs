@@ -90,3 +90,20 @@ pub enum Outcome {
     /// It was taken back.
     Undone,
 }
+
+/// What a note says for the next time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Learned {
+    /// Something to know.
+    Lesson,
+    /// Something to do.
+    Action {
+        /// Who sees to it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<String>,
+        /// By when, as a date: `2026-12-24`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        due: Option<String>,
+    },
+}

@@ -9,6 +9,8 @@
 //! clocks are as people have corrected them, also later.
 
 mod clock;
+pub mod history;
+mod html;
 mod json;
 mod markdown;
 mod measure;
@@ -18,11 +20,13 @@ mod story;
 mod tests;
 mod text;
 mod timeline;
+mod words;
 
 pub use clock::Split;
 pub use measure::{Measure, Rpo, Rto, Store, Verdict};
 pub use status::{Forecast, Present, forecast, headline, status};
 pub use story::{Answer, Asked, Decision, Deviation, Line, Note, Passed, StepError, StepStory, Story};
+pub(crate) use text::{brief, clean};
 
 use crate::{
     clock::Time,

@@ -36,7 +36,12 @@ fn history(events: u64) -> Vec<Event> {
     let sim = Sim::new(Scenario::parse("db ok; web needs db ok"), std::collections::VecDeque::new());
     let kind = |seq: u64| match seq {
         1 => sim.opened(),
-        _ => Kind::Noted { by: support::sim::person("ann"), text: format!("line {seq}"), help_wanted: false },
+        _ => Kind::Noted {
+            by: support::sim::person("ann"),
+            text: format!("line {seq}"),
+            help_wanted: false,
+            learned: None,
+        },
     };
     (1..=events)
         .map(|seq| Event { seq, at: BEGIN.after(Dur(i64::try_from(seq).expect("few"))), kind: kind(seq) })

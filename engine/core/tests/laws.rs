@@ -9,7 +9,7 @@ use dr_engine::{
     event::{Controller, Deadline, Doubt, Event, Kind, Moment, Outcome, Person, Proof, Skipper},
     executor::Exit,
     journal,
-    outcome::{Call, Fact, Failure, Output, RecoveryPoint},
+    outcome::{Call, Fact, Failure, Learned, Output, RecoveryPoint},
     plan::{Estimate, StepIx},
     question::{About, Choice, Question},
     run::{Run, State},
@@ -224,7 +224,12 @@ fn kind(steps: u32) -> impl Strategy<Value = Kind> {
         (step(), attempt()).prop_map(|(step, attempt)| Kind::UndoStarted { step, attempt }),
         (step(), attempt()).prop_map(|(step, attempt)| Kind::UndoDone { step, attempt }),
         (step(), attempt(), failure()).prop_map(|(step, attempt, error)| Kind::UndoFailed { step, attempt, error }),
-        (person(), text(), any::<bool>()).prop_map(|(by, text, help_wanted)| Kind::Noted { by, text, help_wanted }),
+        (person(), text(), any::<bool>(), learned()).prop_map(|(by, text, help_wanted, learned)| Kind::Noted {
+            by,
+            text,
+            help_wanted,
+            learned
+        }),
         (step(), value(), person(), text()).prop_map(|(step, value, by, why)| {
             Kind::Amended { step, inputs: Map::from_iter([("class".to_owned(), value)]), by, why }
         }),
@@ -326,6 +331,12 @@ fn doubt() -> impl Strategy<Value = Doubt> {
 
 fn moment() -> impl Strategy<Value = Moment> {
     prop::sample::select(vec![Moment::Incident, Moment::Detected, Moment::Declared])
+}
+
+fn learned() -> impl Strategy<Value = Option<Learned>> {
+    let said = || prop::option::of("[a-z]{1,4}");
+    let action = (said(), said()).prop_map(|(owner, due)| Learned::Action { owner, due });
+    prop::option::of(prop_oneof![Just(Learned::Lesson), action])
 }
 
 fn outcome() -> impl Strategy<Value = Outcome> {

@@ -660,7 +660,7 @@ fn a_look_that_takes_all_the_time_leaves_none_to_begin_in() {
         expect![[r#"
             00:00  opened
             00:00  joined 1, a started
-            00:06  a in doubt (timeout: no end within 5s), look at 00:06, a started #2
+            00:06  a in doubt (timeout: no end within 5s; last: no reply), look at 00:06, a started #2
             00:06  a done, finished: unverified
             00:06  -- unverified, all done
         "#]],
@@ -1619,7 +1619,7 @@ fn what_cannot_be_taken_back_refuses_the_undo_unless_around() {
             11:00  c undone, a undo started #2
             11:00  a undone, finished: undone
             11:00  -- undone, a undone, c undone, d asking
-            12:00  refused: `b` cannot be taken back; `--around` takes back the rest
+            12:00  refused: nothing that was done can be taken back: `b`
             13:00  refused: nothing was done that can be taken back
         "#]],
     );
@@ -1776,7 +1776,7 @@ fn a_finished_run_takes_notes_and_nothing_else() {
             11:00  joined 3, ann: incident at -05:00
             11:00  -- unverified, all done
             12:00  refused: the run is over: only notes, clocks and `dr undo` are taken
-            13:00  refused: `a` asks nothing: it is done
+            13:00  refused: the run is over, and asks nothing any more
         "#]],
     );
 }

@@ -213,7 +213,10 @@ impl Site {
             },
         };
         let hint = match end {
-            End::Anonymous => Some("sign in (`aws sso login`), or set AWS_PROFILE, in the shell that runs dr".into()),
+            End::Anonymous => Some(
+                "sign in (`aws sso login`) and answer `retry`; or leave with Ctrl-C, set AWS_PROFILE, and `dr resume`"
+                    .into(),
+            ),
             End::NoKeysYet => {
                 Some("it is asked again; if the session is over, sign in (`aws sso login`) and answer `retry`".into())
             }
@@ -221,7 +224,7 @@ impl Site {
             End::Expired => Some("sign in again (`aws sso login`, or fresh keys), then answer `retry`".into()),
             End::UnknownCaller => Some("check AWS_PROFILE and the keys: AWS does not know them".into()),
             End::Denied => Some(format!("the caller needs the permission `{}`", self.action())),
-            End::Unsent | End::Lost => Some(format!("is {service} in {region} impaired? it is asked again")),
+            End::Unsent | End::Lost => Some(format!("is {service} in {region} impaired? `retry` asks it again")),
             _ => None,
         };
         let call = Call {

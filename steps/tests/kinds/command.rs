@@ -176,9 +176,9 @@ async fn without_a_check_what_was_left_behind_ends_in_doubt() {
         scene.until("it is adopted", || !scene.bench.heard().is_empty()).await;
         std::fs::write(&open, "").expect("a file");
     });
-    assert_eq!(doubted(ended).message, "the command began before and nobody heard how it ended");
+    assert_eq!(doubted(ended).message, "the command began before, and what it has left behind is not known");
     let ended = scene.bench.attempt(work(), Some(Doubt::NoAnswer)).await;
-    assert_eq!(ended, Ended::Unknown("the command began before and nobody heard how it ended".into()));
+    assert_eq!(ended, Ended::Unknown("the command began before, and what it has left behind is not known".into()));
     assert_eq!(scene.calls(), (1, 1), "nothing runs twice without a person");
     done(scene.bench.granted(work(), Doubt::Unknown).await);
     assert_eq!(scene.calls(), (2, 2), "a person said so");

@@ -123,7 +123,8 @@ async fn time_alone_ends_a_row_that_does_not_come() {
     let mut scene = Scene::new("never");
     scene.bench.step.timeout = Dur(2_000);
     let ended = scene.bench.attempt(step::<VerifyHttp>(json!({ "url": server.url("/"), "every": "10ms" })), None).await;
-    assert_eq!(ended, Ended::TimedOut);
+    let Ended::TimedOut(Some(last)) = ended else { panic!("{ended:?}") };
+    assert!(last.starts_with("status 503"), "what it saw last is told: {last}");
     assert!(server.asked().len() > 2);
 }
 

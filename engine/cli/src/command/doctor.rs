@@ -245,6 +245,10 @@ fn state_folder(folder: &Path) -> (bool, String) {
     if let Err(e) = fs::create_dir_all(folder) {
         return (false, format!("{shown} cannot be made: {e}"));
     }
+    let probe = folder.join(format!(".doctor-{}", std::process::id()));
+    if let Err(e) = fs::write(&probe, "").and_then(|()| fs::remove_file(&probe)) {
+        return (false, format!("nothing can be written to {shown}: {e}"));
+    }
     match rustix::fs::statvfs(folder) {
         Ok(stat) => {
             let mib = stat.f_bavail.saturating_mul(stat.f_frsize) / (1024 * 1024);

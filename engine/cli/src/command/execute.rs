@@ -1,6 +1,6 @@
 //! `dr execute`: open a run and drive it.
 
-use super::{Here, moment, plan, plan_of};
+use super::{Here, moment, plan};
 use crate::{
     args::Execute,
     claim::{Claiming, Wish},
@@ -19,17 +19,7 @@ use std::io::{self, BufRead, IsTerminal};
 
 /// Executes a runbook, or a plan that was saved.
 pub fn execute(here: &Here, args: Execute) -> Result<u8, Failure> {
-    let path = &args.chosen.runbook;
-    let (plan, folder) = match plan::saved(path)? {
-        Some(saved) => {
-            if !args.chosen.params.is_empty() || !args.chosen.only.is_empty() || !args.chosen.skip.is_empty() {
-                return Err(Failure::usage("a saved plan runs exactly as it is: it takes no parameters or selection"));
-            }
-            show::aside(&format!("plan {} of {}", &saved.hash[..12], saved.planned_at));
-            (saved.plan, saved.folder)
-        }
-        None => (plan_of(&args.chosen)?, control::folder_of(path)),
-    };
+    let (plan, folder) = plan::chosen(&args.chosen)?;
     let prediction = show::plan::predict(&plan, args.driving.parallel);
     if args.dry_run {
         show::print(&show::plan::render(&plan, &prediction));
@@ -95,7 +85,7 @@ pub fn execute(here: &Here, args: Execute) -> Result<u8, Failure> {
         crash,
         clock,
     };
-    show::aside(&show::lines::head(&control.run));
+    here.head(&control.run);
     control.drive(runtime)
 }
 
@@ -127,7 +117,7 @@ fn may_declare(plan: &Plan, name: &str) -> Result<(), Failure> {
 
 /// Two recoveries of one plan at the same time would undo each other.
 fn alone(here: &Here, plan: &Plan, kind: RunKind, also: bool) -> Result<(), Failure> {
-    for (id, run) in here.state.loaded() {
+    for (id, run) in here.state.loaded()? {
         let run = match run {
             Ok(run) if run.finished.is_none() && run.plan().name == plan.name => run,
             Ok(_) => continue,
@@ -137,7 +127,7 @@ fn alone(here: &Here, plan: &Plan, kind: RunKind, also: bool) -> Result<(), Fail
             }
         };
         if run.opened.kind != RunKind::Live || kind != RunKind::Live {
-            show::aside(&format!("note: the {} run {id} of this runbook is not finished", word(run.opened.kind)));
+            show::aside(&format!("note: the {} run {id} of this runbook is not finished", run.opened.kind.word()));
         } else if !also {
             return Err(Failure::new(failure::TAKEN, format!("the live run {id} of this runbook is not finished"))
                 .hint(format!("`dr resume {id}` goes on with it; --also starts another beside it")));
@@ -153,6 +143,10 @@ fn confirm(plan: &Plan, kind: RunKind, args: &Execute, prediction: &show::plan::
         if given.len() >= 8 && hash.starts_with(given.as_str()) {
             return Ok(());
         }
+        if given.len() < 8 {
+            return Err(Failure::usage(format!("`--confirm {given}` is too short: at least 8 digits of the hash"))
+                .hint("review it again: dr plan RUNBOOK"));
+        }
         return Err(Failure::usage(format!(
             "the plan is {}, not `{given}`: it changed since it was reviewed",
             &hash[..12]
@@ -167,12 +161,11 @@ fn confirm(plan: &Plan, kind: RunKind, args: &Execute, prediction: &show::plan::
         return Err(Failure::usage("--yes is for drills and labs; this is a live run").hint(way));
     }
     if !io::stdin().is_terminal() {
-        return Err(
-            Failure::usage(format!("a {} run has to be confirmed, and nobody can be asked here", word(kind))).hint(way)
-        );
+        return Err(Failure::usage(format!("a {} run has to be confirmed, and nobody can be asked here", kind.word()))
+            .hint(way));
     }
     show::aside(&show::plan::render(plan, prediction));
-    show::aside(&format!("{} · type the runbook's name to start it ({}):", word(kind).to_uppercase(), plan.name));
+    show::aside(&format!("{} · type the runbook's name to start it ({}):", kind.word().to_uppercase(), plan.name));
     let mut typed = String::new();
     io::stdin().lock().read_line(&mut typed).map_err(|e| Failure::before(e.to_string()))?;
     if typed.trim() == plan.name {
@@ -186,13 +179,4 @@ fn ask_incident(now: dr_engine::clock::Time) -> Result<Option<dr_engine::clock::
     let mut typed = String::new();
     io::stdin().lock().read_line(&mut typed).map_err(|e| Failure::before(e.to_string()))?;
     if typed.trim().is_empty() { Ok(None) } else { moment(typed.trim(), now).map(Some) }
-}
-
-/// The word for a kind of run.
-pub fn word(kind: RunKind) -> &'static str {
-    match kind {
-        RunKind::Live => "live",
-        RunKind::Drill => "drill",
-        RunKind::Lab => "lab",
-    }
 }

@@ -6,7 +6,11 @@ use crate::{
     failure::{self, Failure},
     show,
 };
-use dr_engine::{event::RunKind, plan::Plan};
+use dr_engine::{
+    event::RunKind,
+    forecast::critical,
+    plan::{Plan, graph::waves},
+};
 use serde::{Deserialize, Serialize};
 use std::{fs, path::Path};
 
@@ -27,7 +31,7 @@ pub struct Saved {
 
 /// Shows a plan.
 pub fn plan(here: &Here, args: &PlanArgs) -> Result<u8, Failure> {
-    let plan = plan_of(&args.chosen)?;
+    let plan = chosen(&args.chosen)?.0;
     let prediction = show::plan::predict(&plan, args.parallel);
     if let Some(path) = &args.out {
         save(path, &plan, &args.chosen.runbook)?;
@@ -43,6 +47,11 @@ pub fn plan(here: &Here, args: &PlanArgs) -> Result<u8, Failure> {
 }
 
 fn save(path: &Path, plan: &Plan, runbook: &Path) -> Result<(), Failure> {
+    if fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() > 0) && saved(path).is_ok_and(|it| it.is_none())
+    {
+        let message = format!("{} is there already and is no saved plan: nothing was written", path.display());
+        return Err(Failure::usage(message).hint("name another file: --out FILE"));
+    }
     let saved = Saved {
         dr_plan: 1,
         planned_at: crate::control::clock().now().to_string(),
@@ -52,6 +61,20 @@ fn save(path: &Path, plan: &Plan, runbook: &Path) -> Result<(), Failure> {
     };
     let text = serde_json::to_string_pretty(&saved).map_err(|e| Failure::before(e.to_string()))?;
     fs::write(path, text + "\n").map_err(|e| Failure::before(format!("{} cannot be written: {e}", path.display())))
+}
+
+/// What a person chose: a plan that was saved, or that of a runbook; and the
+/// folder of its relative paths.
+pub fn chosen(chosen: &Chosen) -> Result<(Plan, String), Failure> {
+    let Some(saved) = saved(&chosen.runbook)? else {
+        return Ok((plan_of(chosen)?, crate::control::folder_of(&chosen.runbook)));
+    };
+    let Chosen { params, only, until, skip, .. } = chosen;
+    if [params, only, until, skip].iter().any(|given| !given.is_empty()) {
+        return Err(Failure::usage("a saved plan is exactly as it is: it takes no parameters or selection"));
+    }
+    show::aside(&format!("plan {} of {}", &saved.hash[..12], saved.planned_at));
+    Ok((saved.plan, saved.folder))
 }
 
 /// Reads a plan that was saved, if that is what the file is.
@@ -75,7 +98,7 @@ pub fn saved(path: &Path) -> Result<Option<Saved>, Failure> {
 
 /// A plan as JSON, with its prediction.
 fn json(plan: &Plan, prediction: &show::plan::Prediction) -> serde_json::Value {
-    let critical = show::plan::critical(plan, prediction);
+    let (critical, waves) = (critical(plan, &prediction.usual), waves(plan));
     let steps: Vec<_> = plan
         .places()
         .map(|at| {
@@ -86,12 +109,14 @@ fn json(plan: &Plan, prediction: &show::plan::Prediction) -> serde_json::Value {
                 "kind": step.kind,
                 "phase": step.phase,
                 "needs": step.needs.iter().map(|n| &plan.step(*n).id).collect::<Vec<_>>(),
+                "wave": waves[at.ix()] + 1,
                 "starts_ms": slot.start.0,
                 "ends_ms": slot.end.0,
                 "estimated": step.estimate.is_some(),
                 "critical": critical[at.ix()],
                 "irreversible": step.irreversible,
                 "unseen": step.blind,
+                "approval": step.is_gate(),
             })
         })
         .collect();
@@ -109,7 +134,10 @@ fn json(plan: &Plan, prediction: &show::plan::Prediction) -> serde_json::Value {
 /// Checks that need no network: what planning finds. The design rules come
 /// with a later version.
 pub fn lint(_: &Here, chosen: &Chosen) -> Result<u8, Failure> {
-    let plan = plan_of(chosen)?;
-    show::print(&format!("{}: {} steps, no mistakes\n", chosen.runbook.display(), plan.steps.len()));
+    let plan = self::chosen(chosen)?.0;
+    let count = plan.steps.len();
+    let steps = if count == 1 { "1 step".to_owned() } else { format!("{count} steps") };
+    let unmeasured = show::plan::unmeasured(&plan).map_or(String::new(), |why| format!("{why}\n"));
+    show::print(&format!("{}: {steps}, no mistakes\n{unmeasured}", chosen.runbook.display()));
     Ok(failure::DONE)
 }

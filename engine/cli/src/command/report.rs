@@ -17,8 +17,9 @@ pub fn report(here: &Here, args: &Report) -> Result<u8, Failure> {
     let report = dr_engine::report::Report::of(&read.events, &hex(&read.head), control::clock().now())
         .map_err(|e| Failure::before(format!("the journal tells what cannot have happened: {e}")))?
         .chain_ok(true);
-    match args.format {
+    match if here.json { ReportForm::Json } else { args.format } {
         ReportForm::Md => show::print(&show::plain(&report.to_markdown())),
+        ReportForm::Html => show::print(&report.to_html()),
         ReportForm::Json => {
             let text = serde_json::to_string_pretty(&report.to_json()).map_err(|e| Failure::before(e.to_string()))?;
             show::print(&format!("{text}\n"));

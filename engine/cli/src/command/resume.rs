@@ -30,8 +30,9 @@ pub fn resume(here: &Here, args: Resume) -> Result<u8, Failure> {
     let run = &known.run;
     if let Some(outcome) = run.finished {
         show::aside(&format!("{id} is over: {}", show::lines::ending(outcome)));
+        let code = control::over(run, outcome, args.driving.strict);
         claim::let_go_of_finished(here, known);
-        return Ok(failure::code(outcome, args.driving.strict));
+        return Ok(code);
     }
     if let Some(holder) = sqlite::holder(&known.folder)? {
         if run.paused && !args.take_over {
@@ -127,7 +128,7 @@ pub fn drive(
         crash,
         clock,
     };
-    show::aside(&show::lines::head(&control.run));
+    here.head(&control.run);
     control.drive(runtime)
 }
 

@@ -15,6 +15,7 @@ use dr_engine::{
         sqlite::{Feed, Sqlite},
     },
     message::{self, Ask, Message, Taken},
+    outcome::Learned,
     plan::{EVIDENCE, EVIDENCE_SHA256, Evidence},
     question::Choice,
     run::Run,
@@ -110,10 +111,27 @@ pub fn note(here: &Here, args: Note) -> Result<u8, Failure> {
         said = true;
     }
     match args.text {
-        Some(text) => say(here, &args.run, Ask::Note { text, help_wanted: args.help_wanted }, &args.saying),
+        Some(text) => {
+            let learned = match (args.lesson, args.action) {
+                (true, _) => Some(Learned::Lesson),
+                (_, true) => {
+                    Some(Learned::Action { owner: args.owner, due: args.due.as_deref().map(date).transpose()? })
+                }
+                _ => None,
+            };
+            say(here, &args.run, Ask::Note { text, help_wanted: args.help_wanted, learned }, &args.saying)
+        }
         None if said => Ok(code),
         None => Err(Failure::usage("there is nothing to note").hint("dr note RUN TEXT")),
     }
+}
+
+/// A date, as ISO 8601 writes it.
+fn date(text: &str) -> Result<String, Failure> {
+    let date: jiff::civil::Date = text
+        .parse()
+        .map_err(|_| Failure::usage(format!("--due: `{text}` is no date")).hint("a date is written 2026-12-24"))?;
+    Ok(date.to_string())
 }
 
 /// `dr pause`.
@@ -145,7 +163,7 @@ pub fn say(here: &Here, run: &str, ask: Ask, saying: &Saying) -> Result<u8, Fail
     if after_the_end || matches!(message.ask, Ask::Note { .. } | Ask::Clock { .. }) {
         return append(&folder, &message);
     }
-    if message.ask == Ask::Pause {
+    if message.ask == Ask::Pause && known.finished.is_none() {
         show::aside(&format!("no controller runs, so nothing starts; dr resume {id} goes on"));
         return Ok(failure::DONE);
     }

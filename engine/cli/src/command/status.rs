@@ -15,7 +15,7 @@ use serde_json::Value;
 
 /// Shows a run; without one, all of them.
 pub fn status(here: &Here, run: Option<&str>) -> Result<u8, Failure> {
-    let Some(run) = run else { return Ok(all(here)) };
+    let Some(run) = run else { return all(here) };
     let id = here.state.find(run)?;
     let folder = here.state.folder(&id);
     let (run, _) = state::load(&folder)?;
@@ -40,7 +40,11 @@ pub fn status(here: &Here, run: Option<&str>) -> Result<u8, Failure> {
     let width = run.plan().steps.iter().map(|s| s.id.len()).max().unwrap_or(4).min(40);
     for (step, it) in run.steps() {
         let more = match &it.state {
-            State::Asking { .. } => "  see below".into(),
+            State::Asking { .. } if run.finished.is_none() => "  see below".into(),
+            State::Asking { question, .. } => format!("  nobody answered: {}", question.text),
+            State::Failed { error } if it.in_doubt() => {
+                format!("  nobody knows what became of it: {}", error.message)
+            }
             State::Failed { error } | State::Stuck { error } | State::InDoubt { error, .. } => {
                 format!("  {}", error.message)
             }
@@ -53,7 +57,9 @@ pub fn status(here: &Here, run: Option<&str>) -> Result<u8, Failure> {
         lines.push(format!("  {:<width$}  {:<9}{more}", run.plan().step(step).id, it.state.word()).trim_end().into());
     }
     for (step, it) in run.steps() {
-        if let State::Asking { question, .. } = &it.state {
+        if let State::Asking { question, .. } = &it.state
+            && run.finished.is_none()
+        {
             lines.push(String::new());
             lines.push(question.text.clone());
             let commands = show::lines::commands(&run.plan().step(step).id, question, &run);
@@ -65,9 +71,13 @@ pub fn status(here: &Here, run: Option<&str>) -> Result<u8, Failure> {
     Ok(failure::DONE)
 }
 
-fn all(here: &Here) -> u8 {
+fn all(here: &Here) -> Result<u8, Failure> {
     let now = control::clock().now();
-    for id in here.state.ids() {
+    let ids = here.state.ids()?;
+    if ids.is_empty() {
+        show::aside(&here.state.none());
+    }
+    for id in ids {
         let folder = here.state.folder(&id);
         let holder = || sqlite::holder(&folder).ok().flatten().map(|holder| holder.text);
         let line = match state::load(&folder) {
@@ -81,7 +91,7 @@ fn all(here: &Here) -> u8 {
         };
         show::print(&format!("{line}\n"));
     }
-    failure::DONE
+    Ok(failure::DONE)
 }
 
 /// The status, and who drives the run: null when nobody does.

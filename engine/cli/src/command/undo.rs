@@ -17,18 +17,24 @@ pub fn undo(here: &Here, args: Undo) -> Result<u8, Failure> {
     let mut by = person::here(args.saying.who.as_deref());
     by.message = Some(format!("{:013}-{}", control::clock().now().0, std::process::id()));
     let message = Message { by, ask: undo(None) };
-    let taken = message::take(run, &message).map_err(|why| Failure::before(why).hint(format!("dr status {id}")))?;
+    let living = resume::alive(&known.folder)?;
+    let taken = message::take(run, &message).map_err(|why| {
+        // What was under way when its controller died ends for nobody: somebody has to look.
+        let under_way = !living && run.finished.is_none() && run.steps().any(|(_, it)| it.state.word() == "running");
+        let hint = if under_way {
+            format!("no controller runs; dr resume {id} finds out first")
+        } else {
+            format!("dr status {id}")
+        };
+        Failure::before(why).hint(hint)
+    })?;
     let Taken::Events(kinds) = taken else { return Err(Failure::before("an undo needs no proof")) };
     let mut steps: Vec<_> = message::taken_back(&kinds).map(|step| run.plan().step(step)).collect();
     let shown = steps.iter().map(|step| step.id.clone()).collect();
     steps.reverse();
     let ids: Vec<_> = steps.iter().map(|step| step.id.as_str()).collect();
     let traffic: Vec<_> = steps.iter().filter(|step| step.moves_traffic).map(|step| step.id.as_str()).collect();
-    show::aside(&format!(
-        "{} · taken back, in this order: {}",
-        super::execute::word(run.opened.kind).to_uppercase(),
-        ids.join(", ")
-    ));
+    show::aside(&format!("{} · taken back, in this order: {}", run.opened.kind.word().to_uppercase(), ids.join(", ")));
     if !args.yes {
         let name = &run.plan().name;
         confirm(&format!("type the runbook's name to take these steps back ({name}):"), name, "--yes")?;
@@ -38,7 +44,7 @@ pub fn undo(here: &Here, args: Undo) -> Result<u8, Failure> {
         show::aside(&format!("{} will send users back toward {primary}: does it serve again?", traffic.join(", ")));
         confirm(&format!("type the region's name to send them there ({primary}):"), primary, "--traffic-back")?;
     }
-    if resume::alive(&known.folder)? {
+    if living {
         return say::say(here, &id, undo(Some(shown)), &args.saying);
     }
     let wish = Wish::of(args.on_claim, Some(&args.saying.why), args.saying.who.as_deref(), known.run.plan())?;

@@ -6,9 +6,9 @@
 use dr_engine::{
     clock::Time,
     duration::Dur,
-    event::{Deadline, Event, Kind, Outcome, Proof, RunKind, Skipper},
+    event::{Deadline, Event, Kind, Outcome, Proof, Skipper},
     executor::Observer,
-    outcome::Failure,
+    outcome::{Failure, Learned},
     plan::{Evidence, StepIx},
     question::{About, Question},
     run::{Run, State},
@@ -78,7 +78,7 @@ impl Lines {
             if let State::Asking { question, .. } = &it.state
                 && !self.json
             {
-                self.say(still_asked(run.at, &run.plan().step(step).id, question, run));
+                self.say(still_asked(run.at, &run.plan().step(step).id, question, run) + "\n");
             }
         }
     }
@@ -124,6 +124,9 @@ pub fn text(event: &Event, run: &Run) -> Option<String> {
         // A gate starts by asking: that is the next line.
         Kind::Started { step, .. } if run.plan().step(*step).gates.is_some() => return None,
         Kind::Started { step, attempt: 1 } => (id(step), "started".into()),
+        Kind::Started { step, attempt } if run.step(*step).doubt.is_some() => {
+            (id(step), format!("attempt {attempt}: looks first what became of the last"))
+        }
         Kind::Started { step, attempt } => (id(step), format!("started, attempt {attempt}")),
         Kind::Recorded { .. } => return None,
         Kind::Succeeded { step, found: true, .. } => (id(step), "done: it was so already".into()),
@@ -152,8 +155,13 @@ pub fn text(event: &Event, run: &Run) -> Option<String> {
         Kind::UndoStarted { step, .. } => (id(step), "being taken back".into()),
         Kind::UndoDone { step, .. } => (id(step), "taken back".into()),
         Kind::UndoFailed { step, error, .. } => (id(step), format!("COULD NOT BE TAKEN BACK: {}", failure(error))),
-        Kind::Noted { by, text, help_wanted } => {
-            let what = if *help_wanted { "HELP WANTED" } else { "note" };
+        Kind::Noted { by, text, help_wanted, learned } => {
+            let what = match learned {
+                Some(Learned::Lesson) => "lesson",
+                Some(Learned::Action { .. }) => "action",
+                None if *help_wanted => "HELP WANTED",
+                None => "note",
+            };
             (String::new(), format!("{what} by {}: {text}", name(by)))
         }
         Kind::Amended { step, inputs, by, .. } => {
@@ -237,11 +245,7 @@ pub fn behind(run: &Run, now: Time) -> Option<String> {
 /// What stands above every run: its kind, where it works, its id.
 pub fn head(run: &Run) -> String {
     let plan = run.plan();
-    let kind = match run.opened.kind {
-        RunKind::Live => "LIVE",
-        RunKind::Drill => "DRILL",
-        RunKind::Lab => "LAB",
-    };
+    let kind = run.opened.kind.word().to_uppercase();
     let regions = match (plan.regions.get("primary"), plan.regions.get("recovery")) {
         (Some(primary), Some(recovery)) => format!(" · {primary} → {recovery}"),
         _ => String::new(),

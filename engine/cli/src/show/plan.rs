@@ -3,9 +3,9 @@
 use dr_engine::{
     duration::Dur,
     event::RunKind,
-    forecast::{Draw, Slot, forecast},
+    forecast::{Draw, Slot, critical, forecast},
     limits,
-    plan::{Plan, StepIx},
+    plan::{Plan, VERIFY, graph::waves},
 };
 use std::{collections::BTreeSet, fmt::Write};
 
@@ -34,24 +34,11 @@ pub fn predict(plan: &Plan, parallel: Option<u32>) -> Prediction {
     Prediction { usual, p50, p90, unknown }
 }
 
-/// The steps that decide when the plan ends, by the usual times.
-pub fn critical(plan: &Plan, prediction: &Prediction) -> Vec<bool> {
-    let mut on = vec![false; plan.steps.len()];
-    let end = |step: StepIx| prediction.usual[step.ix()].end;
-    let last = plan.places().max_by_key(|step| (end(*step), std::cmp::Reverse(*step)));
-    let mut at = last.filter(|step| end(*step) > Dur(0));
-    while let Some(step) = at {
-        on[step.ix()] = true;
-        at = plan.step(step).needs.iter().copied().max_by_key(|need| (end(*need), std::cmp::Reverse(*need)));
-    }
-    on
-}
-
 /// The whole plan as text. The same bytes for the same plan, everywhere.
 pub fn render(plan: &Plan, prediction: &Prediction) -> String {
     let mut text = String::new();
     head(plan, prediction, &mut text);
-    let critical = critical(plan, prediction);
+    let critical = critical(plan, &prediction.usual);
     if plan.steps.len() <= ROWS_MAX {
         rows(plan, prediction, &critical, &mut text);
     } else {
@@ -102,7 +89,8 @@ fn head(plan: &Plan, prediction: &Prediction, text: &mut String) {
 
 fn rows(plan: &Plan, prediction: &Prediction, critical: &[bool], text: &mut String) {
     let width = plan.steps.iter().map(|s| s.id.chars().count()).max().unwrap_or(4).clamp(4, 40);
-    line(text, &format!("   {:>7} {:>7}  {:<width$}  does", "starts", "takes", "step"));
+    let waves = waves(plan);
+    line(text, &format!("   {:>4} {:>7} {:>7}  {:<width$}  does", "wave", "starts", "takes", "step"));
     let mut order: Vec<_> = plan.places().collect();
     order.sort_by_key(|step| (prediction.usual[step.ix()].start, *step));
     for step in order {
@@ -129,7 +117,8 @@ fn rows(plan: &Plan, prediction: &Prediction, critical: &[bool], text: &mut Stri
         if it.blind {
             does.push_str(" [unseen]");
         }
-        line(text, &format!(" {mark} {start:>7} {takes:>7}  {:<width$}  {does}", it.id));
+        let wave = waves[step.ix()] + 1;
+        line(text, &format!(" {mark} {wave:>4} {start:>7} {takes:>7}  {:<width$}  {does}", it.id));
     }
 }
 
@@ -137,14 +126,18 @@ fn rows(plan: &Plan, prediction: &Prediction, critical: &[bool], text: &mut Stri
 fn folded(plan: &Plan, prediction: &Prediction, critical: &[bool], text: &mut String) {
     let mut phases: Vec<Option<&str>> = plan.phases.iter().map(|p| Some(p.as_str())).collect();
     phases.push(None);
-    line(text, &format!("   {:>7} {:>7}  {:<16} steps", "starts", "ends", "phase"));
+    let waves = waves(plan);
+    line(text, &format!("   {:>7} {:>7}  {:<16} {:>5}  waves", "starts", "ends", "phase", "steps"));
     for phase in phases {
         let inside: Vec<_> = plan.places().filter(|s| plan.step(*s).phase.as_deref() == phase).collect();
         let slots = || inside.iter().map(|step| prediction.usual[step.ix()]);
         let (Some(start), Some(end)) = (slots().map(|s| s.start).min(), slots().map(|s| s.end).max()) else { continue };
         let mark = if inside.iter().any(|step| critical[step.ix()]) { '*' } else { ' ' };
         let name = phase.unwrap_or("no phase");
-        line(text, &format!(" {mark} {:>7} {:>7}  {name:<16} {}", brief(start), brief(end), inside.len()));
+        let of = || inside.iter().map(|step| waves[step.ix()] + 1);
+        let waves = format!("{} to {}", of().min().unwrap_or(1), of().max().unwrap_or(1));
+        let (start, end, count) = (brief(start), brief(end), inside.len());
+        line(text, &format!(" {mark} {start:>7} {end:>7}  {name:<16} {count:>5}  {waves}"));
     }
     text.push('\n');
     line(text, "the critical path:");
@@ -182,6 +175,9 @@ fn remarks(plan: &Plan, prediction: &Prediction, text: &mut String) {
             line(text, &format!("{what}: {which}"));
         }
     }
+    if let Some(why) = unmeasured(plan) {
+        line(text, why);
+    }
     let planes: BTreeSet<_> = plan.steps.iter().filter_map(|s| s.control_plane.as_deref()).collect();
     for plane in planes {
         let which = ids(&|s| s.control_plane.as_deref() == Some(plane)).unwrap_or_default();
@@ -204,6 +200,12 @@ fn remarks(plan: &Plan, prediction: &Prediction, text: &mut String) {
             parts.iter().filter(|(_, l)| !l.is_empty()).map(|(w, l)| format!("{w} {}", l.join(", "))).collect();
         line(text, &format!("A PART OF THE RUNBOOK: {}", parts.join("; ")));
     }
+}
+
+/// That a run of this plan cannot tell whether it met its RTO, if that is so.
+pub fn unmeasured(plan: &Plan) -> Option<&'static str> {
+    (plan.objectives.rto.is_some() && plan.find(VERIFY).is_none())
+        .then_some("no `verify`: nobody will see when service is back, so the RTO stays unmeasured")
 }
 
 fn line(text: &mut String, what: &str) {

@@ -441,8 +441,9 @@ fn owned(path: &Path) -> Result<(), Error> {
     if meta.file_type().is_symlink() {
         return Err(damaged(path, 0, "it is a link, and a journal never is"));
     }
-    if meta.uid() != rustix::process::geteuid().as_raw() {
-        return Err(damaged(path, 0, "it belongs to another user"));
+    let (owner, me) = (meta.uid(), rustix::process::geteuid().as_raw());
+    if owner != me {
+        return Err(Error::Foreign { path: path.display().to_string(), owner, me });
     }
     Ok(())
 }

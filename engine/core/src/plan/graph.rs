@@ -3,6 +3,17 @@
 use super::{Plan, StepIx};
 use crate::duration::Dur;
 
+/// The wave of every step: how many steps stand one behind the other before
+/// it. Those of one wave need nothing of each other.
+pub fn waves(plan: &Plan) -> Vec<usize> {
+    let mut waves = vec![0; plan.steps.len()];
+    for step in plan.places() {
+        let needs = plan.step(step).needs.iter();
+        waves[step.ix()] = needs.map(|need| waves[need.ix()] + 1).max().unwrap_or(0);
+    }
+    waves
+}
+
 /// What can be derived from the needs of a plan, and is looked up often.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Graph {

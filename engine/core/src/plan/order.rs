@@ -285,12 +285,15 @@ impl Order<'_> {
             for name in names {
                 let places = self.named(name).unwrap_or_default();
                 if places.is_empty() {
-                    let problem = Problem::new(span, format!("{flag} {name}: there is no such step or phase"));
+                    let empty =
+                        name.strip_prefix("phase.").is_some_and(|phase| self.phases.iter().any(|it| it == phase));
+                    let what = if empty { "no step is in this phase" } else { "there is no such step or phase" };
+                    let problem = Problem::new(span, format!("{flag} {name}: {what}"));
                     let ids =
                         self.drafts.iter().map(|d| d.step.id.as_str()).chain(self.groups.keys().map(String::as_str));
                     let phases: Vec<_> = self.phases.iter().map(|phase| format!("phase.{phase}")).collect();
                     let ids = ids.filter(|id| !id.contains('!')).chain(phases.iter().map(String::as_str));
-                    let help = did_you_mean(name, ids).map(|near| format!("did you mean `{near}`?"));
+                    let help = did_you_mean(name, ids).filter(|_| !empty).map(|near| format!("did you mean `{near}`?"));
                     problems.push(Problem { help, ..problem });
                 }
                 // A step goes with its gate, a service with its start.

@@ -5,17 +5,16 @@
 //! that ends in `_why` says why; there is no such field otherwise.
 
 use super::{
-    Forecast, Measure, Report,
+    Forecast, Measure, Note, Report,
     measure::{Rpo, Rto},
     story::{Answer, Asked, StepStory},
     text::{identity, stamp},
-    timeline::kind_word,
 };
 use crate::{
     clock::Time,
     duration::Dur,
     event::Person,
-    outcome::Failure,
+    outcome::{Failure, Learned},
     plan::{Plan, hex},
 };
 use serde_json::{Map, Value, json};
@@ -30,7 +29,7 @@ impl Report {
             "report_id": format!("{}@{}", opened.run, self.integrity.events),
             "written_at": stamp(self.written_at),
             "run": opened.run,
-            "kind": kind_word(opened.kind),
+            "kind": opened.kind.word(),
             "mode": plan.mode.word(),
             "outcome": self.present.word(),
             "headline": self.headline,
@@ -71,6 +70,8 @@ impl Report {
             })).collect::<Vec<_>>(),
             "notes": self.noted(false),
             "help_wanted": self.noted(true),
+            "lessons": self.lessons(),
+            "issues": self.issues(),
             "timeline": story.timeline.iter().map(|it| json!({
                 "seq": it.seq, "time": stamp(it.at), "offset_ms": it.at.since(opened.incident_at).0, "text": it.text,
             })).collect::<Vec<_>>(),
@@ -120,8 +121,26 @@ impl Report {
         fields
     }
 
+    fn lessons(&self) -> Vec<Value> {
+        let lessons = self.story.notes.iter().filter(|it| it.learned == Some(Learned::Lesson));
+        lessons.map(|it| json!({ "time": stamp(it.at), "who": name(&it.by), "text": it.text })).collect()
+    }
+
+    /// What is to be done; what became of it is for a ticket to say.
+    fn issues(&self) -> Vec<Value> {
+        let actions = self.story.notes.iter().filter_map(|it| match &it.learned {
+            Some(Learned::Action { owner, due }) => Some((it, owner, due)),
+            _ => None,
+        });
+        let issue = |(at, (it, owner, due)): (usize, (&Note, _, _))| {
+            json!({ "id": format!("action-{}", at + 1), "time": stamp(it.at), "description": it.text, "owner": owner,
+                    "due": due, "raised_by": name(&it.by) })
+        };
+        actions.enumerate().map(issue).collect()
+    }
+
     fn noted(&self, help_wanted: bool) -> Vec<Value> {
-        let notes = self.story.notes.iter().filter(|it| it.help_wanted == help_wanted);
+        let notes = self.story.notes.iter().filter(|it| it.help_wanted == help_wanted && it.learned.is_none());
         notes.map(|it| json!({ "time": stamp(it.at), "who": name(&it.by), "identity": identity(&it.by), "text": it.text })).collect()
     }
 }

@@ -6,7 +6,7 @@ use super::{
     measure::{Rpo, Rto},
     progress, story,
     text::{beside, brief, clean, identity, stamp},
-    timeline::{kind_word, outcome_word},
+    timeline::outcome_word,
 };
 use crate::{
     clock::Time,
@@ -195,7 +195,7 @@ pub(super) fn over(opened: &Opened, present: Present, rto: &Rto, rpo: &Rpo) -> S
 /// The state and the name; a rehearsal says so first.
 fn head(opened: &Opened, present: Present) -> String {
     let what = format!("{} {}", present.shout(), clean(&opened.plan.name));
-    if opened.kind == RunKind::Live { what } else { format!("{} · {what}", kind_word(opened.kind).to_uppercase()) }
+    if opened.kind == RunKind::Live { what } else { format!("{} · {what}", opened.kind.word().to_uppercase()) }
 }
 
 /// The time so far, against the objective.
@@ -262,7 +262,7 @@ pub fn status(run: &Run, now: Time) -> Value {
     json!({
         "run": run.opened.run,
         "runbook": run.plan().name,
-        "kind": kind_word(run.opened.kind),
+        "kind": run.opened.kind.word(),
         "outcome": Present::of(run).word(),
         "headline": headline(run, now),
         "now": stamp(now),

@@ -6,7 +6,7 @@ use crate::{
     clock::Time,
     duration::Dur,
     event::{Controller, Deadline, Event, Kind, Moment, Person, Proof, Skipper},
-    outcome::{Fact, Failure, RecoveryPoint},
+    outcome::{Fact, Failure, Learned, RecoveryPoint},
     plan::{Estimate, OnFailure, StepIx},
     question::{About, Choice},
     run::{Run, State},
@@ -161,6 +161,8 @@ pub struct Note {
     pub text: String,
     /// It asks for help.
     pub help_wanted: bool,
+    /// It says something for the next time.
+    pub learned: Option<Learned>,
 }
 
 /// A deadline that passed.
@@ -259,9 +261,9 @@ impl Story {
         self.decided(run, event);
         match &event.kind {
             Kind::Joined(controller) => self.controllers.push((event.at, controller.clone())),
-            Kind::Noted { by, text, help_wanted } => {
-                let note = Note { at: event.at, by: by.clone(), text: text.clone(), help_wanted: *help_wanted };
-                self.notes.push(note);
+            Kind::Noted { by, text, help_wanted, learned } => {
+                let (by, text, learned) = (by.clone(), text.clone(), learned.clone());
+                self.notes.push(Note { at: event.at, by, text, help_wanted: *help_wanted, learned });
             }
             Kind::DeadlinePassed { which } => self.pass(run, event.at, which),
             Kind::Finished { .. } => self.over_since = Some(event.at),

@@ -3,6 +3,7 @@
 #![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
 
 mod laws;
+mod page;
 mod script;
 
 use super::{Report, headline, status};

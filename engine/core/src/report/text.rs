@@ -8,7 +8,7 @@ use serde_json::Value;
 const VALUE_CHARS_MAX: usize = 160;
 
 /// One line without control characters, and without those that turn a text around.
-pub(super) fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     let turns =
         |c| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
     let words: String = text.chars().map(|c| if c.is_control() || turns(c) { ' ' } else { c }).collect();
@@ -52,7 +52,7 @@ pub(super) fn identity(person: &Person) -> String {
 }
 
 /// A length at a glance: whole minutes from ten minutes on, whole seconds from one second on.
-pub(super) fn brief(dur: Dur) -> String {
+pub(crate) fn brief(dur: Dur) -> String {
     let grain = if dur.0.abs() >= 600_000 { 60_000 } else { 1_000 };
     if dur.0.abs() < 1_000 { dur.to_string() } else { Dur(dur.0 - dur.0 % grain).to_string() }
 }

@@ -5,8 +5,8 @@ use super::{
     text::{clean, clipped, value, who},
 };
 use crate::{
-    event::{Deadline, Doubt, Event, Kind, Opened, Outcome, Proof, RunKind, Skipper},
-    outcome::Failure,
+    event::{Deadline, Doubt, Event, Kind, Opened, Outcome, Proof, Skipper},
+    outcome::{Failure, Learned},
     plan::{EVIDENCE, StepIx},
     question::Choice,
     run::Run,
@@ -76,8 +76,13 @@ pub(super) fn line(run: &Run, event: &Event) -> String {
         Kind::UndoStarted { step, attempt } => format!("{} undo started{}", id(step), again(attempt)),
         Kind::UndoDone { step, .. } => format!("{} undone", id(step)),
         Kind::UndoFailed { step, error, .. } => format!("{} UNDO FAILED: {}", id(step), failure(error)),
-        Kind::Noted { by, text, help_wanted } => {
-            let verb = if *help_wanted { "asks for HELP" } else { "noted" };
+        Kind::Noted { by, text, help_wanted, learned } => {
+            let verb = match learned {
+                Some(Learned::Lesson) => "noted a lesson",
+                Some(Learned::Action { .. }) => "noted an action",
+                None if *help_wanted => "asks for HELP",
+                None => "noted",
+            };
             format!("{} {verb}: {}", who(by), clean(text))
         }
         Kind::Amended { step, inputs, by, why: text } => {
@@ -97,7 +102,7 @@ pub(super) fn line(run: &Run, event: &Event) -> String {
 
 fn opened_line(opened: &Opened) -> String {
     let (plan, by) = (&opened.plan, who(&opened.by));
-    let (kind, mode, steps) = (kind_word(opened.kind), plan.mode.word(), plan.steps.len());
+    let (kind, mode, steps) = (opened.kind.word(), plan.mode.word(), plan.steps.len());
     let steps = if steps == 1 { "1 step".into() } else { format!("{steps} steps") };
     format!("run of {} opened by {by}: {kind}, {mode}, {steps}", clean(&plan.name))
 }
@@ -124,15 +129,6 @@ pub(super) fn outcome_word(outcome: Outcome) -> &'static str {
         Outcome::Failed => "failed",
         Outcome::Stopped => "stopped",
         Outcome::Undone => "undone",
-    }
-}
-
-/// The word for what a run is.
-pub(super) fn kind_word(kind: RunKind) -> &'static str {
-    match kind {
-        RunKind::Live => "live",
-        RunKind::Drill => "drill",
-        RunKind::Lab => "lab",
     }
 }
 

@@ -77,7 +77,7 @@ fn action(line: &str) -> Action {
         "cancel" => What::Cancel,
         "pause" => What::Say(Ask::Pause),
         "continue" => What::Say(Ask::Continue),
-        "note" => What::Say(Ask::Note { text: words[3..].join(" "), help_wanted: false }),
+        "note" => What::Say(Ask::Note { text: words[3..].join(" "), help_wanted: false, learned: None }),
         "incident" => {
             // How long before the run it began, or with a plus how long after.
             let at = words[3].strip_prefix('+').map_or_else(|| Dur(-dur(words[3]).0), dur);

@@ -99,7 +99,7 @@ fn kind(run: &Run, what: u8, which: u8, at: Time) -> Kind {
         37 => Kind::Joined(Controller { host: "h".into(), pid: 1, epoch: 2, version: "1".into(), why: None }),
         38 if which.is_multiple_of(4) => Kind::Finished { outcome: Outcome::Stopped },
         39 => Kind::Reopened { by, why: String::new() },
-        _ => Kind::Noted { by, text: "x".into(), help_wanted: false },
+        _ => Kind::Noted { by, text: "x".into(), help_wanted: false, learned: None },
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     clock::Time,
     duration::Dur,
     event::{Controller, Deadline, Doubt, Event, Kind, Moment, Opened, Outcome, Person, Proof, RunKind, Skipper},
-    outcome::{Call, Fact, Failure, Output, RecoveryPoint},
+    outcome::{Call, Fact, Failure, Learned, Output, RecoveryPoint},
     plan::{Account, Estimate, Mode, Objectives, OnFailure, Plan, PlanStep, Role, Selection, StepIx},
     question::{About, Choice, Question},
     verify::HEALTHY_SINCE,
@@ -145,8 +145,13 @@ fn kind(plan: &Plan, attempts: &mut [u32], line: &str, at: Time) -> Kind {
                 _ => panic!("{line}?"),
             },
         },
-        "note" => Kind::Noted { by: by(), text: why, help_wanted: false },
-        "help" => Kind::Noted { by: by(), text: why, help_wanted: true },
+        "note" => Kind::Noted { by: by(), text: why, help_wanted: false, learned: None },
+        "help" => Kind::Noted { by: by(), text: why, help_wanted: true, learned: None },
+        "lesson" => Kind::Noted { by: by(), text: why, help_wanted: false, learned: Some(Learned::Lesson) },
+        "action" => {
+            let (owner, due) = (Some("Cleo".into()), Some("2026-12-24".into()));
+            Kind::Noted { by: by(), text: why, help_wanted: false, learned: Some(Learned::Action { owner, due }) }
+        }
         "clock" => {
             let which = match words[0] {
                 "incident" => Moment::Incident,
