@@ -14,10 +14,10 @@ HAS = $(shell command -v $(1))
 DEMO := target/debug/dr --state target/demo
 ACCOUNT := 000000000001
 
-.PHONY: help demo build test lint bench python
+.PHONY: help demo build dist test editor lint bench python
 
 help:
-	@echo "make demo | build | test | lint | bench"
+	@echo "make demo | build | dist | test | lint | bench"
 
 demo: $(VENV)/.made-from
 	cargo build --locked --bin dr
@@ -36,6 +36,10 @@ demo: $(VENV)/.made-from
 build:
 	cargo build --release --locked --bin dr
 
+# Packages for other machines, in target/packages; fat LTO of the AWS crates takes a quarter of an hour.
+dist: | python
+	.ci/dist
+
 # Each runner's own last lines say how many tests there were.
 test: $(VENV)/.made-from
 ifneq ($(call HAS,cargo-nextest),)
@@ -45,6 +49,26 @@ else
 endif
 	cargo test --workspace --locked --doc
 	cd drills && $(IN_VENV) -m unittest discover -t . -s lab
+	$(MAKE) --no-print-directory editor
+
+# The schema in the language server that editors ask, at exactly the versions of package-lock.json.
+EDITOR := $(CURDIR)/target/editor
+EDITOR_ENV := DR_EDITOR_SERVER=$(EDITOR)/node_modules/.bin/yaml-language-server
+LOCK := engine/cli/tests/editor/package-lock.json
+editor:
+	@if [ -z "$(call HAS,npm)" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends nodejs npm || true; \
+	fi
+	@if ! command -v npm >/dev/null; then \
+	  echo "NOT RUN: the tests of the schema in an editor (Node.js and npm: sudo apt-get install nodejs npm)"; exit; \
+	fi; \
+	if ! cmp -s $(LOCK) $(EDITOR)/.made-from; then \
+	  mkdir -p $(EDITOR); \
+	  cp engine/cli/tests/editor/package.json $(LOCK) $(EDITOR); \
+	  npm ci --prefix $(EDITOR) --ignore-scripts --no-audit --no-fund --loglevel error; \
+	  cp $(LOCK) $(EDITOR)/.made-from; \
+	fi; \
+	$(EDITOR_ENV) cargo test --workspace --locked --test editor -- --ignored
 
 # Ratios against the machine's limits and the peers, measured in turn; eight minutes.
 bench:

@@ -3,12 +3,13 @@
 pub mod lab;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use dr_engine::event::RunKind;
 use std::path::PathBuf;
 
 /// Runs, rehearses and proves disaster-recovery runbooks.
 #[derive(Debug, Parser)]
-#[command(name = "dr", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "dr", version = env!("DR_VERSION"), max_term_width = 100, disable_help_subcommand = true)]
 pub struct Args {
     /// Settings, instead of dr.toml beside the runbook or in the user's configuration.
     #[arg(long, global = true, value_name = "FILE", env = "DR_CONFIG")]
@@ -66,10 +67,32 @@ pub enum Command {
     Import(Import),
     /// Print the JSON Schema of runbooks, for editors.
     Schema,
+    /// Print what completes commands and options in a shell.
+    #[command(hide = true)]
+    Completions(Completions),
+    /// Print the manual page of `dr`, or write those of all commands.
+    #[command(hide = true)]
+    Man(Man),
     /// A local AWS to rehearse disasters against.
     Lab(lab::Lab),
     /// Could I recover from here, now?
     Doctor(Doctor),
+}
+
+/// Arguments of `dr completions`.
+#[derive(Debug, ClapArgs)]
+pub struct Completions {
+    /// The shell: bash takes them by `source <(dr completions bash)`.
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+/// Arguments of `dr man`.
+#[derive(Debug, ClapArgs)]
+pub struct Man {
+    /// Write a page per command into this folder.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 /// What is read: a runbook and its parameters.

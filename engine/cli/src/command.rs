@@ -1,6 +1,7 @@
 //! One file per command, and what several of them share.
 
 mod audit;
+mod completions;
 mod doctor;
 mod execute;
 mod export;
@@ -8,6 +9,7 @@ mod graph;
 mod history;
 mod lab;
 mod logs;
+mod man;
 mod plan;
 mod report;
 mod resume;
@@ -57,7 +59,11 @@ pub fn run(args: Args) -> Result<u8, Failure> {
     // A shell that was in a lab still names the settings of it; that must not
     // keep anybody from starting the lab again.
     let config = args.config.filter(|file| !matches!(args.command, Command::Lab(_)) || file.exists());
-    let settings = Settings::load(config.as_deref(), args.state.as_deref(), runbook.as_deref())?;
+    let settings = match args.command {
+        // What `dr` says of itself: a mistake in the settings breaks no shell that reads it as it starts.
+        Command::Schema | Command::Completions(_) | Command::Man(_) => Settings::unread(),
+        _ => Settings::load(config.as_deref(), args.state.as_deref(), runbook.as_deref())?,
+    };
     let told = args.state.is_some() && std::env::var_os("DR_STATE").is_none();
     let here = Here { state: State::at(&settings.state), settings, json: args.json, told };
     match args.command {
@@ -80,6 +86,8 @@ pub fn run(args: Args) -> Result<u8, Failure> {
         Command::Export(args) => export::export(&here, &args),
         Command::Import(args) => export::import(&here, &args),
         Command::Schema => schema::schema(),
+        Command::Completions(args) => Ok(completions::completions(&args)),
+        Command::Man(args) => man::man(&args),
         Command::Lab(args) => lab::lab(&here, args),
         Command::Doctor(args) => doctor::doctor(&here, &args),
     }

@@ -93,7 +93,7 @@ pub fn joined(epoch: u64, why: Option<String>) -> Kind {
         host: person::host(),
         pid: std::process::id(),
         epoch,
-        version: env!("CARGO_PKG_VERSION").into(),
+        version: env!("DR_VERSION_IN_JOURNALS").into(),
         why,
     })
 }

@@ -19,6 +19,18 @@ pub const TAKEN: u8 = 6;
 /// Interrupted, state saved.
 pub const INTERRUPTED: u8 = 130;
 
+/// The exit codes and what they say, for the manual.
+pub const CODES: [(u8, &str); 8] = [
+    (DONE, "Done."),
+    (BEFORE, "An error before anything was changed."),
+    (USAGE, "A wrong use, or a defective runbook."),
+    (FAILED, "The run failed and stopped safely."),
+    (HELD, "It needs a person."),
+    (UNKNOWN, "An outcome is unknown, or the journal could not be written."),
+    (TAKEN, "Another controller holds the run, or another run the claim."),
+    (INTERRUPTED, "Interrupted, state saved."),
+];
+
 /// Why a command ended badly.
 #[derive(Debug)]
 pub struct Failure {

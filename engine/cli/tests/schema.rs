@@ -7,7 +7,7 @@ mod draft07;
 use dr_engine::yaml::{self, Limits, Lookup, Scope};
 use serde_json::{Value, json};
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -62,9 +62,13 @@ fn runbooks() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../runbooks")
 }
 
-fn schema() -> Value {
+fn printed() -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_dr")).arg("schema").output().expect("dr runs");
-    serde_json::from_slice(&output.stdout).expect("a schema is JSON")
+    String::from_utf8(output.stdout).expect("a schema is text")
+}
+
+fn schema() -> Value {
+    serde_json::from_str(&printed()).expect("a schema is JSON")
 }
 
 fn read(text: &str) -> Value {
@@ -74,6 +78,33 @@ fn read(text: &str) -> Value {
 
 fn faults(schema: &Value, path: &Path) -> Vec<String> {
     draft07::faults(schema, &read(&fs::read_to_string(path).expect("a runbook")))
+}
+
+/// Whoever clones the repository has an editor that knows runbooks, without building anything.
+#[test]
+fn the_schema_beside_the_examples_is_the_one_that_dr_prints() {
+    let (path, printed) = (runbooks().join("dr.schema.json"), printed());
+    if env::var_os("UPDATE_EXPECT").is_some() {
+        fs::write(&path, &printed).expect("the schema can be written");
+    }
+    let committed = fs::read_to_string(&path).expect("a schema");
+    assert!(
+        committed == printed,
+        "runbooks/dr.schema.json is old: cargo run --bin dr schema > runbooks/dr.schema.json"
+    );
+}
+
+#[test]
+fn every_example_tells_editors_of_the_schema() {
+    let files = fs::read_dir(runbooks()).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let examples: Vec<_> = files.filter(|path| path.extension().is_some_and(|end| end == "yaml")).collect();
+    assert!(examples.len() >= 3, "{examples:?}");
+    for path in examples {
+        let text = fs::read_to_string(&path).expect("a runbook");
+        let named = text.lines().next().and_then(|line| line.strip_prefix("# yaml-language-server: $schema="));
+        let schema = named.map(|name| path.with_file_name(name)).filter(|schema| schema.exists());
+        assert_eq!(schema, Some(runbooks().join("dr.schema.json")), "the first line of {}", path.display());
+    }
 }
 
 #[test]
