@@ -25,7 +25,7 @@ use std::{
 };
 
 /// How much may wait to be drawn. What comes after that is read from the journal.
-const BEHIND_MAX: usize = 1_000;
+const BEHIND_MAX: usize = 500;
 /// How long the end waits for a terminal that takes nothing.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
