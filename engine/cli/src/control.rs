@@ -124,7 +124,7 @@ impl Control<'_> {
         let mut screen = Screen::begin(self.json, &self.run, &self.folder, &self.clock);
         screen.before(&self.written, &self.run);
         screen.remind(&self.run);
-        let chatter = screen.hearing(&self.folder);
+        let chatter = screen.hearing(&self.run, &self.folder, &self.clock);
         let mut executor = Executor {
             journal: &mut self.journal,
             observer: &mut screen,

@@ -47,10 +47,16 @@ impl Screen {
     }
 
     /// Who hears what running steps say: this screen, and whoever watches the run's folder.
-    pub fn hearing(&self, folder: &Path) -> Hearing {
+    pub fn hearing(&self, run: &Run, folder: &Path, clock: &Arc<dyn Clock>) -> Hearing {
         let keep = says::keep(folder);
         match self {
-            Self::Lines(_) => Arc::new(keep),
+            Self::Lines(lines) => {
+                let murmur = lines.murmuring(run, clock);
+                Arc::new(move |step, text| {
+                    keep(step, text);
+                    murmur(step, text);
+                })
+            }
             Self::Live(live) => {
                 let teller: Teller = live.teller();
                 Arc::new(move |step, text| {
