@@ -153,9 +153,8 @@ fn a_holder_that_is_stopped_inside_a_write_is_named_with_the_way_out() {
     command.env("LD_PRELOAD", shim).env("SHIM_STOP_SYNC", "7");
     let first = place.begin(command);
     until("some events, or a stop", || !place.events().is_empty());
-    place.go("one");
-    place.go("two");
     let id = place.id();
+    // Only notes are written meanwhile, each in a commit of its own: what arrives together would be one.
     for note in 0..20 {
         if support::process_state(first.pid()) == Some('T') {
             break;
@@ -163,6 +162,8 @@ fn a_holder_that_is_stopped_inside_a_write_is_named_with_the_way_out() {
         place.run(&["note", &id, &format!("note {note}"), "--within", "2s"]);
     }
     until("a stopped controller", || support::process_state(first.pid()) == Some('T'));
+    place.go("one");
+    place.go("two");
     let kill = format!("kill -9 {}", first.pid());
     place.run(&["resume", &id, "--take-over", "--why", "it does not answer"]).ends(6).says(&[&kill, "stopped"]);
     // The one that could not be fenced still holds the run.
