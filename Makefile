@@ -30,7 +30,10 @@ demo: $(VENV)/.made-from
 	$(DEMO) lab region eu-west-1 down; \
 	eval "set -- $$(tr '\n' ' ' < target/demo/params)"; \
 	$(DEMO) execute runbooks/region_failover.yaml "$$@" --param hold=2s --param every=200ms --incident-at -4m --yes; \
-	$(DEMO) report "$$(ls target/demo/runs | tail -n 1)"
+	run="$$(ls target/demo/runs | tail -n 1)"; \
+	$(DEMO) report "$$run"; \
+	$(DEMO) report "$$run" --format html > target/demo/report.html; \
+	echo "the report as a page: target/demo/report.html"
 
 # target/release/dr
 build:

@@ -5,11 +5,14 @@ of their own: us-east-1 can lose its regional services without them, or
 they can be lost alone.
 """
 
+import re
 import threading
 
 from .wire import GLOBAL
 
 MODES = ("reset", "hang")
+# As AWS names them: part of the world, direction, number; also gov, iso and cn.
+REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 
 
 class Regions:
@@ -26,6 +29,8 @@ class Regions:
         if state not in ("up", "down") or mode not in MODES:
             raise ValueError("state is up or down, mode is reset or hang")
         account = document.get("account", "*")
+        if region != "global" and not REGION.fullmatch(region):
+            raise ValueError(f"{region} is no region: a drill against it would prove nothing")
         names = [region]
         if document.get("global") and region != "global":
             if region != "us-east-1":

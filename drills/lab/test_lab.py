@@ -7,6 +7,7 @@ import urllib.request
 
 from botocore.exceptions import ConnectionClosedError, EndpointConnectionError, HTTPClientError, ReadTimeoutError
 
+from .regions import Regions
 from .testing import PRIMARY, RECOVERY, Estate, LabTest, http, server
 
 GONE = (ConnectionClosedError, EndpointConnectionError, HTTPClientError)
@@ -125,6 +126,13 @@ class FaultsTest(LabTest):
 
 
 class RegionsTest(LabTest):
+    def test_a_region_that_is_none_cannot_be_lost(self):
+        for name in ("mars", "eu-west", "EU-WEST-1", "eu-west-1 "):
+            with self.assertRaisesRegex(ValueError, "is no region"):
+                Regions().set({"region": name, "state": "down"})
+        for name in ("eu-west-1", "us-gov-east-1", "ap-southeast-4", "global"):
+            Regions().set({"region": name, "state": "down"})
+
     def test_a_region_that_is_down_does_not_answer(self):
         estate = Estate()
         home, away = estate.client("rds", PRIMARY, read_timeout=1), estate.client("rds", RECOVERY)

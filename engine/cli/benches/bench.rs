@@ -17,6 +17,7 @@ mod faces;
 mod graph;
 mod layers;
 mod limits;
+mod live;
 mod measure;
 mod ours;
 mod peers;
@@ -28,7 +29,7 @@ mod startup;
 
 fn main() {
     let wanted: Vec<_> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let parts: [(&str, fn()); 8] = [
+    let parts: [(&str, fn()); 9] = [
         ("chain", chain::bench),
         ("layers", layers::bench),
         ("sleeps", sleeps::bench),
@@ -36,6 +37,7 @@ fn main() {
         ("resume", resume::bench),
         ("startup", startup::bench),
         ("polling", polling::bench),
+        ("live", live::bench),
         ("faces", faces::bench),
     ];
     measure::head();

@@ -6,7 +6,7 @@ use crate::{
     failure::{self, Failure},
     person,
     settings::Settings,
-    show::{self, lines::Lines},
+    show::{self, screen::Screen},
     state,
 };
 use dr_engine::{
@@ -28,6 +28,7 @@ use dr_engine::{
 };
 use dr_steps::world::World;
 use std::{
+    io::{self, IsTerminal},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -120,18 +121,19 @@ impl Control<'_> {
         let said = inbox.waiting().unwrap_or_default().into_iter();
         let said: Vec<_> = said.map(|message| hand_on(&tell, message)).collect();
         tokio::spawn(listen_to(inbox, said, self.clock.clone(), tell.clone()));
-        let mut lines = Lines::begin(self.json);
-        lines.events(&self.written, &self.run);
-        lines.remind(&self.run);
+        let mut screen = Screen::begin(self.json, &self.run, &self.folder, &self.clock);
+        screen.before(&self.written, &self.run);
+        screen.remind(&self.run);
+        let chatter = screen.hearing(&self.run, &self.folder, &self.clock);
         let mut executor = Executor {
             journal: &mut self.journal,
-            observer: &mut lines,
+            observer: &mut screen,
             tools: Tools {
                 steps: Arc::new(self.registry.clone()),
                 clock: self.clock.clone(),
                 world: self.world.clone(),
                 guard: claiming.as_ref().map_or_else(|| lease.clone(), |claiming| claiming.fence(lease.clone())),
-                chatter: Arc::new(|_, _| {}),
+                chatter,
                 poll_gap_min: self.settings.poll_gap_min,
             },
             parallel: self.driving.parallel.map_or(limits::PARALLEL_MAX, |n| n as usize),
@@ -143,27 +145,27 @@ impl Control<'_> {
             biased;
             exit = executor.execute(&mut self.run, first, &mut arrivals) => exit,
             by = taken_over(&self.folder, lock, &self.clock) => {
-                lines.end();
+                screen.close();
                 return Err(Failure::new(failure::TAKEN, format!("{by} has taken this run over; this controller ends"))
                     .hint(format!("dr watch {id}")));
             }
             lost = claim_lost(claiming.as_ref(), &lease) => {
-                lines.end();
+                screen.close();
                 return Err(lost);
             }
         };
         let exit = match exit {
             Ok(exit) => exit,
             Err(stopped) => {
-                lines.end();
+                screen.close();
                 return Err(failure::stopped(stopped, &id));
             }
         };
-        lines.end();
+        let summed_up = screen.end() && io::stderr().is_terminal();
         if let (Exit::Finished(_), Some(claiming)) = (exit, &claiming) {
             claiming.let_go(&lease).await;
         }
-        Ok(self.last_words(&id, exit))
+        Ok(self.last_words(&id, exit, summed_up))
     }
 
     /// Takes the claim before anything begins. A run that was opened just now
@@ -200,11 +202,13 @@ impl Control<'_> {
         Ok(())
     }
 
-    /// The exit code, and what a person does next.
-    fn last_words(&self, id: &str, exit: Exit) -> u8 {
+    /// The exit code, and what a person does next, unless a summary has just said it.
+    fn last_words(&self, id: &str, exit: Exit, summed_up: bool) -> u8 {
         match exit {
             Exit::Finished(outcome) => {
-                show::aside(&format!("{}: dr report {id}", show::lines::ending(outcome)));
+                if !summed_up {
+                    show::aside(&format!("{}: dr report {id}", show::lines::ending(outcome)));
+                }
                 over(&self.run, outcome, self.driving.strict)
             }
             Exit::Held => {

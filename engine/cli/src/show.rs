@@ -1,8 +1,15 @@
 //! Everything that a person sees.
 
+mod frame;
 pub mod lines;
+mod live;
+mod paint;
 pub mod plan;
 pub mod problems;
+pub mod says;
+pub mod screen;
+mod summary;
+mod width;
 
 use crate::failure::Failure;
 use std::{
@@ -52,6 +59,10 @@ pub fn aside(text: &str) {
     if STUCK.load(Ordering::Relaxed) {
         return;
     }
+    // What is said on the terminal of a picture goes above it.
+    if io::stderr().is_terminal() && live::above(text) {
+        return;
+    }
     let text = format!("{text}\n");
     let (written, wait) = mpsc::channel();
     thread::spawn(move || {
@@ -80,9 +91,11 @@ pub fn colour(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && !set("NO_COLOR") && std::env::var("TERM").is_ok_and(|term| term != "dumb")
 }
 
-/// A text from elsewhere without anything a terminal would obey.
+/// A text from elsewhere without anything a terminal would obey, or that would
+/// turn it around.
 pub fn plain(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control() || *c == '\n' || *c == '\t').collect()
+    let obeyed = |c: char| (c.is_control() && c != '\n' && c != '\t') || dr_engine::report::turns(c);
+    text.chars().filter(|c| !obeyed(*c)).collect()
 }
 
 /// A word as a shell takes it: the ids of gates and instances hold signs that

@@ -3,12 +3,16 @@
 //! `UPDATE_EXPECT=1` writes these texts anew; what changed is then to be read
 //! as somebody would read it in the middle of the night.
 
+mod support;
+
+use regex_lite::Regex;
 use std::{
     env, fs,
     path::{Path, PathBuf},
     process::{Command, Output},
     time::{Duration, Instant},
 };
+use support::{pty::Screen, until};
 
 /// Mistakes are told while somebody waits.
 const TOLD_WITHIN: Duration = Duration::from_secs(10);
@@ -54,21 +58,57 @@ fn check(found: impl Iterator<Item = Option<String>>) {
     assert!(wrong.is_empty(), "{} differ; UPDATE_EXPECT=1 accepts what is told\n\n{}", wrong.len(), wrong.join("\n"));
 }
 
-#[test]
-fn every_mistake_is_told_as_expected() {
+/// The runbooks with a mistake.
+fn runbooks() -> Vec<PathBuf> {
     let mut files: Vec<_> =
         fs::read_dir(broken()).expect("the folder is there").flatten().map(|it| it.path()).collect();
     files.retain(|path| path.extension().is_some_and(|it| it == "yaml"));
     files.sort();
+    files
+}
+
+/// The name of a runbook, and the arguments that it is planned with.
+fn asked(path: &Path) -> (String, String) {
+    let name = path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
+    let text = fs::read_to_string(path).expect("the file is text");
+    let args = text.lines().find_map(|line| line.strip_prefix("# args: ")).unwrap_or_default().to_owned();
+    (name, args)
+}
+
+#[test]
+fn every_mistake_is_told_as_expected() {
+    let files = runbooks();
     assert!(files.len() > 150, "mistakes got lost: {} are left", files.len());
     check(files.iter().map(|path| {
-        let name = path.file_stem().expect("a file has a name").to_string_lossy();
-        let text = fs::read_to_string(path).expect("the file is text");
-        let args = text.lines().find_map(|line| line.strip_prefix("# args: ")).unwrap_or_default();
+        let (name, args) = asked(path);
         let args: Vec<_> = args.split_whitespace().collect();
         let output = plan(&root(), &format!("runbooks/broken/{name}.yaml"), &args).output().expect("dr runs");
         compare(&name, &output)
     }));
+}
+
+/// The same mistakes on a terminal: colours, and nothing else, are added, and
+/// no line of ours is wider than the terminal. A line of the runbook stays whole.
+#[test]
+fn colours_change_no_word_of_a_mistake() {
+    let colour = Regex::new("\u{1b}\\[[0-9;]*m").expect("an expression");
+    let plain = |screen: &Screen| {
+        let shown = String::from_utf8_lossy(&screen.bytes()).replace("\r\n", "\n");
+        (colour.is_match(&shown), colour.replace_all(&shown, "").into_owned())
+    };
+    for path in runbooks() {
+        let (name, args) = asked(&path);
+        let expected = fs::read_to_string(path.with_extension("expected")).expect("a text");
+        let args: Vec<_> = args.split_whitespace().collect();
+        let mut dr = plan(&root(), &format!("runbooks/broken/{name}.yaml"), &args);
+        dr.env_remove("NO_COLOR").env("TERM", "xterm-256color");
+        let mut screen = Screen::begin(dr, (200, 80));
+        assert_eq!(screen.code(), Some(2), "{name}");
+        until("all of it", || plain(&screen).1.len() >= expected.len());
+        let (coloured, told) = plain(&screen);
+        assert_eq!(told, expected, "{name}");
+        assert!(coloured || expected.contains('…') || !expected.contains('╭'), "{name} has no colours");
+    }
 }
 
 #[test]

@@ -220,7 +220,10 @@ fn a_living_controller_takes_what_people_say() {
     let (place, controller, id) = asks();
     place.run(&["note", &id, "the network team is called", "--as", "Grace"]).ends(0);
     place.run(&["note", &id, "who knows this host", "--help-wanted"]).ends(0);
-    place.run(&["note", &id, "--incident-at", "-25m", "--why", "the first alarm"]).ends(0);
+    place
+        .run(&["note", &id, "--incident-at", "-25m", "--why", "the first alarm"])
+        .ends(0)
+        .says(&["noted: the outage began at 20", "Z, 25m ago"]);
     place.run(&["pause", &id]).ends(0);
     place.run(&["pause", &id]).ends(1).says(&["paused already"]);
     place.write("mended", "");

@@ -218,12 +218,22 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 
 #[test]
 fn a_terminal_that_went_away_ends_nothing() {
+    went_away("dumb");
+}
+
+#[test]
+fn a_terminal_that_went_away_with_its_picture_ends_nothing() {
+    went_away("xterm");
+}
+
+fn went_away(term: &str) {
     let place = Place::with(RUNBOOK);
     let mut command = Command::new("python3");
     let dr = env!("CARGO_BIN_EXE_dr");
     command.args(["-c", TERMINAL, dr, "execute", "runbook.yaml", "--kind", "drill", "--yes"]);
     command.current_dir(place.path("."));
     place.clean(&mut command);
+    command.env("TERM", term);
     if Command::new("python3").arg("--version").output().is_err() {
         return support::skipped("a terminal that goes away", "there is no python3 for a pty");
     }

@@ -236,3 +236,12 @@ fn a_state_that_was_named_once_is_named_for_the_commands_that_follow() {
     let quiet = place.drill().ends(0);
     assert!(!quiet.err.contains("DR_STATE"), "{}", quiet.err);
 }
+
+#[test]
+fn status_says_what_a_running_probe_sees() {
+    let probe = "dr: v1\nname: x\nsteps: { port: { do: { verify.tcp: { address: '127.0.0.1:9', every: 50ms } } } }\n";
+    let place = Place::with(probe);
+    let controller = place.begin_drill();
+    support::until("what it sees", || place.run(&["status", &place.id()]).out.contains("refused"));
+    controller.kill().ends(-9);
+}

@@ -106,6 +106,11 @@ pub struct StepRun {
 }
 
 impl StepRun {
+    /// How many of its needs are not satisfied.
+    pub fn unmet(&self) -> usize {
+        self.unmet
+    }
+
     /// Whether everything that it stands on is there.
     pub(crate) fn can_begin(&self) -> bool {
         self.unmet == 0 && !self.cut_off

@@ -106,8 +106,16 @@ pub fn note(here: &Here, args: Note) -> Result<u8, Failure> {
         if args.saying.why.is_empty() {
             return Err(Failure::usage("a clock is corrected with a reason: --why TEXT"));
         }
-        let ask = Ask::Clock { which, at: moment(text, now)?, why: args.saying.why.clone() };
+        let at = moment(text, now)?;
+        let ask = Ask::Clock { which, at, why: args.saying.why.clone() };
         code = code.max(say(here, &args.run, ask, &args.saying)?);
+        // A time of day may have been meant for another day.
+        let what = match which {
+            Moment::Incident => "the outage began",
+            Moment::Detected => "it was noticed",
+            Moment::Declared => "it was declared",
+        };
+        show::aside(&format!("noted: {what} at {at}, {} ago", show::plan::brief(now.since(at))));
         said = true;
     }
     match args.text {

@@ -37,6 +37,7 @@ pub fn status(here: &Here, run: Option<&str>) -> Result<u8, Failure> {
     }
     lines.extend(behind);
     lines.push(String::new());
+    let says = show::says::read(&folder);
     let width = run.plan().steps.iter().map(|s| s.id.len()).max().unwrap_or(4).min(40);
     for (step, it) in run.steps() {
         let more = match &it.state {
@@ -51,7 +52,10 @@ pub fn status(here: &Here, run: Option<&str>) -> Result<u8, Failure> {
             State::Unneeded { because } => format!("  {because}"),
             // Nobody waits for it: what became of it is found out by whoever resumes.
             State::Running { .. } if unattended => "  when its controller ended".into(),
-            State::Running { since } => format!("  for {}", show::plan::brief(now.since(*since))),
+            State::Running { since } => {
+                let says = says.get(&run.plan().step(step).id).map_or(String::new(), |says| format!(": {says}"));
+                format!("  for {}{says}", show::plan::brief(now.since(*since)))
+            }
             _ => String::new(),
         };
         lines.push(format!("  {:<width$}  {:<9}{more}", run.plan().step(step).id, it.state.word()).trim_end().into());

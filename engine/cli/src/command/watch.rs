@@ -4,40 +4,84 @@ use super::Here;
 use crate::{
     control,
     failure::{self, Failure},
-    show::{self, lines::Lines},
+    show::{
+        self,
+        says::{self, Words},
+        screen::Screen,
+    },
 };
-use dr_engine::{duration::Dur, journal::sqlite::Feed, run::Run};
+use dr_engine::{
+    clock::Clock,
+    duration::Dur,
+    executor::Observer,
+    journal::sqlite::{self, Feed},
+    run::Run,
+};
+use std::{path::Path, sync::Arc};
+use tokio::signal::unix::{SignalKind, signal};
 
-/// Follows a run until it is over.
+/// The pause between two looks at the journal.
+const LOOK: Dur = Dur(100);
+/// So many looks pass until it is asked again what steps say, and whether anybody drives the run.
+const SELDOM: u32 = 10;
+
+/// Follows a run until it is over, or until nobody wants to see more.
 pub fn watch(here: &Here, run: Option<&str>) -> Result<u8, Failure> {
     let id = here.state.find_or_only(run)?;
-    let mut feed = Feed::open(&here.state.folder(&id))?;
-    let clock = control::clock();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .map_err(|e| Failure::before(e.to_string()))?;
-    let lines = Lines::begin(here.json);
+    let folder = here.state.folder(&id);
+    let runtime = control::runtime()?;
+    runtime.block_on(async {
+        let failed = |e| Failure::before(format!("signals cannot be heard: {e}"));
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        let (mut screen, clock) = (None, control::clock());
+        let outcome = tokio::select! {
+            outcome = follow(here, &folder, &clock, &mut screen) => outcome,
+            Some(()) = interrupt.recv() => Ok(failure::INTERRUPTED),
+            Some(()) = terminate.recv() => Ok(failure::INTERRUPTED),
+        };
+        match screen {
+            Some(screen) if outcome.is_ok() => drop(screen.end()),
+            Some(screen) => screen.close(),
+            None => {}
+        }
+        outcome
+    })
+}
+
+async fn follow(here: &Here, folder: &Path, clock: &Arc<dyn Clock>, shown: &mut Option<Screen>) -> Result<u8, Failure> {
+    let illegal = |e| Failure::before(format!("the journal tells what cannot have happened: {e}"));
+    let mut feed = Feed::open(folder)?;
     let mut run: Option<Run> = None;
+    let (mut looks, mut words) = (0_u32, Words::new());
     loop {
-        for event in feed.fresh()? {
-            let illegal = |e| Failure::before(format!("the journal tells what cannot have happened: {e}"));
-            match &mut run {
-                None => {
-                    let opened = Run::open(event.clone()).map_err(illegal)?;
-                    show::aside(&show::lines::head(&opened));
-                    run = Some(opened);
-                }
-                Some(run) => run.apply(&event).map_err(illegal)?,
+        let mut events = feed.fresh()?.into_iter();
+        if run.is_none()
+            && let Some(first) = events.next()
+        {
+            let opened = Run::open(first.clone()).map_err(illegal)?;
+            show::aside(&show::lines::head(&opened));
+            let screen = shown.insert(Screen::begin(here.json, &opened, folder, clock));
+            screen.before(&[first], &opened);
+            run = Some(opened);
+        }
+        if let (Some(run), Some(screen)) = (&mut run, shown.as_mut()) {
+            for event in events {
+                run.apply(&event).map_err(illegal)?;
+                screen.told(&[event], run);
             }
-            if let Some(run) = &run {
-                lines.events(&[event], run);
+            if let Some(outcome) = run.finished {
+                return Ok(failure::code(outcome, false));
+            }
+            if looks.is_multiple_of(SELDOM) {
+                let now = says::read(folder);
+                let new = now.iter().filter(|(step, text)| words.get(*step) != Some(*text));
+                new.for_each(|(step, text)| screen.says(step, text));
+                words = now;
+                screen.attended(sqlite::holder(folder)?.is_some());
             }
         }
-        if let Some(outcome) = run.as_ref().and_then(|run| run.finished) {
-            lines.end();
-            return Ok(failure::code(outcome, false));
-        }
-        runtime.block_on(clock.sleep(Dur(200)));
+        looks = looks.wrapping_add(1);
+        clock.sleep(LOOK).await;
     }
 }

@@ -4,7 +4,7 @@
 //! holds up the lines, never the recovery.
 
 use dr_engine::{
-    clock::Time,
+    clock::{Clock, Time},
     duration::Dur,
     event::{Deadline, Event, Kind, Outcome, Proof, Skipper},
     executor::Observer,
@@ -14,8 +14,9 @@ use dr_engine::{
     run::{Run, State},
 };
 use std::{
+    collections::BTreeMap,
     io::{self, Write},
-    sync::mpsc,
+    sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
     time::Duration,
 };
@@ -25,7 +26,7 @@ const FORMAT: &str = r#"{"format":"dr-events","version":1}"#;
 
 /// Says what happens.
 pub struct Lines {
-    to: mpsc::SyncSender<String>,
+    to: Arc<mpsc::SyncSender<String>>,
     /// Nothing ever comes from here; it is closed when all is written.
     written: mpsc::Receiver<()>,
     json: bool,
@@ -51,7 +52,7 @@ impl Lines {
                 }
             }
         });
-        let lines = Self { to, written, json };
+        let lines = Self { to: Arc::new(to), written, json };
         if json {
             lines.say(format!("{FORMAT}\n"));
         }
@@ -83,11 +84,46 @@ impl Lines {
         }
     }
 
+    /// A way to say now and then what running steps say: one that waits in
+    /// silence for minutes looks like one that hangs.
+    pub fn murmuring(&self, run: &Run, clock: &Arc<dyn Clock>) -> impl Fn(&str, &str) + Send + Sync + use<> {
+        // Whoever keeps this must not keep the writer from its end.
+        let (to, clock) = (Arc::downgrade(&self.to), clock.clone());
+        let (incident, json) = (run.opened.incident_at, self.json);
+        let murmurs = Mutex::new(Murmurs::default());
+        move |step, text| {
+            let now = clock.now();
+            if !json && murmurs.lock().unwrap_or_else(PoisonError::into_inner).tells(now, step, text) {
+                let line = row_since(now, incident, step, &format!("still: {text}")) + "\n";
+                to.upgrade().and_then(|to| to.try_send(line).ok());
+            }
+        }
+    }
+
     /// Waits until what was said is written, but not for a reader that does
     /// not read.
     pub fn end(self) {
         drop(self.to);
         self.written.recv_timeout(LAST_WORDS).ok();
+    }
+}
+
+/// What each running step said last, and when that was told.
+#[derive(Default)]
+struct Murmurs(BTreeMap<String, (Time, String)>);
+
+/// What a step says is told this seldom.
+const MURMUR_PAUSE: Dur = Dur::seconds(30);
+
+impl Murmurs {
+    /// Whether this is worth a line: a step has been at it for a while, and says something new.
+    fn tells(&mut self, now: Time, step: &str, text: &str) -> bool {
+        let (at, said) = self.0.entry(step.to_owned()).or_insert((now, String::new()));
+        let tells = now.since(*at) >= MURMUR_PAUSE && said != text;
+        if tells {
+            (*at, *said) = (now, text.to_owned());
+        }
+        tells
     }
 }
 
@@ -107,8 +143,17 @@ fn json(event: &Event, run: &Run) -> String {
     serde_json::json!({ "seq": event.seq, "at": event.at.to_string(), "step": step, "event": kind }).to_string()
 }
 
-/// An event as a line, or nothing for what people need not see pass by.
+/// An event as a line, a question with what answers it; or nothing for what people need not see pass by.
 pub fn text(event: &Event, run: &Run) -> Option<String> {
+    let line = sentence(event, run)?;
+    Some(match &event.kind {
+        Kind::Asked { step, question } => with_commands(line, &run.plan().step(*step).id, question, run),
+        _ => line,
+    })
+}
+
+/// The same without what answers a question.
+pub fn sentence(event: &Event, run: &Run) -> Option<String> {
     let id = |step: &StepIx| run.plan().step(*step).id.clone();
     let (who, what) = match &event.kind {
         Kind::Opened(opened) => {
@@ -143,7 +188,7 @@ pub fn text(event: &Event, run: &Run) -> Option<String> {
             let proof = if *proof == Proof::Proven { "proven by its check" } else { "vouched for, not proven" };
             (id(step), format!("done by hand by {}: {proof}", name(by)))
         }
-        Kind::Asked { step, question } => return Some(asked(event.at, &id(step), question, run)),
+        Kind::Asked { step, question } => (id(step), asked(question)),
         Kind::Answered { step, by, choice, .. } => (id(step), format!("answered by {}: {}", name(by), choice.word())),
         Kind::DeadlinePassed { which } => match which {
             Deadline::Rto => (String::new(), "THE RTO HAS PASSED".into()),
@@ -190,15 +235,14 @@ pub fn text(event: &Event, run: &Run) -> Option<String> {
     Some(row(event.at, &who, &what, run))
 }
 
-fn asked(at: Time, id: &str, question: &Question, run: &Run) -> String {
-    let what = match &question.about {
+fn asked(question: &Question) -> String {
+    match &question.about {
         About::Approval => format!("WAITS FOR APPROVAL: {}", question.text),
         About::Work => format!("WAITS FOR A PERSON'S WORK: {}", question.text),
         // The line before says how it failed.
         About::Failure(_) => "HELD: what needs it waits, the rest goes on".into(),
         _ => format!("HELD: {}", question.text),
-    };
-    with_commands(row(at, id, &what, run), id, question, run)
+    }
 }
 
 /// A question that stands since before this controller came.
@@ -256,7 +300,11 @@ pub fn head(run: &Run) -> String {
 }
 
 fn row(at: Time, who: &str, what: &str, run: &Run) -> String {
-    let since = at.since(run.opened.incident_at);
+    row_since(at, run.opened.incident_at, who, what)
+}
+
+fn row_since(at: Time, incident: Time, who: &str, what: &str) -> String {
+    let since = at.since(incident);
     let clock = at.to_string();
     let time = clock.get(11..19).unwrap_or(&clock).to_owned();
     let colon = if who.is_empty() { "" } else { ": " };
@@ -292,5 +340,28 @@ pub fn ending(outcome: Outcome) -> &'static str {
         Outcome::Failed => "FAILED",
         Outcome::Stopped => "STOPPED",
         Outcome::Undone => "TAKEN BACK",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_heard_now_and_then_and_only_with_something_new() {
+        let mut murmurs = Murmurs::default();
+        let said = [
+            (0, "db", "creating"),
+            (10, "db", "12 %"),
+            (30, "db", "30 %"),
+            (31, "dns", "pending"),
+            (59, "db", "55 %"),
+            (60, "db", "30 %"),
+            (61, "db", "60 %"),
+            (70, "dns", "pending"),
+        ];
+        let told = said.into_iter().filter(|(at, step, text)| murmurs.tells(Time(at * 1_000), step, text));
+        let told: Vec<_> = told.map(|(at, step, text)| format!("{at} {step} {text}")).collect();
+        assert_eq!(told, ["30 db 30 %", "61 db 60 %", "70 dns pending"]);
     }
 }

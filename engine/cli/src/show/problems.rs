@@ -6,13 +6,18 @@ use dr_engine::{
 };
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
 use std::{collections::BTreeMap, fmt, io, sync::Arc};
+use textwrap::WordSplitter;
 
 /// All mistakes as text.
 pub fn render(problems: &Problems) -> String {
-    let theme =
-        if super::colour(&io::stderr()) { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     let width = terminal_width();
-    let handler = GraphicalReportHandler::new_themed(theme).with_width(width).with_links(false);
+    let handler = |theme| {
+        let handler = GraphicalReportHandler::new_themed(theme).with_width(width).with_links(false);
+        // A name or a command that is broken in the middle cannot be typed.
+        handler.with_word_splitter(WordSplitter::NoHyphenation)
+    };
+    let plain = handler(GraphicalTheme::unicode_nocolor());
+    let coloured = super::colour(&io::stderr()).then(|| handler(GraphicalTheme::unicode()));
     let mut text = String::new();
     let mut clean: BTreeMap<u32, Arc<str>> = BTreeMap::new();
     for problem in problems.problems.iter().take(SHOWN_MAX) {
@@ -25,7 +30,12 @@ pub fn render(problems: &Problems) -> String {
             source,
             named: NamedSource::new(super::plain(&source.path), shown_text.clone()),
         };
-        fit(&Rendered(&handler, &shown).to_string(), &mut text);
+        let picture = Rendered(&plain, &shown).to_string();
+        match &coloured {
+            // What is cut has no colours: a cut between the signs that begin and end them would smear them.
+            Some(coloured) if !picture.lines().any(long) => text.push_str(&Rendered(coloured, &shown).to_string()),
+            _ => fit(&picture, &mut text),
+        }
     }
     let count = problems.problems.len();
     let what = if count == 1 { "mistake" } else { "mistakes" };
@@ -62,15 +72,20 @@ fn printable(text: &str) -> String {
     out
 }
 
+/// The number of a line and its bar; what follows is the runbook's.
+fn margin(line: &str) -> Option<usize> {
+    let bar = line.chars().position(|c| matches!(c, '│' | '·'))?;
+    let number = line.chars().take(bar).all(|c| c == ' ' || c.is_ascii_digit());
+    (number && line.chars().count() > bar + 2).then_some(bar + 2)
+}
+
+/// Whether a line of a runbook is far too long.
+fn long(line: &str) -> bool {
+    margin(line).is_some() && line.chars().count() > LINE_MAX
+}
+
 /// Cuts the lines of a runbook that are far too long, all of one picture alike.
 fn fit(picture: &str, text: &mut String) {
-    // The number of a line and its bar; what follows is the runbook's.
-    let margin = |line: &str| {
-        let bar = line.chars().position(|c| matches!(c, '│' | '·'))?;
-        let number = line.chars().take(bar).all(|c| c == ' ' || c.is_ascii_digit());
-        (number && line.chars().count() > bar + 2).then_some(bar + 2)
-    };
-    let long = |line: &str| margin(line).is_some() && line.chars().count() > LINE_MAX;
     if !picture.lines().any(long) {
         text.push_str(picture);
         return;

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each file of tests uses its part of this")]
 
 pub(crate) mod lab;
+pub(crate) mod pty;
 pub(crate) mod shim;
 pub(crate) mod terminal;
 

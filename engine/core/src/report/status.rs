@@ -74,7 +74,8 @@ impl Present {
         matches!(self, Self::Over(_))
     }
 
-    fn shout(self) -> &'static str {
+    /// The word for it, as people meet it first.
+    pub fn shout(self) -> &'static str {
         match self {
             Self::Running => "RECOVERING",
             Self::Held => "HELD",
@@ -169,12 +170,9 @@ pub fn headline(run: &Run, now: Time) -> String {
     if present.is_over() {
         return over(&run.opened, present, &rto, &measure::rpo(run, &run.opened));
     }
-    let (done, all) = progress(run);
-    let clock = match rto.actual.known() {
-        Some(_) => format!("service back, {}", back(&rto)),
-        None => clock(run, now),
-    };
-    let mut parts = vec![head(&run.opened, present), clock, format!("{done}/{all} done")];
+    let glance = glance(run, now);
+    let done = format!("{}/{} done", glance.done, glance.of);
+    let mut parts = vec![head(&run.opened, present), glance.clock, done];
     let asked: Vec<_> = asking(run)
         .map(|(id, it)| match &it.state {
             State::Asking { since, .. } => format!("{id} (asked {} ago)", brief(now.since(*since))),
@@ -185,6 +183,31 @@ pub fn headline(run: &Run, now: Time) -> String {
         parts.push(format!("waiting for: {}", asked.join(", ")));
     }
     parts.join(" · ")
+}
+
+/// How far a run is, in the parts that a screen sets for itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Glance {
+    /// Where it stands.
+    pub present: Present,
+    /// The time so far against the objective, as `41m of 2h`; or the RTO, once service is back.
+    pub clock: String,
+    /// Service is back, for as long as it has to stay.
+    pub back: bool,
+    /// So many steps are out of the way.
+    pub done: usize,
+    /// Of so many.
+    pub of: usize,
+}
+
+/// How far a run is.
+pub fn glance(run: &Run, now: Time) -> Glance {
+    let now = now.max(run.at);
+    let rto = measure::rto(run, &run.opened, now);
+    let back = rto.actual.known().is_some();
+    let clock = if back { format!("service back, {}", self::back(&rto)) } else { clock(run, now) };
+    let (done, of) = progress(run);
+    Glance { present: Present::of(run), clock, back, done, of }
 }
 
 /// A run that is over.

@@ -7,10 +7,13 @@ use serde_json::Value;
 /// The longest value that stands in a line for people; JSON has it whole.
 const VALUE_CHARS_MAX: usize = 160;
 
+/// Whether a character cannot be seen and turns around or joins what stands beside it.
+pub fn turns(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
 /// One line without control characters, and without those that turn a text around.
-pub(crate) fn clean(text: &str) -> String {
-    let turns =
-        |c| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+pub fn clean(text: &str) -> String {
     let words: String = text.chars().map(|c| if c.is_control() || turns(c) { ' ' } else { c }).collect();
     words.split_whitespace().collect::<Vec<_>>().join(" ")
 }
