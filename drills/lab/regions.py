@@ -11,8 +11,8 @@ import threading
 from .wire import GLOBAL
 
 MODES = ("reset", "hang")
-# As AWS names them: part of the world, direction, number; also gov, iso and cn.
-REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
+# As AWS names them: part of the world, direction, number; also gov, iso, cn and eusc.
+REGION = re.compile(r"[a-z]+(-[a-z]+)+-\d")
 
 
 class Regions:

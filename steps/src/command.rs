@@ -12,7 +12,7 @@ use crate::{
     process::{self, Job, Living, Looked, Stream},
     redact::Redactor,
     secret::TextOrSecret,
-    text::{self, Word},
+    text::Word,
     world::World,
 };
 use async_trait::async_trait;
@@ -170,10 +170,6 @@ impl Command {
         let job = self.job(cx, &check.argv)?;
         let logs = World::of(cx).logs();
         let Looked { status, stdout, said } = job.look(cx, logs.as_deref()).await?;
-        // Some programs say what is wrong where others print what they found.
-        let printed =
-            || job.redactor.text(stdout.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default());
-        let said = if said.is_empty() { text::short(&text::clean(&printed())).into_owned() } else { said };
         Ok(match status.code() {
             Some(0) => Check::Done(self.found(cx, &stdout, &job.redactor)),
             Some(3) => Check::Absent,

@@ -105,7 +105,12 @@ impl Job {
         kill.0 = None;
         let status = status.map_err(|error| Failure::passing(format!("its end was not heard: {error}")))?;
         let (stdout, said) = match &paths {
-            Some((out, err)) => (read_out(out).unwrap_or_default(), last_line(err, &self.redactor)),
+            Some((out, err)) => {
+                let said = last_line(err, &self.redactor);
+                // Some programs say what is wrong where others print what they found.
+                let said = if said.is_empty() { last_line(out, &self.redactor) } else { said };
+                (read_out(out).unwrap_or_default(), said)
+            }
             None => Default::default(),
         };
         Ok(Looked { status, stdout, said })

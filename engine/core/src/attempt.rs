@@ -51,7 +51,7 @@ impl Ended {
 }
 
 /// That there was no end, and what was said last: why it was no end yet.
-pub fn out_of_time(time: impl std::fmt::Display, last: Option<String>) -> String {
+pub(crate) fn out_of_time(time: impl std::fmt::Display, last: Option<String>) -> String {
     last.map_or_else(|| format!("no end within {time}"), |last| format!("no end within {time}; last: {last}"))
 }
 

@@ -285,16 +285,15 @@ fn undo(run: &Run, step: Option<&str>, around: bool, why: &str, by: Person) -> R
         .filter(|s| run.plan().step(*s).changes)
         .partition(|s| run.plan().step(*s).can_undo && by_us(s));
     let cannot: Vec<_> = cannot.into_iter().filter(done).collect();
-    if !cannot.is_empty() && !around && !can.is_empty() {
-        let ids: Vec<_> = cannot.iter().map(|s| format!("`{}`", run.plan().step(*s).id)).collect();
-        return Err(format!("{} cannot be taken back; `--around` takes back the rest", ids.join(", ")));
-    }
-    if can.is_empty() {
-        let ids: Vec<_> = cannot.iter().map(|s| format!("`{}`", run.plan().step(*s).id)).collect();
-        return Err(match ids.as_slice() {
-            [] => "nothing was done that can be taken back".into(),
-            ids => format!("nothing that was done can be taken back: {}", ids.join(", ")),
-        });
+    let ids: Vec<_> = cannot.iter().map(|s| format!("`{}`", run.plan().step(*s).id)).collect();
+    let ids = ids.join(", ");
+    match (can.is_empty(), cannot.is_empty()) {
+        (true, true) => return Err("nothing was done that can be taken back".into()),
+        (true, false) => return Err(format!("nothing that was done can be taken back: {ids}")),
+        (false, false) if !around => {
+            return Err(format!("{ids} cannot be taken back; `--around` takes back the rest"));
+        }
+        (false, _) => {}
     }
     let asked = Kind::UndoAsked { steps: can, whole, by: by.clone(), why: why.into() };
     let reopened = run.finished.map(|_| Kind::Reopened { by, why: why.into() });

@@ -270,12 +270,13 @@ async fn a_secret_reaches_the_process_and_nobody_else() {
         failure.message.starts_with("exit code 1: denied: Basic") && failure.message.contains("[secret]"),
         "{failure:?}"
     );
-    let work = step::<Command>(with(
-        sh("false"),
-        with(env, json!({ "check": { "argv": ["/bin/sh", "-c", "echo $T >&2; exit 9"] } })),
-    ));
-    let seen = scene.bench.attempt(work, None).await;
-    assert_eq!(seen, Ended::Unknown("its check ended with exit code 9: [secret]".into()));
+    // What a check says, wherever it says it; a colour in the middle of a secret hides nothing of it.
+    for says in ["echo $T >&2", "echo $T", "printf '%s\\033[1m%s\\n' \"${T%41a7}\" 41a7"] {
+        let check = json!({ "check": { "argv": ["/bin/sh", "-c", format!("{says}; exit 9")] } });
+        let work = step::<Command>(with(sh("false"), with(env.clone(), check)));
+        let seen = scene.bench.attempt(work, None).await;
+        assert_eq!(seen, Ended::Unknown("its check ended with exit code 9: [secret]".into()), "{says}");
+    }
     // The log is the process's own; whoever shows it takes the secret out.
     let log = read(&scene.log(1, "out"));
     assert!(log.contains("canary"));

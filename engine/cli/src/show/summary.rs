@@ -3,6 +3,7 @@
 //! in the night is read here.
 
 use super::{lines, plain, plan::brief};
+use crate::state;
 use dr_engine::{
     clock::Time,
     event::Event,
@@ -15,7 +16,7 @@ use std::fmt::Write;
 pub fn summary(events: &[Event], now: Time) -> Option<String> {
     // The hash of the last event stands in the report, not here.
     let report = Report::of(events, "", now).ok()?;
-    let run = fold(events)?;
+    let run = state::fold(events).ok()?;
     let mut text = format!("{}\n", plain(&report.headline));
     failures(&mut text, &report);
     questions(&mut text, &run, now);
@@ -23,13 +24,6 @@ pub fn summary(events: &[Event], now: Time) -> Option<String> {
     let so_far = if run.finished.is_some() { "the report" } else { "the report so far" };
     line(&mut text, &format!("{so_far}: dr report {id}"));
     Some(text)
-}
-
-fn fold(events: &[Event]) -> Option<Run> {
-    let (first, rest) = events.split_first()?;
-    let mut run = Run::open(first.clone()).ok()?;
-    rest.iter().try_for_each(|event| run.apply(event)).ok()?;
-    Some(run)
 }
 
 /// Each step in which something went wrong: what, when, and what became of it.

@@ -201,12 +201,11 @@ fn ruler(scale: &Scale, incident: Time, top: i64, height: i64) -> Markup {
 }
 
 fn bar(row: &Row<'_>, scale: &Scale, start: Time, y: i64) -> Markup {
-    let (class, name) = if row.head { ("bold", &row.name) } else { ("", &row.name) };
     let indent = if row.head { 12 } else { 20 };
     html! {
         g {
             title { (clean(&row.whole)) }
-            text class=[(!class.is_empty()).then_some(class)] x=(indent) y=(y + 14) { (fit(name, NAME - indent)) }
+            text class=[row.head.then_some("bold")] x=(indent) y=(y + 14) { (fit(&row.name, NAME - indent)) }
             @if let Some(slot) = row.planned.filter(|slot| start.after(slot.start) < scale.to) {
                 @let (from, to) = (scale.x(start.after(slot.start)), scale.x(start.after(slot.end)));
                 rect class="planned" x=(from) y=(y + 12) width=((to - from).max(1)) height="5" {}
