@@ -46,7 +46,7 @@ dist: | python
 # Each runner's own last lines say how many tests there were.
 test: $(VENV)/.made-from
 ifneq ($(call HAS,cargo-nextest),)
-	$(LAB_ENV) cargo nextest run --workspace --locked
+	$(LAB_ENV) cargo nextest run --workspace --locked --no-fail-fast
 else
 	$(LAB_ENV) cargo test --workspace --locked --lib --bins --tests
 endif

@@ -12,7 +12,7 @@ use std::{
     io::Read,
     process::{Child, Command, Stdio},
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -31,9 +31,36 @@ pub(crate) struct Screen {
 /// How soon it is noticed that the terminal was stopped or has gone.
 const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 
+/// Between these a program draws: a terminal that knows them shows nothing half drawn
+/// (synchronized output, DEC private mode 2026).
+const DRAWING: &[u8] = b"\x1b[?2026h";
+const DRAWN: &[u8] = b"\x1b[?2026l";
+
 struct Shown {
     parser: Parser,
     bytes: Vec<u8>,
+    /// How many of the bytes the screen has been given.
+    drawn: usize,
+}
+
+impl Shown {
+    /// Takes what came, and shows it as far as it is drawn whole.
+    fn take(&mut self, read: &[u8]) {
+        self.bytes.extend_from_slice(read);
+        let waiting = &self.bytes[self.drawn..];
+        let last = |mark: &[u8]| waiting.windows(mark.len()).rposition(|it| it == mark);
+        let half_drawn = last(DRAWING).filter(|begin| last(DRAWN).is_none_or(|end| end < *begin));
+        let half_said = (1..DRAWING.len()).find(|&len| waiting.ends_with(&DRAWING[..len]));
+        let whole = half_drawn.or(half_said.map(|len| waiting.len() - len)).unwrap_or(waiting.len());
+        self.parser.process(&waiting[..whole]);
+        self.drawn += whole;
+    }
+
+    /// Shows what was left half drawn by a program that is no more.
+    fn end(&mut self) {
+        self.parser.process(&self.bytes[self.drawn..]);
+        self.drawn = self.bytes.len();
+    }
 }
 
 /// Takes what the program writes, as a terminal does.
@@ -45,6 +72,10 @@ struct Reader {
 }
 
 impl Reader {
+    fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock().expect("whole")
+    }
+
     fn read(mut self) {
         let mut read = [0; 4096];
         while !self.gone.load(Ordering::SeqCst) {
@@ -54,10 +85,8 @@ impl Reader {
             if rustix::event::poll(looked_at, Some(&LOOK)).expect("a terminal that can be looked at") == 0 {
                 continue;
             }
-            let Ok(count @ 1..) = self.terminal.read(&mut read) else { return };
-            let mut shown = self.shown.lock().expect("whole");
-            shown.parser.process(&read[..count]);
-            shown.bytes.extend_from_slice(&read[..count]);
+            let Ok(count @ 1..) = self.terminal.read(&mut read) else { return self.shown().end() };
+            self.shown().take(&read[..count]);
         }
     }
 }
@@ -87,7 +116,8 @@ impl Screen {
         // With the command its handles go: the terminal ends when the program does.
         drop(command);
         let terminal = File::from(terminal);
-        let shown = Arc::new(Mutex::new(Shown { parser: Parser::new(rows, columns, 10_000), bytes: Vec::new() }));
+        let shown =
+            Arc::new(Mutex::new(Shown { parser: Parser::new(rows, columns, 10_000), bytes: Vec::new(), drawn: 0 }));
         let stopped = Arc::new(AtomicBool::new(false));
         let gone = Arc::new(AtomicBool::new(false));
         let reader = Reader {
