@@ -8,7 +8,11 @@ use crate::{
     outcome::{Fact, Failure, Output, RecoveryPoint},
     plan::{Estimate, OnFailure, Plan, StepIx, VERIFY},
     question::{About, Choice, Question},
-    report::{Measure, Report, headline, status},
+    report::{
+        Measure, Report,
+        clock::{Lanes, waited_for},
+        headline, status,
+    },
     run::Run,
     verify::HEALTHY_SINCE,
 };
@@ -171,6 +175,18 @@ proptest! {
             if let (Some(detect), Some(decide)) = (split.detect.known(), split.decide.known()) {
                 prop_assert_eq!(Measure::Known(Dur(detect.0 + decide.0)), split.before.clone());
             }
+        }
+    }
+
+    #[test]
+    fn no_event_changes_more_than_is_looked_at(events in history()) {
+        let mut run = Run::open(events[0].clone()).expect("opened");
+        let mut lanes = Lanes::of(&run);
+        for event in &events[1..] {
+            let before = waited_for(&run, lanes.last_end.map(|(step, _)| step));
+            run.apply(event).expect("legal");
+            lanes.hear(&run, event, before);
+            prop_assert!(lanes.is_whole(&run), "{event:?}");
         }
     }
 
