@@ -48,6 +48,12 @@ pub enum Command {
     Done(Done),
     /// Add a fact to the timeline, or correct a clock.
     Note(Note),
+    /// The Incident Commander's updates: see the next one, word it, send it.
+    #[command(subcommand)]
+    Update(Update),
+    /// Pass a role on to somebody else.
+    #[command(subcommand)]
+    Role(Role),
     /// Start nothing new until `dr resume`.
     Pause(Says),
     /// Take back what was done.
@@ -297,6 +303,68 @@ pub struct Saying {
     pub within: String,
 }
 
+/// What can be done with updates.
+#[derive(Debug, Subcommand)]
+pub enum Update {
+    /// Show the next update as it would be now.
+    Draft(TheRun),
+    /// Put your own words above the facts of the next update.
+    Edit(Worded),
+    /// Send an update now, in your name.
+    Send(Sent),
+}
+
+/// A run that is named.
+#[derive(Debug, ClapArgs)]
+pub struct TheRun {
+    /// The run.
+    pub run: String,
+}
+
+/// Arguments of `dr update edit`.
+#[derive(Debug, ClapArgs)]
+pub struct Worded {
+    /// The run.
+    pub run: String,
+    /// The words.
+    pub text: String,
+    #[command(flatten)]
+    pub saying: Saying,
+}
+
+/// Arguments of `dr update send`.
+#[derive(Debug, ClapArgs)]
+pub struct Sent {
+    /// The run.
+    pub run: String,
+    /// Your own words above the facts.
+    #[arg(default_value = "")]
+    pub text: String,
+    #[command(flatten)]
+    pub saying: Saying,
+}
+
+/// What can be done with roles.
+#[derive(Debug, Subcommand)]
+pub enum Role {
+    /// Pass a role on to a person whom the runbook names; prints a brief for them.
+    Set(RoleSet),
+}
+
+/// Arguments of `dr role set`.
+#[derive(Debug, ClapArgs)]
+pub struct RoleSet {
+    /// The run.
+    pub run: String,
+    /// The role, as in `incident_commander`.
+    pub role: String,
+    /// Who has it from now on.
+    #[arg(long, value_name = "NAME")]
+    pub to: String,
+    #[command(flatten)]
+    pub saying: Saying,
+}
+
 /// Something said to a run.
 #[derive(Debug, ClapArgs)]
 pub struct Says {
@@ -373,6 +441,9 @@ pub struct Note {
     /// It is a request for help.
     #[arg(long)]
     pub help_wanted: bool,
+    /// It says what users of the service notice; it stands in updates until the next.
+    #[arg(long, conflicts_with_all = ["help_wanted", "action", "lesson"])]
+    pub impact: bool,
     /// It is something to know the next time.
     #[arg(long, conflicts_with_all = ["help_wanted", "action"])]
     pub lesson: bool,

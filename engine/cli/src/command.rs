@@ -17,6 +17,7 @@ mod say;
 mod schema;
 mod status;
 mod undo;
+mod update;
 mod watch;
 
 use crate::{
@@ -77,6 +78,8 @@ pub fn run(args: Args) -> Result<u8, Failure> {
         Command::Answer(args) => say::answer(&here, args),
         Command::Done(args) => say::done(&here, args),
         Command::Note(args) => say::note(&here, args),
+        Command::Update(args) => update::update(&here, args),
+        Command::Role(args) => update::role(&here, args),
         Command::Pause(args) => say::pause(&here, &args),
         Command::Undo(args) => undo::undo(&here, args),
         Command::Logs(args) => logs::logs(&here, &args),

@@ -3,6 +3,7 @@
 #![expect(unreachable_pub, reason = "in a binary nothing is reachable; `pub` says what other files use")]
 
 mod args;
+mod channels;
 mod claim;
 mod command;
 mod control;
@@ -13,6 +14,7 @@ mod person;
 mod settings;
 mod show;
 mod state;
+mod telling;
 
 use clap::Parser;
 use std::process::ExitCode;

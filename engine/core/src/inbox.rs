@@ -29,7 +29,7 @@ impl Inbox {
         let id = id_of(message)?;
         let aside = self.folder.join(format!(".{id}"));
         let text = serde_json::to_vec(message)?;
-        let mut file = fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(&aside)?;
+        let mut file = fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&aside)?;
         io::Write::write_all(&mut file, &text)?;
         file.sync_all()?;
         fs::rename(&aside, self.path(id))

@@ -119,6 +119,7 @@ pub fn note(here: &Here, args: Note) -> Result<u8, Failure> {
         said = true;
     }
     match args.text {
+        Some(text) if args.impact => say(here, &args.run, Ask::Impact { text }, &args.saying),
         Some(text) => {
             let learned = match (args.lesson, args.action) {
                 (true, _) => Some(Learned::Lesson),

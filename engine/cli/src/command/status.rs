@@ -6,12 +6,15 @@ use crate::{
     failure::{self, Failure},
     show, state,
 };
+use dr_comms::book::{self, Lane, Page};
 use dr_engine::{
     clock::Time,
+    duration::Dur,
     journal::sqlite,
     run::{Run, State},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
+use std::path::Path;
 
 /// Shows a run; without one, all of them.
 pub fn status(here: &Here, run: Option<&str>) -> Result<u8, Failure> {
@@ -25,7 +28,10 @@ pub fn status(here: &Here, run: Option<&str>) -> Result<u8, Failure> {
     let now = now.max(run.at);
     let holder = sqlite::holder(&folder)?.map(|holder| holder.text);
     if here.json {
-        show::print(&format!("{}\n", as_json(&run, now, holder)));
+        let mut status = as_json(&run, now, holder);
+        let page = book::read(&folder).ok().flatten();
+        status["undelivered"] = page.map_or(Value::Null, |page| undelivered(&page));
+        show::print(&format!("{status}\n"));
         return Ok(failure::DONE);
     }
     let mut lines = vec![show::lines::head(&run), dr_engine::report::headline(&run, now)];
@@ -70,9 +76,27 @@ pub fn status(here: &Here, run: Option<&str>) -> Result<u8, Failure> {
             lines.extend(commands.iter().map(|command| format!("    {command}")));
         }
     }
+    lines.extend(untold(&folder, now));
     let text = lines.join("\n") + "\n";
     show::print(&show::plain(&text));
     Ok(failure::DONE)
+}
+
+/// What has not arrived where it was sent.
+fn untold(folder: &Path, now: Time) -> Vec<String> {
+    let page = match book::read(folder) {
+        Ok(page) => page.unwrap_or_default(),
+        Err(error) => return vec![String::new(), format!("what was told to people cannot be read: {error}")],
+    };
+    let lanes = page.channels.iter().filter(|(_, lane)| lane.trouble.is_some() && !lane.waiting.is_empty());
+    let line = |(name, lane): (&String, &Lane)| {
+        let ids: Vec<_> = lane.waiting.iter().map(String::as_str).collect();
+        let (tries, next) = (lane.attempts, show::plan::brief(lane.next.since(now).max(Dur(0))));
+        let why = lane.trouble.as_deref().unwrap_or_default();
+        format!("NOT TOLD by {name}: {} ({tries} tries, next in {next}): {why}", ids.join(", "))
+    };
+    let lines: Vec<_> = lanes.map(line).collect();
+    if lines.is_empty() { lines } else { std::iter::once(String::new()).chain(lines).collect() }
 }
 
 fn all(here: &Here) -> Result<u8, Failure> {
@@ -96,6 +120,16 @@ fn all(here: &Here) -> Result<u8, Failure> {
         show::print(&format!("{line}\n"));
     }
     Ok(failure::DONE)
+}
+
+/// What waits for which channel.
+fn undelivered(page: &Page) -> Value {
+    let lane = |(name, lane): (&String, &Lane)| {
+        let next = (lane.attempts > 0).then(|| lane.next.to_string());
+        json!({ "channel": name, "items": lane.waiting, "attempts": lane.attempts, "next_try": next,
+                "trouble": lane.trouble, "silent_since": lane.silent_since.map(|at| at.to_string()) })
+    };
+    page.channels.iter().filter(|(_, it)| !it.waiting.is_empty()).map(lane).collect()
 }
 
 /// The status, and who drives the run: null when nobody does.

@@ -1,6 +1,7 @@
 //! A plan as people read it before they trust it.
 
 use dr_engine::{
+    comms::Comms,
     duration::Dur,
     event::RunKind,
     forecast::{Draw, Slot, critical, forecast},
@@ -187,8 +188,8 @@ fn remarks(plan: &Plan, prediction: &Prediction, text: &mut String) {
         let url = claim.url(RunKind::Live);
         line(text, &format!("claimed before anything begins: {url} in {}", claim.region));
     }
-    if plan.comms.is_some() {
-        line(text, "comms: checked, not acted on by this version");
+    if let Some(comms) = &plan.comms {
+        line(text, &told(plan, comms));
     }
     if plan.failback.is_some() {
         line(text, "failback: kept, not acted on by this version");
@@ -200,6 +201,20 @@ fn remarks(plan: &Plan, prediction: &Prediction, text: &mut String) {
             parts.iter().filter(|(_, l)| !l.is_empty()).map(|(w, l)| format!("{w} {}", l.join(", "))).collect();
         line(text, &format!("A PART OF THE RUNBOOK: {}", parts.join("; ")));
     }
+}
+
+/// Who hears of a run, and how often.
+fn told(plan: &Plan, comms: &Comms) -> String {
+    let slack = comms.slack.as_ref().map(|slack| format!("Slack {}", slack.channel));
+    let with_mail = plan.roles.values().filter(|role| role.email.is_some()).count();
+    let mail = match comms.email.as_ref().map_or(0, |email| email.to.len()) + with_mail {
+        0 => None,
+        1 => Some("mail to 1 address".to_owned()),
+        many => Some(format!("mail to {many} addresses")),
+    };
+    let by: Vec<_> = slack.into_iter().chain(mail).collect();
+    let by = if by.is_empty() { "nobody: neither Slack nor a mail address is named".into() } else { by.join(", ") };
+    format!("updates every {}: {by}", comms.every)
 }
 
 /// That a run of this plan cannot tell whether it met its RTO, if that is so.
