@@ -1,7 +1,7 @@
 //! A run as bars over time: what was planned, what was done, where people were
 //! waited for, what went wrong, and the limit.
 
-use super::{fit, fold, picture};
+use super::{Face, fit, fold, picture};
 use crate::{
     clock::Time,
     duration::Dur,
@@ -74,8 +74,8 @@ pub fn bars(report: &Report) -> String {
     let title = format!("{}: what happened when", plan.name);
     let what = format!("{}. Bars of {} steps over time", report.headline, report.story.steps.len());
     let body = html! {
-        text class="bold" x="12" y="22" font-size="15" { (fit(&report.headline, WIDTH - 24)) }
-        @for (at, remark) in (0..).zip(&beside) { text class="soft" x="12" y=(40 + REMARK * at) { (fit(remark, WIDTH)) } }
+        text class="bold" x="12" y="22" font-size="15" { (fit(&report.headline, WIDTH - 24, Face::Head)) }
+        @for (at, remark) in (0..).zip(&beside) { text class="soft" x="12" y=(40 + REMARK * at) { (fit(remark, WIDTH - 24, Face::Plain)) } }
         (ruler(&scale, opened.incident_at, top, height))
         @for (at, row) in (0..).zip(&rows) { (bar(row, &scale, start, top + ROW * at)) }
         (moments(report, &scale, limit, top, height))
@@ -205,7 +205,7 @@ fn bar(row: &Row<'_>, scale: &Scale, start: Time, y: i64) -> Markup {
     html! {
         g {
             title { (clean(&row.whole)) }
-            text class=[row.head.then_some("bold")] x=(indent) y=(y + 14) { (fit(&row.name, NAME - indent)) }
+            text class=[row.head.then_some("bold")] x=(indent) y=(y + 14) { (fit(&row.name, NAME - indent, if row.head { Face::Bold } else { Face::Plain })) }
             @if let Some(slot) = row.planned.filter(|slot| start.after(slot.start) < scale.to) {
                 @let (from, to) = (scale.x(start.after(slot.start)), scale.x(start.after(slot.end)));
                 rect class="planned" x=(from) y=(y + 12) width=((to - from).max(1)) height="5" {}
