@@ -85,6 +85,11 @@ fn picture(width: i64, height: i64, title: &str, what: &str, body: &Markup) -> M
     }
 }
 
+/// How many units a text takes at most.
+fn reach(text: &str, face: Face) -> i64 {
+    text.chars().map(advance).sum::<i64>() * face.percent() / 1_000
+}
+
 /// So much of a text as fits into this many units.
 fn fit(text: &str, room: i64, face: Face) -> String {
     let text = clean(text);
