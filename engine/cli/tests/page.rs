@@ -154,7 +154,7 @@ const HOSTILE: [&str; 10] = [
     "\"><svg onload='owned=1'><style>*{display:none}</style>",
     "' onmouseover='owned=1' autofocus onfocus='owned=1",
     "]]>--><iframe src=\"javascript:alert(1)\"></iframe>",
-    "<link rel=stylesheet href=//127.0.0.1:9/x><meta http-equiv=refresh content='0;url=x'>",
+    "<link rel=stylesheet href=http://127.0.0.1:9/x><meta http-equiv=refresh content='0;url=x'>",
     "\u{1b}[2J\u{1b}]0;owned\u{7}\u{202e}\u{200b}\u{0}\u{85}\u{2028}\u{feff}",
     "Ｔｈｅ 社會科學院語學研究所 田中さんにあげて下さい 울란바토르 😍👾🙇 Ṱ̺̺̕o͞ ̷i̲̬͇̪͙n̝̗͕v̟̜̘̦͟o̶̙̰̠kè͚̮̺̪̹̱̤ ثم نفس سقطت",
     "WWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWW",

@@ -137,7 +137,7 @@ async function look(browser, file, view) {
   const picture = env.DR_PAGE_SEEN && join(env.DR_PAGE_SEEN, `${basename(file)}, ${view.name}`);
   if (picture) await page.screenshot({ path: `${picture}.png`, clip: { x: 0, y: 0, width: view.viewport.width, height: Math.min(seen.height, 6000) } });
   if (view.paper) {
-    const pdf = await page.pdf({ preferCSSPageSize: true, format: 'A4', printBackground: true, path: picture && `${picture}.pdf` });
+    const pdf = await page.pdf({ preferCSSPageSize: true, format: 'A4', printBackground: true, timeout: 120_000, path: picture && `${picture}.pdf` });
     seen.sheets = Buffer.from(pdf).toString('latin1').match(/\/Type\s*\/Page\b/g)?.length ?? 0;
     seen.sheets_least = seen.height / SHEET.height;
   }
@@ -157,7 +157,10 @@ async function main([what, ...files]) {
     const all = [];
     for (const [file, names] of files.map((it) => it.split('='))) {
       const views = extname(file) === '.svg' ? PICTURE : PAGE;
-      for (const view of views) if (!names || names.split(',').includes(view.name)) all.push(await look(browser, file, view));
+      for (const view of views.filter((it) => !names || names.split(',').includes(it.name))) {
+        const lost = (cause) => Promise.reject(new Error(`${file}, ${view.name}: cannot be looked at`, { cause }));
+        all.push(await look(browser, file, view).catch(lost));
+      }
     }
     stdout.write(JSON.stringify(all));
   } finally {
