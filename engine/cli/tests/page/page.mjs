@@ -1,7 +1,7 @@
 // Opens pages and pictures as people do, and says what it saw.
 //
 //   page.mjs look FILE[=VIEW,...]...   JSON: for each file and each view of it, what is there
-//   page.mjs picture FILE PNG          the first screen of a page, as a picture
+//   page.mjs picture FILE PNG          a page down to the end of its bars, as a picture
 //
 // DR_PAGE_BROWSER names the browser, DR_PAGE_MODULES the folder that npm filled,
 // DR_PAGE_SEEN a folder for pictures of all that was looked at.
@@ -19,6 +19,7 @@ const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 // A sheet of A4 within the margins that page.css leaves, in CSS pixels.
 const SHEET = { width: 688, height: 1017 };
 const WIDE = { width: 1280, height: 900 };
+const README = { width: 1100, height: 900 };
 const PHONE = { width: 390, height: 844, isMobile: true, hasTouch: true, deviceScaleFactor: 2 };
 const PAGE = [
   { name: 'wide', viewport: WIDE },
@@ -149,8 +150,9 @@ async function main([what, ...files]) {
   const browser = await launch();
   try {
     if (what === 'picture') {
-      const page = await open(browser, files[0], { viewport: WIDE }, { requests: [], complaints: [], dialogs: [] });
-      await page.screenshot({ path: files[1] });
+      const page = await open(browser, files[0], { viewport: README }, { requests: [], complaints: [], dialogs: [] });
+      const height = await page.evaluate(() => document.querySelector('section').getBoundingClientRect().bottom + 16);
+      await page.screenshot({ path: files[1], clip: { x: 0, y: 0, width: README.width, height } });
       return;
     }
     if (env.DR_PAGE_SEEN) mkdirSync(env.DR_PAGE_SEEN, { recursive: true });
