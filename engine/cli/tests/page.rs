@@ -71,7 +71,7 @@ struct Texts {
 
 impl Sight {
     fn is_page(&self) -> bool {
-        self.file.ends_with(".html")
+        Path::new(&self.file).extension().is_some_and(|end| end == "html")
     }
 
     fn name(&self) -> String {
@@ -383,7 +383,6 @@ fn texts_in_pictures_stand_apart() {
 
 #[test]
 #[ignore = "needs a browser: make page"]
-#[expect(clippy::print_stdout, reason = "a measurement")]
 fn two_thousand_steps_are_shown_soon() {
     // Generous: the machine has other work. What was measured is printed.
     everywhere(
