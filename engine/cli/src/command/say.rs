@@ -9,7 +9,7 @@ use crate::{
 };
 use dr_engine::{
     duration::Dur,
-    event::{Event, Kind, Moment},
+    event::{Event, Moment},
     journal::{
         Journal,
         sqlite::{Feed, Sqlite},
@@ -167,8 +167,11 @@ pub fn say(here: &Here, run: &str, ask: Ask, saying: &Saying) -> Result<u8, Fail
     if resume::alive(&folder)? {
         return send(&folder, &id, &message, saying);
     }
-    let after_the_end = known.finished.is_some() && matches!(message.ask, Ask::Note { .. } | Ask::Clock { .. });
-    if after_the_end || matches!(message.ask, Ask::Note { .. } | Ask::Clock { .. }) {
+    let beside = matches!(
+        message.ask,
+        Ask::Note { .. } | Ask::Clock { .. } | Ask::Impact { .. } | Ask::Role { .. } | Ask::Word { .. }
+    );
+    if beside {
         return append(&folder, &message);
     }
     if message.ask == Ask::Pause && known.finished.is_none() {
@@ -241,7 +244,7 @@ fn append(folder: &Path, message: &Message) -> Result<u8, Failure> {
         run.apply(&event).map_err(|e| Failure::before(e.to_string()))?;
         batch.push(event);
     }
-    debug_assert!(batch.iter().any(|e| matches!(e.kind, Kind::Noted { .. } | Kind::ClockSet { .. })));
+    debug_assert!(batch.iter().any(|e| e.kind.is_beside()));
     journal.append(&batch)?;
     Ok(failure::DONE)
 }

@@ -66,7 +66,7 @@ pub fn status(here: &Here, run: Option<&str>) -> Result<u8, Failure> {
         {
             lines.push(String::new());
             lines.push(question.text.clone());
-            let commands = show::lines::commands(&run.plan().step(step).id, question, &run);
+            let commands = dr_engine::question::commands(&run, step, question);
             lines.extend(commands.iter().map(|command| format!("    {command}")));
         }
     }

@@ -15,6 +15,7 @@ use crate::{
     duration::Dur,
     event::{Event, Kind, Opened},
     plan::{StepIx, VERIFY},
+    question::Choice,
     run::{Run, State},
 };
 use std::cmp::Reverse;
@@ -117,7 +118,7 @@ impl Lanes {
     /// A run in which nothing has happened yet.
     pub(super) fn of(run: &Run) -> Self {
         let mut lanes = Self { lanes: vec![Lane::default(); run.plan().steps.len()], last_end: None };
-        lanes.mark(run, Before::Opened, Before::Opened);
+        lanes.mark(run, run.plan().places(), Before::Opened, Before::Opened);
         lanes
     }
 
@@ -151,25 +152,33 @@ impl Lanes {
             }
             _ => {}
         }
+        let by = about.map_or(Before::Opened, Before::Step);
         let waited_for = waited_for.map_or(Before::Opened, Before::Step);
-        self.mark(run, about.map_or(Before::Opened, Before::Step), waited_for);
+        match about {
+            // With thousands of steps, to look at all of them at each event would take most of the time of a report.
+            Some(step) if !matches!(event.kind, Kind::Answered { choice: Choice::Stop, .. }) => {
+                let dependents = run.graph.dependents(step).iter().copied();
+                self.mark(run, std::iter::once(step).chain(dependents), by, waited_for);
+            }
+            _ => self.mark(run, run.plan().places(), by, waited_for),
+        }
     }
 
     fn turn(&mut self, step: StepIx, run: &Run, before: Before) {
         self.lanes[step.ix()].turns.push(Turn { seq: run.seq, at: run.at, before });
     }
 
-    /// Notes what has changed; `by` is the step that changed it, `until_now`
-    /// the one that the run waited for.
-    fn mark(&mut self, run: &Run, by: Before, until_now: Before) {
-        for (step, it) in run.steps() {
+    /// Notes what has changed of these steps; `by` is the step that changed it,
+    /// `until_now` the one that the run waited for.
+    fn mark(&mut self, run: &Run, steps: impl Iterator<Item = StepIx>, by: Before, until_now: Before) {
+        for step in steps {
             let lane = &mut self.lanes[step.ix()];
             let (cause, satisfied) = (cause(run, step, lane.handled), run.satisfied(step));
             if lane.marks.last().is_none_or(|last| (last.cause, last.satisfied) != (cause, satisfied)) {
                 lane.marks.push(Mark { seq: run.seq, at: run.at, cause, satisfied });
             }
             let (waited, was_free) = (lane.waiting, lane.free);
-            lane.waiting = matches!(it.state, State::Waiting);
+            lane.waiting = matches!(run.step(step).state, State::Waiting);
             if lane.waiting {
                 lane.free = run.plan().step(step).needs.iter().all(|need| run.satisfied(*need));
                 if lane.free != was_free {
@@ -181,6 +190,16 @@ impl Lanes {
                 self.turn(step, run, until_now);
             }
         }
+    }
+
+    /// Whether nothing was overlooked: a look at every step finds nothing to note.
+    #[cfg(test)]
+    pub(super) fn is_whole(&self, run: &Run) -> bool {
+        let mut looked = self.clone();
+        looked.mark(run, run.plan().places(), Before::Opened, Before::Opened);
+        let noted =
+            |lanes: &Self| lanes.lanes.iter().map(|lane| (lane.marks.len(), lane.turns.len())).collect::<Vec<_>>();
+        noted(&looked) == noted(self)
     }
 
     /// The stretches that make up the critical path, the last one first.
@@ -291,7 +310,8 @@ fn beginning(run: &Run, clocks: &Opened, end: Time) -> (Measure, Measure, Measur
 /// What the run waits for just now: of everything that is under way or may
 /// begin, that with the longest path before it.
 pub(super) fn waited_for(run: &Run, last_end: Option<StepIx>) -> Option<StepIx> {
-    let open = run.open.iter().copied().chain(run.ready.iter().map(|(_, step)| *step));
+    // Of those that may begin, the one with the longest path stands first.
+    let open = run.open.iter().copied().chain(run.ready.first().map(|(_, step)| *step));
     open.max_by_key(|step| (run.graph.remaining(*step), Reverse(*step))).or(last_end)
 }
 

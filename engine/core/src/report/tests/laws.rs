@@ -4,11 +4,15 @@ use super::script::{INCIDENT, person, step};
 use crate::{
     clock::Time,
     duration::Dur,
-    event::{Controller, Doubt, Event, Kind, Moment, Opened, Outcome, Proof, RunKind, Skipper},
+    event::{Audience, Controller, Doubt, Event, Kind, Moment, Opened, Outcome, Proof, RunKind, Skipper},
     outcome::{Fact, Failure, Output, RecoveryPoint},
     plan::{Estimate, OnFailure, Plan, StepIx, VERIFY},
     question::{About, Choice, Question},
-    report::{Measure, Report, headline, status},
+    report::{
+        Measure, Report,
+        clock::{Lanes, waited_for},
+        headline, status,
+    },
     run::Run,
     verify::HEALTHY_SINCE,
 };
@@ -50,7 +54,7 @@ fn kind(run: &Run, what: u8, which: u8, at: Time) -> Kind {
     let output =
         Output { values: healthy.into_iter().collect(), recovery_point: which.is_multiple_of(4).then_some(point) };
     let answered = |choice| Kind::Answered { step, by: by.clone(), choice, why: String::new() };
-    match what % 40 {
+    match what % 44 {
         0..=6 => Kind::Started { step, attempt: attempt + 1 },
         7..=12 => Kind::Succeeded { step, attempt, output, found: which.is_multiple_of(3) },
         13 | 14 => {
@@ -99,6 +103,15 @@ fn kind(run: &Run, what: u8, which: u8, at: Time) -> Kind {
         37 => Kind::Joined(Controller { host: "h".into(), pid: 1, epoch: 2, version: "1".into(), why: None }),
         38 if which.is_multiple_of(4) => Kind::Finished { outcome: Outcome::Stopped },
         39 => Kind::Reopened { by, why: String::new() },
+        40 => Kind::Affected { by, text: "x".into() },
+        41 => Kind::RoleSet { role: "technical_lead".into(), to: "Bo".into(), by, why: String::new() },
+        42 => Kind::Told {
+            by,
+            item: "update-1".into(),
+            audience: Audience::Executives,
+            channel: "mail".into(),
+            reference: String::new(),
+        },
         _ => Kind::Noted { by, text: "x".into(), help_wanted: false, learned: None },
     }
 }
@@ -171,6 +184,18 @@ proptest! {
             if let (Some(detect), Some(decide)) = (split.detect.known(), split.decide.known()) {
                 prop_assert_eq!(Measure::Known(Dur(detect.0 + decide.0)), split.before.clone());
             }
+        }
+    }
+
+    #[test]
+    fn no_event_changes_more_than_is_looked_at(events in history()) {
+        let mut run = Run::open(events[0].clone()).expect("opened");
+        let mut lanes = Lanes::of(&run);
+        for event in &events[1..] {
+            let before = waited_for(&run, lanes.last_end.map(|(step, _)| step));
+            run.apply(event).expect("legal");
+            lanes.hear(&run, event, before);
+            prop_assert!(lanes.is_whole(&run), "{event:?}");
         }
     }
 
