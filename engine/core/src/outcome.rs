@@ -73,6 +73,19 @@ pub struct Call {
     pub request_id: Option<String>,
 }
 
+impl Failure {
+    /// What the service is asked about, as far as the message does not say it:
+    /// the call, the service's code, the id of the request.
+    pub fn reference(&self) -> Option<String> {
+        let Call { service, operation, region, code, request_id } = self.call.as_ref()?;
+        let call = format!("{service} {operation} in {region}");
+        let request = request_id.as_ref().map(|id| format!("request {id}"));
+        let parts = [Some(call), code.clone(), request];
+        let unsaid: Vec<_> = parts.into_iter().flatten().filter(|part| !self.message.contains(part)).collect();
+        (!unsaid.is_empty()).then(|| unsaid.join(", "))
+    }
+}
+
 /// How a run ended: derived from its steps, never set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -8,6 +8,7 @@ use dr_engine::{
     duration::Dur,
     event::{Deadline, Event, Kind, Outcome, Proof, Skipper},
     executor::Observer,
+    message::{Ask, Message},
     outcome::{Failure, Learned},
     plan::{Evidence, StepIx},
     question::{About, Question},
@@ -318,12 +319,22 @@ fn failure(failure: &Failure) -> String {
 
 /// What went wrong, with what the service is asked about; without the way out.
 pub fn why(failure: &Failure) -> String {
-    let call = failure.call.as_ref().map_or(String::new(), |call| {
-        let code = call.code.as_ref().map_or(String::new(), |code| format!(", {code}"));
-        let id = call.request_id.as_ref().map_or(String::new(), |id| format!(", request {id}"));
-        format!(" [{} {} in {}{code}{id}]", call.service, call.operation, call.region)
-    });
-    format!("{}{call}", failure.message)
+    let reference = failure.reference().map_or(String::new(), |reference| format!(" [{reference}]"));
+    format!("{}{reference}", failure.message)
+}
+
+/// What a person said that no controller has taken yet.
+pub fn said(message: &Message) -> String {
+    let what = match &message.ask {
+        Ask::Answer { step, choice, .. } => format!("`{}` to `{step}`", choice.word()),
+        Ask::Done { step, .. } => format!("that `{step}` was done by hand"),
+        Ask::Note { .. } => "a note".into(),
+        Ask::Clock { .. } => "a corrected time".into(),
+        Ask::Pause => "to pause".into(),
+        Ask::Continue => "to go on".into(),
+        Ask::Undo { .. } => "to take back what was done".into(),
+    };
+    format!("{what}, said by {}", name(&message.by))
 }
 
 /// A person: by name, else by user and host.
