@@ -120,3 +120,30 @@ pub enum Learned {
         due: Option<String>,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_message_says_is_not_said_again() {
+        let call = Call {
+            service: "rds".into(),
+            operation: "DescribeDBSnapshots".into(),
+            region: "eu-central-1".into(),
+            code: Some("AccessDenied".into()),
+            request_id: Some("4f1c-77".into()),
+        };
+        let of = |message: &str| Failure { call: Some(call.clone()), ..Failure::new(message) }.reference();
+        for (message, left) in [
+            ("it did not work", "rds DescribeDBSnapshots in eu-central-1, AccessDenied, request 4f1c-77"),
+            ("rds DescribeDBSnapshots in eu-central-1: AccessDenied: no", "request 4f1c-77"),
+            ("rds DescribeDBSnapshots in eu-central-1 was refused", "AccessDenied, request 4f1c-77"),
+        ] {
+            assert_eq!(of(message).as_deref(), Some(left), "{message}");
+        }
+        let all = "rds DescribeDBSnapshots in eu-central-1: AccessDenied, request 4f1c-77";
+        assert_eq!(of(all), None);
+        assert_eq!(Failure::new("no call at all").reference(), None);
+    }
+}

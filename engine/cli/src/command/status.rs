@@ -60,7 +60,7 @@ pub fn status(here: &Here, run: Option<&str>) -> Result<u8, Failure> {
                 format!("  nobody knows what became of it: {}", error.message)
             }
             State::Failed { error } | State::Stuck { error } | State::InDoubt { error, .. } => {
-                format!("  {}", error.message)
+                format!("  {}", show::lines::why(error))
             }
             State::Unneeded { because } => format!("  {because}"),
             // Nobody waits for it: what became of it is found out by whoever resumes.
@@ -78,7 +78,7 @@ pub fn status(here: &Here, run: Option<&str>) -> Result<u8, Failure> {
             && run.finished.is_none()
         {
             lines.push(String::new());
-            lines.push(question.text.clone());
+            lines.push(show::lines::question(question));
             let commands = show::lines::commands(&run.plan().step(step).id, question, &run);
             lines.extend(commands.iter().map(|command| format!("    {command}")));
         }

@@ -248,7 +248,7 @@ fn asked(question: &Question) -> String {
 
 /// A question that stands since before this controller came.
 pub fn still_asked(at: Time, id: &str, question: &Question, run: &Run) -> String {
-    with_commands(row(at, id, &format!("STILL ASKED: {}", question.text), run), id, question, run)
+    with_commands(row(at, id, &format!("STILL ASKED: {}", self::question(question)), run), id, question, run)
 }
 
 fn with_commands(mut text: String, id: &str, question: &Question, run: &Run) -> String {
@@ -315,6 +315,14 @@ fn row_since(at: Time, incident: Time, who: &str, what: &str) -> String {
 fn failure(failure: &Failure) -> String {
     let hint = failure.hint.as_ref().map_or(String::new(), |hint| format!(" — {hint}"));
     format!("{}{hint}", why(failure))
+}
+
+/// A question, with what the service is asked about and a way out where it is about a failure.
+pub fn question(question: &Question) -> String {
+    let Some(error) = question.error() else { return question.text.clone() };
+    let reference = error.reference().map_or(String::new(), |reference| format!(" [{reference}]"));
+    let hint = error.hint.as_ref().map_or(String::new(), |hint| format!(" — {hint}"));
+    format!("{}{reference}{hint}", question.text)
 }
 
 /// What went wrong, with what the service is asked about; without the way out.
