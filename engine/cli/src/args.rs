@@ -285,7 +285,7 @@ pub struct Resume {
 /// A run, if one is named.
 #[derive(Debug, ClapArgs)]
 pub struct OneRun {
-    /// The run, or enough of its beginning.
+    /// The run, or enough of the beginning of its id; `dr status` lists them.
     pub run: Option<String>,
 }
 
@@ -368,7 +368,7 @@ pub struct RoleSet {
 /// Something said to a run.
 #[derive(Debug, ClapArgs)]
 pub struct Says {
-    /// The run.
+    /// The run, or enough of the beginning of its id; `dr status` lists them.
     pub run: String,
     #[command(flatten)]
     pub saying: Saying,
@@ -377,7 +377,7 @@ pub struct Says {
 /// Arguments of `dr answer`.
 #[derive(Debug, ClapArgs)]
 pub struct Answer {
-    /// The run.
+    /// The run, or enough of the beginning of its id; `dr status` lists them.
     pub run: String,
     /// The step that asks.
     pub step: String,
@@ -417,7 +417,7 @@ pub enum ChoiceArg {
 /// Arguments of `dr done`.
 #[derive(Debug, ClapArgs)]
 pub struct Done {
-    /// The run.
+    /// The run, or enough of the beginning of its id; `dr status` lists them.
     pub run: String,
     /// The step.
     pub step: String,
@@ -434,7 +434,7 @@ pub struct Done {
 /// Arguments of `dr note`.
 #[derive(Debug, ClapArgs)]
 pub struct Note {
-    /// The run.
+    /// The run, or enough of the beginning of its id; `dr status` lists them.
     pub run: String,
     /// What to write down.
     pub text: Option<String>,
@@ -472,7 +472,7 @@ pub struct Note {
 /// Arguments of `dr undo`.
 #[derive(Debug, ClapArgs)]
 pub struct Undo {
-    /// The run.
+    /// The run, or enough of the beginning of its id; `dr status` lists them.
     pub run: String,
     /// One step, with what was built on it; everything if none is named.
     pub step: Option<String>,
@@ -496,7 +496,7 @@ pub struct Undo {
 /// Arguments of `dr logs`.
 #[derive(Debug, ClapArgs)]
 pub struct Logs {
-    /// The run.
+    /// The run, or enough of the beginning of its id; `dr status` lists them.
     pub run: String,
     /// The step.
     pub step: String,
@@ -508,7 +508,7 @@ pub struct Logs {
 /// Arguments of `dr report`.
 #[derive(Debug, ClapArgs)]
 pub struct Report {
-    /// The run.
+    /// The run, or enough of the beginning of its id; `dr status` lists them.
     pub run: String,
     /// The form.
     #[arg(long, value_enum, default_value = "md")]
@@ -557,7 +557,7 @@ pub struct Verified {
 /// Arguments of `dr export`.
 #[derive(Debug, ClapArgs)]
 pub struct Export {
-    /// The run.
+    /// The run, or enough of the beginning of its id; `dr status` lists them.
     pub run: String,
     /// The form: one JSON object a line, the journal's own.
     #[arg(long, value_enum, default_value = "jsonl")]

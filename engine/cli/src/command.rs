@@ -188,9 +188,9 @@ pub fn plan_of(chosen: &Chosen) -> Result<Plan, Failure> {
     };
     let path = chosen.runbook.display().to_string();
     build::plan(&path, &Files, &dr_steps::registry(), &options).map_err(|problems| {
-        show::aside(show::problems::render(&problems).trim_end());
-        let message = format!("{path} has {} mistakes", problems.problems.len());
-        Failure { shown: true, ..Failure::usage(message) }
+        let count = problems.problems.len();
+        let message = format!("{path} has {count} mistake{}", if count == 1 { "" } else { "s" });
+        Failure { problems: Some(Box::new(problems)), ..Failure::usage(message) }
     })
 }
 

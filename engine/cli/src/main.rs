@@ -28,15 +28,16 @@ fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { failure::USAGE } else { failure::DONE });
         }
     };
+    let json = args.json;
     match command::run(args) {
         Ok(failure::DONE) if show::unprinted().is_some() => {
             let why = show::unprinted().unwrap_or_default();
-            show::failure(&failure::Failure::before(format!("not all of it could be printed: {why}")));
+            show::failure(&failure::Failure::before(format!("not all of it could be printed: {why}")), json);
             ExitCode::from(failure::BEFORE)
         }
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            show::failure(&failure);
+            show::failure(&failure, json);
             ExitCode::from(failure.code)
         }
     }

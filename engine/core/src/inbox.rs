@@ -35,15 +35,16 @@ impl Inbox {
         fs::rename(&aside, self.path(id))
     }
 
+    /// The messages that wait, oldest first, for whoever only looks.
+    pub fn peek(&self) -> io::Result<Vec<Message>> {
+        let read = |name: String| serde_json::from_slice(&fs::read(self.folder.join(name)).ok()?).ok();
+        Ok(self.names()?.into_iter().filter_map(read).collect())
+    }
+
     /// The messages that wait, oldest first. What cannot be read is refused.
     pub fn waiting(&self) -> io::Result<Vec<Message>> {
-        let mut names: Vec<String> = fs::read_dir(&self.folder)?
-            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .filter(|name| Path::new(name).extension().is_some_and(|e| e == "json") && !name.starts_with('.'))
-            .collect();
-        names.sort();
         let mut messages = Vec::new();
-        for name in names {
+        for name in self.names()? {
             let id = name.trim_end_matches(".json");
             let Ok(text) = fs::read(self.folder.join(&name)) else { continue };
             match serde_json::from_slice::<Message>(&text) {
@@ -53,6 +54,16 @@ impl Inbox {
             }
         }
         Ok(messages)
+    }
+
+    /// The files of the messages that wait, oldest first.
+    fn names(&self) -> io::Result<Vec<String>> {
+        let mut names: Vec<String> = fs::read_dir(&self.folder)?
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|name| Path::new(name).extension().is_some_and(|e| e == "json") && !name.starts_with('.'))
+            .collect();
+        names.sort();
+        Ok(names)
     }
 
     /// Takes a message out, once what it led to is durable.

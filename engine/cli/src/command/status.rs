@@ -10,7 +10,9 @@ use dr_comms::book::{self, Lane, Page};
 use dr_engine::{
     clock::Time,
     duration::Dur,
+    inbox::Inbox,
     journal::sqlite,
+    message::Message,
     run::{Run, State},
 };
 use serde_json::{Value, json};
@@ -27,19 +29,25 @@ pub fn status(here: &Here, run: Option<&str>) -> Result<u8, Failure> {
     // Nothing has gone on for a negative time, whatever the clock here says.
     let now = now.max(run.at);
     let holder = sqlite::holder(&folder)?.map(|holder| holder.text);
+    // While a controller lives it takes what is said at once.
+    let unattended = holder.is_none() && run.finished.is_none();
+    let waiting = if unattended { waiting(&folder) } else { Vec::new() };
     if here.json {
-        let mut status = as_json(&run, now, holder);
+        let mut status = as_json(&run, now, holder, &waiting);
         let page = book::read(&folder).ok().flatten();
         status["undelivered"] = page.map_or(Value::Null, |page| undelivered(&page));
         show::print(&format!("{status}\n"));
         return Ok(failure::DONE);
     }
     let mut lines = vec![show::lines::head(&run), dr_engine::report::headline(&run, now)];
-    let unattended = holder.is_none() && run.finished.is_none();
     match holder {
         Some(holder) => lines.push(format!("held by {holder}")),
         None if unattended => lines.push(format!("NO CONTROLLER RUNS, nothing goes on: dr resume {id}")),
         None => {}
+    }
+    for message in &waiting {
+        let said = show::lines::said(message);
+        lines.push(format!("  {said}, waits for a controller: dr resume {id}"));
     }
     lines.extend(behind);
     lines.push(String::new());
@@ -47,13 +55,17 @@ pub fn status(here: &Here, run: Option<&str>) -> Result<u8, Failure> {
     let width = run.plan().steps.iter().map(|s| s.id.len()).max().unwrap_or(4).min(40);
     for (step, it) in run.steps() {
         let more = match &it.state {
-            State::Asking { .. } if run.finished.is_none() => "  see below".into(),
+            State::Asking { .. } if run.finished.is_none() => {
+                let id = run.plan().step(step).id.as_str();
+                let answered = waiting.iter().any(|message| message.ask.step() == Some(id));
+                if answered { "  answered, see above".into() } else { "  see below".into() }
+            }
             State::Asking { question, .. } => format!("  nobody answered: {}", question.text),
             State::Failed { error } if it.in_doubt() => {
                 format!("  nobody knows what became of it: {}", error.message)
             }
             State::Failed { error } | State::Stuck { error } | State::InDoubt { error, .. } => {
-                format!("  {}", error.message)
+                format!("  {}", show::lines::why(error))
             }
             State::Unneeded { because } => format!("  {because}"),
             // Nobody waits for it: what became of it is found out by whoever resumes.
@@ -71,7 +83,7 @@ pub fn status(here: &Here, run: Option<&str>) -> Result<u8, Failure> {
             && run.finished.is_none()
         {
             lines.push(String::new());
-            lines.push(question.text.clone());
+            lines.push(show::lines::question(question));
             let commands = dr_engine::question::commands(&run, step, question);
             lines.extend(commands.iter().map(|command| format!("    {command}")));
         }
@@ -109,11 +121,19 @@ fn all(here: &Here) -> Result<u8, Failure> {
         let folder = here.state.folder(&id);
         let holder = || sqlite::holder(&folder).ok().flatten().map(|holder| holder.text);
         let line = match state::load(&folder) {
-            Ok((run, _)) if here.json => as_json(&run, now, holder()).to_string(),
+            Ok((run, _)) if here.json => {
+                let holder = holder();
+                let unattended = holder.is_none() && run.finished.is_none();
+                let waiting = if unattended { waiting(&folder) } else { Vec::new() };
+                as_json(&run, now, holder, &waiting).to_string()
+            }
             Ok((run, _)) => {
                 let headline = dr_engine::report::headline(&run, now);
                 let unattended = run.finished.is_none() && holder().is_none();
-                format!("{id}  {headline}{}", if unattended { " · NO CONTROLLER RUNS" } else { "" })
+                let waiting = if unattended { waiting(&folder).len() } else { 0 };
+                let said = if waiting == 0 { String::new() } else { format!(", said and not taken: {waiting}") };
+                let unattended = if unattended { " · NO CONTROLLER RUNS" } else { "" };
+                format!("{id}  {headline}{unattended}{said}")
             }
             Err(failure) => format!("{id}  cannot be read: {}", failure.message),
         };
@@ -132,9 +152,18 @@ fn undelivered(page: &Page) -> Value {
     page.channels.iter().filter(|(_, it)| !it.waiting.is_empty()).map(lane).collect()
 }
 
-/// The status, and who drives the run: null when nobody does.
-fn as_json(run: &Run, now: Time, holder: Option<String>) -> Value {
+/// What was said to a run that nobody drives: an inbox that cannot be read holds nothing for whoever looks.
+fn waiting(folder: &Path) -> Vec<Message> {
+    Inbox::of(folder).peek().unwrap_or_default()
+}
+
+/// The status, who drives the run (null when nobody does), and what waits for that.
+fn as_json(run: &Run, now: Time, holder: Option<String>, waiting: &[Message]) -> Value {
     let mut status = dr_engine::report::status(run, now);
     status["controller"] = holder.into();
+    status["waiting"] = waiting
+        .iter()
+        .map(|message| json!({ "step": message.ask.step(), "said": show::lines::said(message) }))
+        .collect();
     status
 }

@@ -35,8 +35,7 @@ pub fn lanes(plan: &Plan, slots: &[Slot], critical: &[bool]) -> String {
     let (places, tops, width) = arranged(&folded);
     let bottom = tops.last().copied().unwrap_or(HEAD);
     let end = slots.iter().map(|slot| slot.end).max().unwrap_or_default();
-    let unknown = plan.steps.iter().any(|step| step.estimate.is_none() && step.gates.is_none());
-    let least = if unknown { "at least " } else { "" };
+    let least = if folded.at_least { "at least " } else { "" };
     let count = plan.steps.len();
     let steps = if count == 1 { "1 step".to_owned() } else { format!("{count} steps") };
     let what = format!("{steps}, predicted to take {least}{}", brief(end));
