@@ -7,6 +7,7 @@
 
 pub mod book;
 pub mod channel;
+pub mod dead_man;
 pub mod pace;
 pub mod parcel;
 pub mod post;

@@ -116,14 +116,20 @@ pub fn draft(run_folder: &Path, events: &[Event], head: &str, now: Time) -> Resu
         None => None,
     };
     let report = &Report::of(events, head, now)?;
-    let (first, rest) = events.split_first().ok_or_else(|| io::Error::other("the journal is empty"))?;
-    let mut run = Run::open(first.clone())?;
-    rest.iter().try_for_each(|event| run.apply(event))?;
+    let run = fold(events)?;
     let next_at = before.as_ref().and_then(|before| before.next_at).filter(|_| run.finished.is_none());
     let asked_lead_at = page.asked.filter(|(of, _)| Some(*of) == next_at).map(|(_, at)| at);
     let (before, silent) = (before.as_ref(), silent(&page, now));
     Ok(Facts { run: &run, events, report, now, before, why: vec!["a draft".into()], asked_lead_at, next_at, silent }
         .update())
+}
+
+/// The run of these events.
+pub(crate) fn fold(events: &[Event]) -> Result<Run, Stopped> {
+    let (first, rest) = events.split_first().ok_or_else(|| io::Error::other("the journal is empty"))?;
+    let mut run = Run::open(first.clone())?;
+    rest.iter().try_for_each(|event| run.apply(event))?;
+    Ok(run)
 }
 
 /// What cannot be told by which channel, for people.
