@@ -108,7 +108,10 @@ impl Here {
         show::aside(&show::lines::head(run));
         if self.told {
             let folder = self.settings.state.display().to_string();
-            show::aside(&format!("every command about it wants --state {0}, or DR_STATE={0}", show::word(&folder)));
+            show::aside(&format!(
+                "every command about it wants --state {0}, or DR_STATE={0}",
+                dr_engine::question::word(&folder)
+            ));
         }
     }
 }

@@ -115,10 +115,3 @@ pub fn plain(text: &str) -> String {
     let obeyed = |c: char| (c.is_control() && c != '\n' && c != '\t') || dr_engine::report::turns(c);
     text.chars().filter(|c| !obeyed(*c)).collect()
 }
-
-/// A word as a shell takes it: the ids of gates and instances hold signs that
-/// shells obey.
-pub fn word(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./=:".contains(c);
-    if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
-}

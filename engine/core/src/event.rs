@@ -79,6 +79,14 @@ pub enum Kind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         learned: Option<Learned>,
     },
+    /// What those who use the service notice, as a person sees it; it holds until the next.
+    Affected { by: Person, text: String },
+    /// A role passed to somebody else.
+    RoleSet { role: String, to: String, by: Person, why: String },
+    /// The Incident Commander's words for the next update; with `send` it goes out now.
+    Worded { by: Person, text: String, send: bool },
+    /// Something was told: what, to whom, by which channel, and by what it is found there.
+    Told { by: Person, item: String, audience: Audience, channel: String, reference: String },
     /// A person changed inputs of a step for its next attempt.
     Amended { step: StepIx, inputs: Map<String, Value>, by: Person, why: String },
     /// A person corrected when the outage began, was detected or declared.
@@ -91,7 +99,7 @@ pub enum Kind {
     Reopened { by: Person, why: String },
     /// A signal asked the controller to leave: nothing new starts until the next one joins.
     CancelAsked { by: Person },
-    /// The end. Only notes, clocks and `Reopened` may follow.
+    /// The end. Only what [`Kind::is_beside`] the work and `Reopened` may follow.
     Finished { outcome: Outcome },
 }
 
@@ -129,6 +137,29 @@ pub enum Proof {
     Vouched,
 }
 
+/// For whom something is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Audience {
+    /// Those who recover the service.
+    Responders,
+    /// Those to whom the Incident Commander answers.
+    Executives,
+    /// Those who use the service.
+    Customers,
+}
+
+impl Audience {
+    /// The word for them.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Responders => "responders",
+            Self::Executives => "executives",
+            Self::Customers => "customers",
+        }
+    }
+}
+
 /// What passed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -156,6 +187,19 @@ pub enum Moment {
 }
 
 impl Kind {
+    /// Whether it stands beside the work: it moves no step, and is legal after the end.
+    pub fn is_beside(&self) -> bool {
+        matches!(
+            self,
+            Self::Noted { .. }
+                | Self::Affected { .. }
+                | Self::ClockSet { .. }
+                | Self::RoleSet { .. }
+                | Self::Worded { .. }
+                | Self::Told { .. }
+        )
+    }
+
     /// The step it is about, if it is about one.
     pub fn step(&self) -> Option<StepIx> {
         match self {
@@ -196,6 +240,10 @@ impl Kind {
             | Self::Answered { by, .. }
             | Self::UndoAsked { by, .. }
             | Self::Noted { by, .. }
+            | Self::Affected { by, .. }
+            | Self::RoleSet { by, .. }
+            | Self::Worded { by, .. }
+            | Self::Told { by, .. }
             | Self::Amended { by, .. }
             | Self::ClockSet { by, .. }
             | Self::Paused { by }

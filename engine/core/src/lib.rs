@@ -6,6 +6,7 @@
 
 pub mod attempt;
 pub mod clock;
+pub mod comms;
 pub mod crash;
 pub mod decide;
 pub mod duration;

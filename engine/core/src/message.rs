@@ -7,9 +7,9 @@
 
 use crate::{
     clock::Time,
-    event::{Kind, Moment, Person, Skipper},
+    event::{Audience, Kind, Moment, Person, Skipper},
     outcome::Learned,
-    plan::{EVIDENCE, EVIDENCE_SHA256, Evidence, StepIx},
+    plan::{EVIDENCE, EVIDENCE_SHA256, Evidence, Role, StepIx},
     question::{About, Choice},
     run::{Run, State},
 };
@@ -41,6 +41,14 @@ pub enum Ask {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         learned: Option<Learned>,
     },
+    /// What those who use the service notice.
+    Impact { text: String },
+    /// A role passes to somebody whom the runbook names.
+    Role { role: String, to: String, why: String },
+    /// Words for the next update; with `send` it goes out now.
+    Word { text: String, send: bool },
+    /// Something was told. Said by what delivers, not by people.
+    Told { item: String, audience: Audience, channel: String, reference: String },
     /// A clock was wrong.
     Clock { which: Moment, at: Time, why: String },
     /// Start nothing new.
@@ -123,6 +131,13 @@ pub fn take(run: &Run, message: &Message) -> Result<Taken, String> {
         Ask::Note { text, help_wanted, learned } => {
             vec![Kind::Noted { by, text: text.clone(), help_wanted: *help_wanted, learned: learned.clone() }]
         }
+        Ask::Impact { text } => vec![Kind::Affected { by, text: text.clone() }],
+        Ask::Role { role, to, why } => vec![hand_over(run, role, to, why, by)?],
+        Ask::Word { text, send } => vec![Kind::Worded { by, text: text.clone(), send: *send }],
+        Ask::Told { item, audience, channel, reference } => {
+            let (item, channel, reference) = (item.clone(), channel.clone(), reference.clone());
+            vec![Kind::Told { by, item, audience: *audience, channel, reference }]
+        }
         Ask::Clock { which, at, why } => vec![Kind::ClockSet { which: *which, at: *at, by, why: why.clone() }],
         Ask::Pause if run.paused => return Err("the run is paused already".into()),
         Ask::Pause => vec![Kind::Paused { by }],
@@ -138,9 +153,11 @@ pub fn take(run: &Run, message: &Message) -> Result<Taken, String> {
             events
         }
     };
-    let only_notes = events.iter().all(|e| matches!(e, Kind::Noted { .. } | Kind::ClockSet { .. }));
-    if run.finished.is_some() && !only_notes && !matches!(events.first(), Some(Kind::Reopened { .. })) {
-        return Err("the run is over: only notes, clocks and `dr undo` are taken".into());
+    if run.finished.is_some()
+        && !events.iter().all(Kind::is_beside)
+        && !matches!(events.first(), Some(Kind::Reopened { .. }))
+    {
+        return Err("the run is over: only notes, clocks, roles and `dr undo` are taken".into());
     }
     Ok(Taken::Events(events))
 }
@@ -241,8 +258,9 @@ fn may_answer(run: &Run, step: StepIx, by: &Person) -> Result<(), String> {
     if !question.roles.is_empty() {
         let name =
             by.name.as_deref().ok_or_else(|| format!("say who you are: --as NAME, one of {}", names(run, question)))?;
-        let roles = question.roles.iter().filter_map(|role| run.plan().roles.get(role));
-        if !roles.into_iter().any(|role| role.name == name || role.deputies.iter().any(|d| d == name)) {
+        let deputies = |role: &String| run.plan().roles.get(role).map(|role| &role.deputies[..]).unwrap_or_default();
+        let has = |role: &String| run.holder(role) == Some(name) || deputies(role).iter().any(|d| d == name);
+        if !question.roles.iter().any(has) {
             return Err(format!("`{name}` may not answer this; {} may", names(run, question)));
         }
     }
@@ -263,9 +281,32 @@ fn may_answer(run: &Run, step: StepIx, by: &Person) -> Result<(), String> {
 fn names(run: &Run, question: &crate::question::Question) -> String {
     let roles = question.roles.iter().filter_map(|role| run.plan().roles.get(role).map(|r| (role, r)));
     let names: Vec<_> = roles
-        .flat_map(|(role, r)| std::iter::once(&r.name).chain(&r.deputies).map(move |n| format!("{n} ({role})")))
+        .flat_map(|(role, r)| {
+            let deputies = r.deputies.iter().map(String::as_str);
+            run.holder(role).into_iter().chain(deputies).map(move |n| format!("{n} ({role})"))
+        })
         .collect();
     names.join(", ")
+}
+
+/// A role passes on. Whoever has a role may answer for it: only people whom the
+/// runbook names can be given one.
+fn hand_over(run: &Run, role: &str, to: &str, why: &str, by: Person) -> Result<Kind, String> {
+    let roles = &run.plan().roles;
+    if !roles.contains_key(role) {
+        let near = crate::problem::did_you_mean(role, roles.keys().map(String::as_str));
+        let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+        return Err(format!("nobody has the role `{role}` in this run{near}"));
+    }
+    let named: std::collections::BTreeSet<_> = roles.values().flat_map(Role::people).collect();
+    if !named.contains(to) {
+        let named = named.into_iter().collect::<Vec<_>>().join(", ");
+        return Err(format!("`{to}` is not named in this runbook; {named} are"));
+    }
+    if run.holder(role) == Some(to) {
+        return Err(format!("`{to}` is {role} already"));
+    }
+    Ok(Kind::RoleSet { role: role.into(), to: to.into(), by, why: why.into() })
 }
 
 /// The events that begin to take steps back: what was built on them with them.

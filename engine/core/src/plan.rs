@@ -14,7 +14,7 @@ mod steps;
 mod who;
 
 pub use self::claim::Claim;
-use crate::{duration::Dur, event::Outcome};
+use crate::{comms::Comms, duration::Dur, event::Outcome};
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -67,9 +67,9 @@ pub struct Plan {
     pub params: Map<String, Value>,
     /// Whether the primary region can still be asked.
     pub mode: Mode,
-    /// Communications: kept and shown, acted on by a later version.
+    /// Who hears of the recovery, where, and how often.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub comms: Option<Value>,
+    pub comms: Option<Comms>,
     /// What keeps a second recovery from starting, if the runbook names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<Claim>,

@@ -2,7 +2,13 @@
 
 #![expect(missing_docs, reason = "the doc of a variant tells of its fields")]
 
-use crate::{clock::Time, duration::Dur, outcome::Failure, plan::PlanStep};
+use crate::{
+    clock::Time,
+    duration::Dur,
+    outcome::Failure,
+    plan::{Evidence, PlanStep, StepIx},
+    run::Run,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -159,4 +165,31 @@ impl Choice {
             Self::Done { .. } => "done",
         }
     }
+}
+
+/// What may be typed in answer to the question of a step.
+pub fn commands(run: &Run, step: StepIx, question: &Question) -> Vec<String> {
+    let plan = run.plan().step(step);
+    let (run, id) = (&run.opened.run, word(&plan.id));
+    let who = if question.roles.is_empty() { "" } else { " --as NAME" };
+    let shown = match plan.evidence {
+        Evidence::None => "",
+        Evidence::Text => " --evidence TEXT",
+        Evidence::File => " --evidence FILE",
+    };
+    let by_hand = format!("dr done {run} {id} --why TEXT{shown}{who}");
+    let choices = question.choices.iter().map(|choice| match choice.as_str() {
+        "done" => by_hand.clone(),
+        "set" => format!("dr answer {run} {id} set NAME=VALUE{who}"),
+        choice => format!("dr answer {run} {id} {choice}{who}"),
+    });
+    let looked = matches!(question.about, About::Doubt(_)).then(|| by_hand.clone());
+    choices.chain(looked).collect()
+}
+
+/// A word as a shell takes it: the ids of gates and instances hold signs that
+/// shells obey.
+pub fn word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./=:".contains(c);
+    if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }

@@ -25,9 +25,8 @@ mod words;
 pub use clock::Split;
 pub use measure::{Measure, Rpo, Rto, Store, Verdict};
 pub use status::{Forecast, Glance, Present, forecast, glance, headline, status};
-pub use story::{Answer, Asked, Decision, Deviation, Line, Note, Passed, StepError, StepStory, Story};
-pub(crate) use text::brief;
-pub use text::{clean, turns};
+pub use story::{Answer, Asked, Decision, Deviation, Line, Note, Passed, StepError, StepStory, Story, Told};
+pub use text::{brief, clean, turns};
 
 use crate::{
     clock::Time,

@@ -15,7 +15,10 @@ use crate::{
     question::{About, Choice},
 };
 use serde_json::Value;
-use std::{cmp::Reverse, collections::BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 /// A run.
 #[derive(Debug, Clone)]
@@ -44,6 +47,8 @@ pub struct Run {
     pub finished: Option<Outcome>,
     /// Deadlines that have passed.
     pub passed: BTreeSet<Deadline>,
+    /// Who has a role now, where that is not whom the plan names.
+    pub roles: BTreeMap<String, String>,
     /// Inbox messages that were taken.
     pub taken: BTreeSet<String>,
     /// Waiting steps whose needs are satisfied; the longest remaining path first.
@@ -88,6 +93,7 @@ impl Run {
             leaving: false,
             finished: None,
             passed: BTreeSet::new(),
+            roles: BTreeMap::new(),
             taken: BTreeSet::new(),
             ready: BTreeSet::new(),
             open: BTreeSet::new(),
@@ -102,6 +108,12 @@ impl Run {
     /// The plan.
     pub fn plan(&self) -> &Plan {
         &self.opened.plan
+    }
+
+    /// Who has a role now.
+    pub fn holder(&self, role: &str) -> Option<&str> {
+        let planned = self.plan().roles.get(role).map(|role| role.name.as_str());
+        self.roles.get(role).map(String::as_str).or(planned)
     }
 
     /// A step of the run.
@@ -131,7 +143,8 @@ impl Run {
         }
         match (&event.kind, self.finished) {
             (Kind::Opened(_), _) | (Kind::Reopened { .. }, None) => return illegal("the run", "open".into()),
-            (Kind::Joined(_) | Kind::Noted { .. } | Kind::ClockSet { .. } | Kind::Reopened { .. }, Some(_)) => {}
+            (Kind::Joined(_) | Kind::Reopened { .. }, Some(_)) => {}
+            (kind, Some(_)) if kind.is_beside() => {}
             (_, Some(_)) => return illegal("the run", "finished".into()),
             (Kind::UndoAsked { steps, .. }, None) => {
                 let had_effect = |step: &StepIx| matches!(self.step(*step).state, State::Done | State::Failed { .. });
@@ -221,6 +234,7 @@ impl Run {
                 Moment::Detected => self.opened.detected_at = Some(*at),
                 Moment::Declared => self.opened.declared_at = Some(*at),
             },
+            Kind::RoleSet { role, to, .. } => drop(self.roles.insert(role.clone(), to.clone())),
             Kind::Paused { .. } => self.paused = true,
             Kind::Continued { .. } => self.paused = false,
             Kind::CancelAsked { .. } => self.leaving = true,

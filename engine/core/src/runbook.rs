@@ -5,6 +5,7 @@
 //! is read by its kind; here it is only a place.
 
 use crate::{
+    comms::Comms,
     duration::Dur,
     plan::{OnFailure, OnUnknown, Role},
     yaml::Spanned,
@@ -41,7 +42,7 @@ pub struct Runbook {
     /// Values given with `--param NAME=VALUE`, for `${params.NAME}`.
     #[serde(default)]
     pub params: Part<IndexMap<String, Param>>,
-    /// Communications. Checked now, acted on by a later version.
+    /// Who hears of the recovery, where, and how often.
     pub comms: Option<Comms>,
     /// An object in S3, in the recovery region, that whoever runs this recovery holds: two laptops
     /// cannot both start it. As in `s3://dr-eu-central-1/claims/production`.
@@ -354,87 +355,4 @@ pub struct Defaults {
     pub timeout: Option<Dur>,
     /// How often a step is tried.
     pub retry: Option<RetryText>,
-}
-
-/// Communications.
-#[derive(Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Comms {
-    /// The channel in which the recovery is coordinated.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub slack: Option<SlackText>,
-    /// Who gets the updates by mail.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub email: Option<To>,
-    /// Who gets short messages when Slack cannot be reached.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sms: Option<To>,
-    /// Where people meet when Slack cannot be reached.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub bridge: Option<String>,
-    /// How often executives hear: `1h`, or a list such as `[30m for 2h, 1h]`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub every: Option<Every>,
-}
-
-/// A Slack channel.
-#[derive(Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SlackText {
-    /// Its name.
-    pub channel: String,
-    /// Make it when it does not exist.
-    #[serde(default)]
-    pub create: bool,
-    /// Whom to invite.
-    #[serde(default)]
-    pub invite: Vec<String>,
-}
-
-/// Recipients.
-#[derive(Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct To {
-    /// Their addresses or numbers.
-    pub to: Vec<String>,
-}
-
-/// How often: one duration, or several one after the other.
-#[derive(Debug, Clone, Serialize)]
-pub struct Every(pub Vec<String>);
-
-impl<'de> Deserialize<'de> for Every {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        use serde::de::Error;
-        let texts = match Value::deserialize(deserializer)? {
-            Value::String(text) => vec![text],
-            Value::Array(items) => {
-                let texts: Option<Vec<_>> = items.iter().map(|v| v.as_str().map(str::to_owned)).collect();
-                texts.ok_or_else(|| D::Error::custom("a list of durations is wanted, as in [30m for 2h, 1h]"))?
-            }
-            _ => return Err(D::Error::custom("a duration is wanted, as in 1h, or a list, as in [30m for 2h, 1h]")),
-        };
-        let good = |text: &str| match text.split_once(" for ") {
-            Some((every, total)) => every.trim().parse::<Dur>().is_ok() && total.trim().parse::<Dur>().is_ok(),
-            None => text.parse::<Dur>().is_ok(),
-        };
-        match texts.iter().find(|text| !good(text)) {
-            Some(bad) => Err(D::Error::custom(format!("`{bad}` is not a duration, as in 1h, or 30m for 2h"))),
-            None => Ok(Self(texts)),
-        }
-    }
-}
-
-impl JsonSchema for Every {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Every".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        schemars::json_schema!({ "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] })
-    }
 }

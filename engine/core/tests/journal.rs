@@ -276,10 +276,10 @@ fn what_is_not_a_journal_is_refused() {
 fn a_newer_format_is_refused_by_its_number() {
     let dir = tempfile::tempdir().expect("a folder");
     let folder = written(dir.path(), 3);
-    meddle(&folder, "PRAGMA user_version = 2");
-    assert!(matches!(sqlite::read(&folder), Err(Error::Newer { ours: 1, theirs: 2, .. })));
+    meddle(&folder, "PRAGMA user_version = 3");
+    assert!(matches!(sqlite::read(&folder), Err(Error::Newer { ours: 2, theirs: 3, .. })));
     let taken = Sqlite::take(&folder, "pid 2 on ops", never(), false);
-    assert!(matches!(taken, Err(Error::Newer { ours: 1, theirs: 2, .. })));
+    assert!(matches!(taken, Err(Error::Newer { ours: 2, theirs: 3, .. })));
 }
 
 #[test]

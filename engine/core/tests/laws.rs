@@ -6,7 +6,7 @@ use dr_engine::{
     clock::Time,
     decide::decide,
     duration::Dur,
-    event::{Controller, Deadline, Doubt, Event, Kind, Moment, Outcome, Person, Proof, Skipper},
+    event::{Audience, Controller, Deadline, Doubt, Event, Kind, Moment, Outcome, Person, Proof, Skipper},
     executor::Exit,
     journal,
     outcome::{Call, Fact, Failure, Learned, Output, RecoveryPoint},
@@ -237,6 +237,12 @@ fn kind(steps: u32) -> impl Strategy<Value = Kind> {
             help_wanted,
             learned
         }),
+        (person(), text()).prop_map(|(by, text)| Kind::Affected { by, text }),
+        (text(), text(), person(), text()).prop_map(|(role, to, by, why)| Kind::RoleSet { role, to, by, why }),
+        (person(), text(), any::<bool>()).prop_map(|(by, text, send)| Kind::Worded { by, text, send }),
+        (person(), text(), audience(), text(), text()).prop_map(|(by, item, audience, channel, reference)| {
+            Kind::Told { by, item, audience, channel, reference }
+        }),
         (step(), value(), person(), text()).prop_map(|(step, value, by, why)| {
             Kind::Amended { step, inputs: Map::from_iter([("class".to_owned(), value)]), by, why }
         }),
@@ -248,6 +254,10 @@ fn kind(steps: u32) -> impl Strategy<Value = Kind> {
         outcome().prop_map(|outcome| Kind::Finished { outcome }),
         Just(Sim::new(Scenario::parse("a ok; b needs a when=params.fast est=5m out=x:1 ok"), VecDeque::new()).opened()),
     ]
+}
+
+fn audience() -> impl Strategy<Value = Audience> {
+    prop_oneof![Just(Audience::Responders), Just(Audience::Executives), Just(Audience::Customers)]
 }
 
 fn value() -> impl Strategy<Value = Value> {

@@ -1775,7 +1775,7 @@ fn a_finished_run_takes_notes_and_nothing_else() {
             10:00  -- unverified, all done
             11:00  joined 3, ann: incident at -05:00
             11:00  -- unverified, all done
-            12:00  refused: the run is over: only notes, clocks and `dr undo` are taken
+            12:00  refused: the run is over: only notes, clocks, roles and `dr undo` are taken
             13:00  refused: the run is over, and asks nothing any more
         "#]],
     );

@@ -156,7 +156,7 @@ fn confirm(plan: &Plan, kind: RunKind, args: &Execute, prediction: &show::plan::
     if args.yes && kind != RunKind::Live {
         return Ok(());
     }
-    let runbook = show::word(&args.chosen.runbook.display().to_string());
+    let runbook = dr_engine::question::word(&args.chosen.runbook.display().to_string());
     let way = format!(
         "read it (dr plan {runbook}), then give the same command with --confirm {}; to rehearse: --kind drill --yes",
         &hash[..12]

@@ -9,7 +9,7 @@ use crate::{
 };
 use dr_engine::{
     duration::Dur,
-    event::{Event, Kind, Moment},
+    event::{Event, Moment},
     inbox::Inbox,
     journal::{
         Journal,
@@ -169,8 +169,11 @@ pub fn say(here: &Here, run: &str, ask: Ask, saying: &Saying) -> Result<u8, Fail
     if resume::alive(&folder)? {
         return send(&folder, &id, &message, within);
     }
-    let after_the_end = known.finished.is_some() && matches!(message.ask, Ask::Note { .. } | Ask::Clock { .. });
-    if after_the_end || matches!(message.ask, Ask::Note { .. } | Ask::Clock { .. }) {
+    let beside = matches!(
+        message.ask,
+        Ask::Note { .. } | Ask::Clock { .. } | Ask::Impact { .. } | Ask::Role { .. } | Ask::Word { .. }
+    );
+    if beside {
         return append(&folder, &message);
     }
     if message.ask == Ask::Pause && known.finished.is_none() {
@@ -183,7 +186,7 @@ pub fn say(here: &Here, run: &str, ask: Ask, saying: &Saying) -> Result<u8, Fail
         return Err(Failure::before("the run is over"));
     }
     let inbox = resume::inbox(&folder);
-    replace(&inbox, &message)?;
+    replace(&inbox, &known, &message)?;
     inbox.send(&message).map_err(|e| unsaid(&e))?;
     show::aside("no controller runs now: this is written down for the next");
     show::aside(&format!("start one: dr resume {id}"));
@@ -196,12 +199,22 @@ fn unsaid(error: &io::Error) -> Failure {
 
 /// Whoever answers once more before a controller came has changed their mind: the first that is taken counts,
 /// so what they said before is taken back.
-fn replace(inbox: &Inbox, message: &Message) -> Result<(), Failure> {
+fn replace(inbox: &Inbox, run: &Run, message: &Message) -> Result<(), Failure> {
+    if message.ask.step().is_none() {
+        return Ok(());
+    }
+    let value = |message: &Message| match &message.ask {
+        Ask::Answer { choice: Choice::Set { name, .. }, .. } => Some(name.clone()),
+        _ => None,
+    };
     let same = |other: &Message| {
         let (one, two) = (&other.by, &message.by);
-        other.ask.step() == message.ask.step() && (&one.name, &one.user, &one.host) == (&two.name, &two.user, &two.host)
+        // Two values of one step are two answers.
+        let beside = value(other).zip(value(message)).is_some_and(|(one, two)| one != two);
+        let person = (&one.name, &one.user, &one.host) == (&two.name, &two.user, &two.host);
+        other.ask.step() == message.ask.step() && person && !beside
     };
-    for other in inbox.peek().map_err(|e| unsaid(&e))?.iter().filter(|other| same(other)) {
+    for other in inbox.untaken(run).map_err(|e| unsaid(&e))?.iter().filter(|other| same(other)) {
         if other.by.message.as_ref().is_some_and(|id| inbox.withdraw(id)) {
             show::aside(&format!("taken back: {}", show::lines::said(other)));
         }
@@ -263,7 +276,7 @@ fn append(folder: &Path, message: &Message) -> Result<u8, Failure> {
         run.apply(&event).map_err(|e| Failure::before(e.to_string()))?;
         batch.push(event);
     }
-    debug_assert!(batch.iter().any(|e| matches!(e.kind, Kind::Noted { .. } | Kind::ClockSet { .. })));
+    debug_assert!(batch.iter().any(|e| e.kind.is_beside()));
     journal.append(&batch)?;
     Ok(failure::DONE)
 }

@@ -10,8 +10,8 @@ use dr_engine::{
     executor::Observer,
     message::{Ask, Message},
     outcome::{Failure, Learned},
-    plan::{Evidence, StepIx},
-    question::{About, Question},
+    plan::StepIx,
+    question::{self, About, Question},
     run::{Run, State},
 };
 use std::{
@@ -80,7 +80,7 @@ impl Lines {
             if let State::Asking { question, .. } = &it.state
                 && !self.json
             {
-                self.say(still_asked(run.at, &run.plan().step(step).id, question, run) + "\n");
+                self.say(still_asked(run.at, step, question, run) + "\n");
             }
         }
     }
@@ -148,7 +148,7 @@ fn json(event: &Event, run: &Run) -> String {
 pub fn text(event: &Event, run: &Run) -> Option<String> {
     let line = sentence(event, run)?;
     Some(match &event.kind {
-        Kind::Asked { step, question } => with_commands(line, &run.plan().step(*step).id, question, run),
+        Kind::Asked { step, question } => with_commands(line, *step, question, run),
         _ => line,
     })
 }
@@ -210,6 +210,11 @@ pub fn sentence(event: &Event, run: &Run) -> Option<String> {
             };
             (String::new(), format!("{what} by {}: {text}", name(by)))
         }
+        Kind::Affected { by, text } => (String::new(), format!("impact, says {}: {text}", name(by))),
+        Kind::RoleSet { role, to, by, .. } => (String::new(), format!("{to} IS NOW {role}, says {}", name(by))),
+        Kind::Worded { by, send: true, .. } => (String::new(), format!("{} sends the update now", name(by))),
+        Kind::Worded { by, .. } => (String::new(), format!("{} words the next update", name(by))),
+        Kind::Told { item, channel, .. } => (String::new(), format!("{item} told by {channel}")),
         Kind::Amended { step, inputs, by, .. } => {
             let names: Vec<_> = inputs.keys().map(String::as_str).collect();
             (id(step), format!("{} changed {}", name(by), names.join(", ")))
@@ -247,36 +252,17 @@ fn asked(question: &Question) -> String {
 }
 
 /// A question that stands since before this controller came.
-pub fn still_asked(at: Time, id: &str, question: &Question, run: &Run) -> String {
-    with_commands(row(at, id, &format!("STILL ASKED: {}", self::question(question)), run), id, question, run)
+pub fn still_asked(at: Time, step: StepIx, question: &Question, run: &Run) -> String {
+    let id = &run.plan().step(step).id;
+    with_commands(row(at, id, &format!("STILL ASKED: {}", in_full(question)), run), step, question, run)
 }
 
-fn with_commands(mut text: String, id: &str, question: &Question, run: &Run) -> String {
-    for command in commands(id, question, run) {
+fn with_commands(mut text: String, step: StepIx, question: &Question, run: &Run) -> String {
+    for command in question::commands(run, step, question) {
         text.push_str("\n    ");
         text.push_str(&command);
     }
     text
-}
-
-/// What may be typed in answer to a question.
-pub fn commands(id: &str, question: &Question, run: &Run) -> Vec<String> {
-    let evidence = run.plan().find(id).map_or(Evidence::None, |at| run.plan().step(at).evidence);
-    let (run, id) = (&run.opened.run, super::word(id));
-    let who = if question.roles.is_empty() { "" } else { " --as NAME" };
-    let shown = match evidence {
-        Evidence::None => "",
-        Evidence::Text => " --evidence TEXT",
-        Evidence::File => " --evidence FILE",
-    };
-    let by_hand = format!("dr done {run} {id} --why TEXT{shown}{who}");
-    let choices = question.choices.iter().map(|choice| match choice.as_str() {
-        "done" => by_hand.clone(),
-        "set" => format!("dr answer {run} {id} set NAME=VALUE{who}"),
-        choice => format!("dr answer {run} {id} {choice}{who}"),
-    });
-    let looked = matches!(question.about, About::Doubt(_)).then(|| by_hand.clone());
-    choices.chain(looked).collect()
 }
 
 /// That the clock here is behind the run's own time, if it is: no moment of a
@@ -318,7 +304,7 @@ fn failure(failure: &Failure) -> String {
 }
 
 /// A question, with what the service is asked about and a way out where it is about a failure.
-pub fn question(question: &Question) -> String {
+pub fn in_full(question: &Question) -> String {
     let Some(error) = question.error() else { return question.text.clone() };
     let reference = error.reference().map_or(String::new(), |reference| format!(" [{reference}]"));
     let hint = error.hint.as_ref().map_or(String::new(), |hint| format!(" — {hint}"));
@@ -338,6 +324,9 @@ pub fn said(message: &Message) -> String {
         Ask::Done { step, .. } => format!("that `{step}` was done by hand"),
         Ask::Note { .. } => "a note".into(),
         Ask::Clock { .. } => "a corrected time".into(),
+        Ask::Impact { .. } => "what users notice".into(),
+        Ask::Role { role, to, .. } => format!("that `{role}` passes to {to}"),
+        Ask::Word { .. } | Ask::Told { .. } => "words for an update".into(),
         Ask::Pause => "to pause".into(),
         Ask::Continue => "to go on".into(),
         Ask::Undo { .. } => "to take back what was done".into(),

@@ -7,6 +7,7 @@ use crate::state;
 use dr_engine::{
     clock::Time,
     event::Event,
+    question,
     report::Report,
     run::{Run, State},
 };
@@ -62,7 +63,7 @@ fn questions(text: &mut String, run: &Run, now: Time) {
     for (step, question, since) in asked {
         let id = &run.plan().step(step).id;
         line(text, &format!("  {id}, asked {} ago: {}", brief(now.max(run.at).since(*since)), question.text));
-        for command in lines::commands(id, question, run) {
+        for command in question::commands(run, step, question) {
             line(text, &format!("    {command}"));
         }
     }

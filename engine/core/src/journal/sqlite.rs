@@ -27,7 +27,7 @@ use std::{
 };
 
 /// The version of the tables and of the events in them.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// How long a commit waits for another process that sits inside one.
 const BUSY: Duration = Duration::from_secs(5);
@@ -128,6 +128,8 @@ impl Sqlite {
         settle(&db).map_err(sql(&path, "opened"))?;
         // The epoch first: what is read afterwards cannot be added to by anyone else.
         let raise = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sql(&path, "opened"))?;
+        // Whoever goes on with an older journal may write what an older `dr` does not know.
+        raise.pragma_update(None, "user_version", FORMAT).map_err(sql(&path, "written"))?;
         raise.execute("UPDATE lease SET epoch = epoch + 1", []).map_err(sql(&path, "written"))?;
         let epoch = raise.query_row("SELECT epoch FROM lease", [], |row| row.get(0)).map_err(sql(&path, "read"))?;
         raise.commit().map_err(sql(&path, "written"))?;

@@ -359,7 +359,7 @@ impl Build<'_> {
             roles: self.who.roles().collect(),
             params: names.params,
             mode: self.options.mode,
-            comms: runbook.comms.map(|c| serde_json::to_value(c).expect("comms are JSON")),
+            comms: runbook.comms,
             claim,
             failback,
             phases,

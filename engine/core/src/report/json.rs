@@ -70,6 +70,13 @@ impl Report {
             })).collect::<Vec<_>>(),
             "notes": self.noted(false),
             "help_wanted": self.noted(true),
+            "impact": story.affected.iter().map(|it| json!({
+                "time": stamp(it.at), "who": name(&it.by), "text": it.text,
+            })).collect::<Vec<_>>(),
+            "comms": story.told.iter().map(|it| json!({
+                "time": stamp(it.at), "item": it.item, "audience": it.audience.word(), "channel": it.channel,
+                "delivered": true, "reference": it.reference,
+            })).collect::<Vec<_>>(),
             "lessons": self.lessons(),
             "issues": self.issues(),
             "timeline": story.timeline.iter().map(|it| json!({

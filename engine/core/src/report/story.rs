@@ -5,7 +5,7 @@ use super::{text, timeline};
 use crate::{
     clock::Time,
     duration::Dur,
-    event::{Controller, Deadline, Event, Kind, Moment, Person, Proof, Skipper},
+    event::{Audience, Controller, Deadline, Event, Kind, Moment, Person, Proof, Skipper},
     outcome::{Fact, Failure, Learned, RecoveryPoint},
     plan::{Estimate, OnFailure, StepIx},
     question::{About, Choice},
@@ -165,6 +165,21 @@ pub struct Note {
     pub learned: Option<Learned>,
 }
 
+/// Something that was told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Told {
+    /// When it was known to have arrived where it was sent.
+    pub at: Time,
+    /// What.
+    pub item: String,
+    /// To whom.
+    pub audience: Audience,
+    /// By which channel.
+    pub channel: String,
+    /// By what it is found there.
+    pub reference: String,
+}
+
 /// A deadline that passed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Passed {
@@ -191,6 +206,10 @@ pub struct Story {
     pub deviations: Vec<Deviation>,
     /// What people wrote.
     pub notes: Vec<Note>,
+    /// What those who use the service notice, as people said it.
+    pub affected: Vec<Note>,
+    /// What was told to whom.
+    pub told: Vec<Told>,
     /// What passed.
     pub passed: Vec<Passed>,
     /// Who wrote the journal.
@@ -236,6 +255,8 @@ impl Story {
             decisions: Vec::new(),
             deviations: Vec::new(),
             notes: Vec::new(),
+            affected: Vec::new(),
+            told: Vec::new(),
             passed: Vec::new(),
             controllers: Vec::new(),
             people: Vec::new(),
@@ -248,7 +269,8 @@ impl Story {
     /// Takes an event in that `run` has taken in.
     pub(super) fn hear(&mut self, run: &Run, event: &Event) {
         self.timeline.push(Line { seq: event.seq, at: event.at, text: timeline::line(run, event) });
-        if let Some(by) = event.kind.person() {
+        let by = event.kind.person().filter(|_| !matches!(event.kind, Kind::Told { .. }));
+        if let Some(by) = by {
             let same = |other: &Person| (&other.name, &other.user, &other.host) == (&by.name, &by.user, &by.host);
             if !self.people.iter().any(same) {
                 self.people.push(Person { message: None, ..by.clone() });
@@ -265,6 +287,17 @@ impl Story {
                 let (by, text, learned) = (by.clone(), text.clone(), learned.clone());
                 self.notes.push(Note { at: event.at, by, text, help_wanted: *help_wanted, learned });
             }
+            Kind::Affected { by, text } => {
+                let (by, text) = (by.clone(), text.clone());
+                self.affected.push(Note { at: event.at, by, text, help_wanted: false, learned: None });
+            }
+            Kind::Told { item, audience, channel, reference, .. } => self.told.push(Told {
+                at: event.at,
+                item: item.clone(),
+                audience: *audience,
+                channel: channel.clone(),
+                reference: reference.clone(),
+            }),
             Kind::DeadlinePassed { which } => self.pass(run, event.at, which),
             Kind::Finished { .. } => self.over_since = Some(event.at),
             Kind::Reopened { .. } => self.over_since = None,
@@ -411,6 +444,8 @@ impl Story {
                 (format!("undo of {}", if *whole { "everything" } else { &ids }), why.as_str(), true)
             }
             Kind::Reopened { why, .. } => ("reopened".into(), why.as_str(), true),
+            Kind::RoleSet { role, to, why, .. } => (format!("{role} passed to {to}"), why.as_str(), false),
+            Kind::Worded { send: true, text, .. } => ("update sent".into(), text.as_str(), false),
             Kind::Paused { .. } => ("paused".into(), "", true),
             Kind::Continued { .. } => ("continued".into(), "", false),
             Kind::CancelAsked { .. } => ("interrupted".into(), "", true),

@@ -55,7 +55,7 @@ pub(super) fn identity(person: &Person) -> String {
 }
 
 /// A length at a glance: whole minutes from ten minutes on, whole seconds from one second on.
-pub(crate) fn brief(dur: Dur) -> String {
+pub fn brief(dur: Dur) -> String {
     let grain = if dur.0.abs() >= 600_000 { 60_000 } else { 1_000 };
     if dur.0.abs() < 1_000 { dur.to_string() } else { Dur(dur.0 - dur.0 % grain).to_string() }
 }

@@ -85,6 +85,17 @@ pub(super) fn line(run: &Run, event: &Event) -> String {
             };
             format!("{} {verb}: {}", who(by), clean(text))
         }
+        Kind::Affected { by, text } => format!("{} says what is affected: {}", who(by), clean(text)),
+        Kind::RoleSet { role, to, by, why: text } => {
+            format!("{} is now {}, as {} says{}", clean(to), clean(role), who(by), why(text))
+        }
+        Kind::Worded { by, text, send } => {
+            let verb = if *send { "sends the update now" } else { "words the next update" };
+            format!("{} {verb}{}", who(by), why(text))
+        }
+        Kind::Told { item, audience, channel, .. } => {
+            format!("{} told {} by {}", clean(item), audience.word(), clean(channel))
+        }
         Kind::Amended { step, inputs, by, why: text } => {
             let inputs: Vec<_> = inputs.iter().map(|(name, to)| format!("{} = {}", clean(name), value(to))).collect();
             format!("{} inputs changed by {}: {}{}", id(step), who(by), inputs.join(", "), why(text))

@@ -110,6 +110,10 @@ pub fn event(plan: &Plan, kind: &Kind) -> String {
         Kind::UndoStarted { step, attempt } => format!("{} undo started{}", id(step), number(*attempt)),
         Kind::UndoDone { step, .. } => format!("{} undone", id(step)),
         Kind::UndoFailed { step, error, .. } => format!("{} not undone: {}", id(step), error.message),
+        Kind::Affected { by, text } => format!("{}: impact {text}", who(by)),
+        Kind::RoleSet { role, to, by, .. } => format!("{}: {role} is {to}", who(by)),
+        Kind::Worded { by, text, send } => format!("{}: words {text:?}, send {send}", who(by)),
+        Kind::Told { item, channel, .. } => format!("told {item} by {channel}"),
         Kind::Noted { by, text, .. } => format!("{}: note {text}", who(by)),
         Kind::Amended { step, inputs, by, .. } => {
             format!("{}: amend {} {}", who(by), id(step), serde_json::json!(inputs))

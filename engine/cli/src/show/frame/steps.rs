@@ -1,13 +1,13 @@
 //! The lower part of a picture: questions, what is at work, what comes next.
 
 use super::{Line, QUESTION_ROWS_MAX, Scene, Tone, brief, clean};
-use crate::show::{lines, width};
+use crate::show::width;
 use dr_engine::{
     clock::Time,
     duration::Dur,
     event::Deadline,
     plan::{Estimate, PlanStep, Role, StepIx},
-    question::{About, Question},
+    question::{self, About, Question},
     run::State,
 };
 use std::cmp::Reverse;
@@ -81,7 +81,7 @@ impl Scene<'_> {
             let last = text.len() - 1;
             text[last] = width::cut(&format!("{}…", text[last]), self.width());
         }
-        let commands = lines::commands(id, question, run);
+        let commands = question::commands(run, *step, question);
         let too_wide =
             || vec![width::cut(&format!("    wider than this window: dr status {}", run.opened.run), self.width())];
         let fitted =

@@ -4,7 +4,7 @@ use super::script::{INCIDENT, person, step};
 use crate::{
     clock::Time,
     duration::Dur,
-    event::{Controller, Doubt, Event, Kind, Moment, Opened, Outcome, Proof, RunKind, Skipper},
+    event::{Audience, Controller, Doubt, Event, Kind, Moment, Opened, Outcome, Proof, RunKind, Skipper},
     outcome::{Fact, Failure, Output, RecoveryPoint},
     plan::{Estimate, OnFailure, Plan, StepIx, VERIFY},
     question::{About, Choice, Question},
@@ -54,7 +54,7 @@ fn kind(run: &Run, what: u8, which: u8, at: Time) -> Kind {
     let output =
         Output { values: healthy.into_iter().collect(), recovery_point: which.is_multiple_of(4).then_some(point) };
     let answered = |choice| Kind::Answered { step, by: by.clone(), choice, why: String::new() };
-    match what % 40 {
+    match what % 44 {
         0..=6 => Kind::Started { step, attempt: attempt + 1 },
         7..=12 => Kind::Succeeded { step, attempt, output, found: which.is_multiple_of(3) },
         13 | 14 => {
@@ -103,6 +103,15 @@ fn kind(run: &Run, what: u8, which: u8, at: Time) -> Kind {
         37 => Kind::Joined(Controller { host: "h".into(), pid: 1, epoch: 2, version: "1".into(), why: None }),
         38 if which.is_multiple_of(4) => Kind::Finished { outcome: Outcome::Stopped },
         39 => Kind::Reopened { by, why: String::new() },
+        40 => Kind::Affected { by, text: "x".into() },
+        41 => Kind::RoleSet { role: "technical_lead".into(), to: "Bo".into(), by, why: String::new() },
+        42 => Kind::Told {
+            by,
+            item: "update-1".into(),
+            audience: Audience::Executives,
+            channel: "mail".into(),
+            reference: String::new(),
+        },
         _ => Kind::Noted { by, text: "x".into(), help_wanted: false, learned: None },
     }
 }

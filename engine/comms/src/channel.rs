@@ -1,0 +1,69 @@
+//! A way to reach people.
+
+use crate::parcel::Parcel;
+use async_trait::async_trait;
+use dr_engine::duration::Dur;
+use serde_json::{Map, Value};
+
+/// A way to reach people: Slack, mail, short messages, files.
+#[async_trait]
+pub trait Channel: Send + Sync {
+    /// Its name: `slack`, `mail`.
+    fn name(&self) -> &'static str;
+
+    /// Whether this is for those whom it reaches.
+    fn takes(&self, parcel: &Parcel) -> bool;
+
+    /// Whether several that wait are told in one message.
+    fn bundles(&self) -> bool {
+        false
+    }
+
+    /// Brings parcels, the oldest first; several only to a channel that [`Self::bundles`].
+    ///
+    /// `again` says that an earlier attempt may have arrived although nobody
+    /// heard so: whoever can look does, and brings nothing twice. `memory` is
+    /// what the channel wants to know the next time; it is kept whatever the
+    /// outcome. Gives by what the message is found where it is now.
+    async fn deliver(&self, parcels: &[Parcel], again: bool, memory: &mut Memory) -> Result<String, Trouble>;
+}
+
+/// What a channel remembers of a run: the id of its room, of the message at its head.
+pub type Memory = Map<String, Value>;
+
+/// Why nothing was delivered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct Trouble {
+    /// What happened, for people: no secret, no address that holds one.
+    pub what: String,
+    /// It may have arrived all the same: nobody heard.
+    pub ambiguous: bool,
+    /// The other side asks to wait so long.
+    pub after: Option<Dur>,
+    /// A person has to mend something: trying again soon does not help.
+    pub refused: bool,
+}
+
+impl Trouble {
+    /// It did not arrive, and may the next time.
+    pub fn passing(what: impl Into<String>) -> Self {
+        Self { what: what.into(), ambiguous: false, after: None, refused: false }
+    }
+
+    /// Nobody knows whether it arrived.
+    pub fn ambiguous(what: impl Into<String>) -> Self {
+        Self { ambiguous: true, ..Self::passing(what) }
+    }
+
+    /// It was refused, and will be until a person mends something.
+    pub fn refused(what: impl Into<String>) -> Self {
+        Self { refused: true, ..Self::passing(what) }
+    }
+
+    /// The other side asks to wait.
+    #[must_use]
+    pub fn after(self, wait: Dur) -> Self {
+        Self { after: Some(wait), ..self }
+    }
+}

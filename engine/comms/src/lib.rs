@@ -1,0 +1,11 @@
+//! What `dr` says of a recovery, to whom, when, and by which channel.
+//!
+//! What is said follows from the journal alone. An update is made once, from
+//! the events up to a moment, and frozen: every channel shows the same facts,
+//! and a repeat after a failure is the same message. Delivery keeps its own
+//! account of what has arrived where; it never holds a recovery up.
+
+pub mod channel;
+pub mod pace;
+pub mod parcel;
+pub mod update;

@@ -1,0 +1,79 @@
+//! What is brought to people: made once, frozen, the same for every attempt.
+
+use crate::update::Update;
+use dr_engine::{
+    clock::Time,
+    event::{Audience, RunKind},
+    report::clean,
+};
+use serde::{Deserialize, Serialize};
+
+/// Something to be told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Parcel {
+    /// Its name in the run: `update-3`. With the run's id it is known everywhere.
+    pub id: String,
+    /// The run.
+    pub run: String,
+    /// The runbook.
+    pub runbook: String,
+    /// Whether this is a real recovery.
+    pub kind: RunKind,
+    /// When it was made.
+    pub made_at: Time,
+    /// For whom.
+    pub audience: Audience,
+    /// Only for whoever has this role now, if it is for one person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// Channels that it is not for: the news of a channel that is down goes by the others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_by: Vec<String>,
+    /// What.
+    pub body: Body,
+}
+
+/// What a parcel holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Body {
+    /// An update of the Incident Commander.
+    Update(Box<Update>),
+    /// A few lines.
+    Notice(Notice),
+    /// What happened since the last, line by line: for those who follow closely.
+    Details(Vec<crate::update::Line>),
+}
+
+/// A few lines about one thing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// What it is about, in one line.
+    pub subject: String,
+    /// The lines.
+    pub lines: Vec<String>,
+    /// It has to reach people now, on their telephones too.
+    pub urgent: bool,
+}
+
+impl Parcel {
+    /// Known everywhere: the run's id and the parcel's.
+    pub fn key(&self) -> String {
+        format!("{}.{}", self.run, self.id)
+    }
+
+    /// LIVE, DRILL or LAB.
+    pub fn mark(&self) -> String {
+        self.kind.word().to_uppercase()
+    }
+
+    /// Its first line everywhere: a rehearsal says so at once.
+    pub fn subject(&self) -> String {
+        let what = match &self.body {
+            Body::Update(update) => update.subject(),
+            Body::Notice(notice) => notice.subject.clone(),
+            Body::Details(lines) => format!("{} events", lines.len()),
+        };
+        format!("[{}] {}: {}", self.mark(), clean(&self.runbook), clean(&what))
+    }
+}
