@@ -216,3 +216,25 @@ fn whoever_may_not_start_a_run_is_told_how_to_and_how_to_rehearse() {
     said.says(&["dr plan runbook.yaml", "--confirm ", "to rehearse: --kind drill --yes"]);
     assert!(place.runs().is_empty());
 }
+
+#[test]
+fn two_values_of_one_step_are_two_answers() {
+    let place = Place::with(
+        "
+dr: v1
+name: values
+steps:
+  one: { do: { command: { argv: [sh, -c, 'exit 4'], outputs: { x: { line: 1 }, y: { line: 2 } } } } }
+  two: { do: { command: { argv: [echo, '${steps.one.x}', '${steps.one.y}'] } } }
+",
+    );
+    place.run(&["execute", "runbook.yaml", "--kind", "drill", "--yes", "--no-wait"]).ends(4);
+    let id = place.id();
+    place.run(&["answer", &id, "one", "skip"]).ends(4);
+    place.run(&["resume", &id, "--no-wait"]).ends(4).prints(&["a value is missing: steps.one.x; steps.one.y"]);
+    for value in ["steps.one.x=wrong", "steps.one.x=1", "steps.one.y=2"] {
+        place.run(&["answer", &id, "two", "set", value]).ends(4);
+    }
+    let status: serde_json::Value = serde_json::from_str(&place.run(&["status", &id, "--json"]).out).expect("JSON");
+    assert_eq!(status["waiting"].as_array().map(Vec::len), Some(2), "{status}");
+}

@@ -5,7 +5,7 @@
 //! file: a message found again after a crash is known by its id. Nobody but the
 //! controller ever opens the journal for writing.
 
-use crate::message::Message;
+use crate::{message::Message, run::Run};
 use std::{
     fs, io,
     os::unix::fs::OpenOptionsExt,
@@ -35,10 +35,12 @@ impl Inbox {
         fs::rename(&aside, self.path(id))
     }
 
-    /// The messages that wait, oldest first, for whoever only looks.
-    pub fn peek(&self) -> io::Result<Vec<Message>> {
+    /// The messages that this run has not taken, oldest first, for whoever
+    /// only looks. A controller that ended may have left one that it took.
+    pub fn untaken(&self, run: &Run) -> io::Result<Vec<Message>> {
         let read = |name: String| serde_json::from_slice(&fs::read(self.folder.join(name)).ok()?).ok();
-        Ok(self.names()?.into_iter().filter_map(read).collect())
+        let taken = |message: &Message| message.by.message.as_ref().is_some_and(|id| run.taken.contains(id));
+        Ok(self.names()?.into_iter().filter_map(read).filter(|message| !taken(message)).collect())
     }
 
     /// The messages that wait, oldest first. What cannot be read is refused.

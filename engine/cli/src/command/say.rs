@@ -187,7 +187,7 @@ pub fn say(here: &Here, run: &str, ask: Ask, saying: &Saying) -> Result<u8, Fail
         return Err(Failure::before("the run is over"));
     }
     let inbox = resume::inbox(&folder);
-    replace(&inbox, &message)?;
+    replace(&inbox, &known, &message)?;
     inbox.send(&message).map_err(|e| unsaid(&e))?;
     show::aside("no controller runs now: this is written down for the next");
     show::aside(&format!("start one: dr resume {id}"));
@@ -200,12 +200,22 @@ fn unsaid(error: &io::Error) -> Failure {
 
 /// Whoever answers once more before a controller came has changed their mind: the first that is taken counts,
 /// so what they said before is taken back.
-fn replace(inbox: &Inbox, message: &Message) -> Result<(), Failure> {
+fn replace(inbox: &Inbox, run: &Run, message: &Message) -> Result<(), Failure> {
+    if message.ask.step().is_none() {
+        return Ok(());
+    }
+    let value = |message: &Message| match &message.ask {
+        Ask::Answer { choice: Choice::Set { name, .. }, .. } => Some(name.clone()),
+        _ => None,
+    };
     let same = |other: &Message| {
         let (one, two) = (&other.by, &message.by);
-        other.ask.step() == message.ask.step() && (&one.name, &one.user, &one.host) == (&two.name, &two.user, &two.host)
+        // Two values of one step are two answers.
+        let beside = value(other).zip(value(message)).is_some_and(|(one, two)| one != two);
+        let person = (&one.name, &one.user, &one.host) == (&two.name, &two.user, &two.host);
+        other.ask.step() == message.ask.step() && person && !beside
     };
-    for other in inbox.peek().map_err(|e| unsaid(&e))?.iter().filter(|other| same(other)) {
+    for other in inbox.untaken(run).map_err(|e| unsaid(&e))?.iter().filter(|other| same(other)) {
         if other.by.message.as_ref().is_some_and(|id| inbox.withdraw(id)) {
             show::aside(&format!("taken back: {}", show::lines::said(other)));
         }

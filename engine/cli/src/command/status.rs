@@ -31,7 +31,7 @@ pub fn status(here: &Here, run: Option<&str>) -> Result<u8, Failure> {
     let holder = sqlite::holder(&folder)?.map(|holder| holder.text);
     // While a controller lives it takes what is said at once.
     let unattended = holder.is_none() && run.finished.is_none();
-    let waiting = if unattended { waiting(&folder) } else { Vec::new() };
+    let waiting = if unattended { waiting(&folder, &run) } else { Vec::new() };
     if here.json {
         let mut status = as_json(&run, now, holder, &waiting);
         let page = book::read(&folder).ok().flatten();
@@ -83,7 +83,7 @@ pub fn status(here: &Here, run: Option<&str>) -> Result<u8, Failure> {
             && run.finished.is_none()
         {
             lines.push(String::new());
-            lines.push(show::lines::question(question));
+            lines.push(show::lines::in_full(question));
             let commands = dr_engine::question::commands(&run, step, question);
             lines.extend(commands.iter().map(|command| format!("    {command}")));
         }
@@ -124,13 +124,13 @@ fn all(here: &Here) -> Result<u8, Failure> {
             Ok((run, _)) if here.json => {
                 let holder = holder();
                 let unattended = holder.is_none() && run.finished.is_none();
-                let waiting = if unattended { waiting(&folder) } else { Vec::new() };
+                let waiting = if unattended { waiting(&folder, &run) } else { Vec::new() };
                 as_json(&run, now, holder, &waiting).to_string()
             }
             Ok((run, _)) => {
                 let headline = dr_engine::report::headline(&run, now);
                 let unattended = run.finished.is_none() && holder().is_none();
-                let waiting = if unattended { waiting(&folder).len() } else { 0 };
+                let waiting = if unattended { waiting(&folder, &run).len() } else { 0 };
                 let said = if waiting == 0 { String::new() } else { format!(", said and not taken: {waiting}") };
                 let unattended = if unattended { " · NO CONTROLLER RUNS" } else { "" };
                 format!("{id}  {headline}{unattended}{said}")
@@ -153,8 +153,8 @@ fn undelivered(page: &Page) -> Value {
 }
 
 /// What was said to a run that nobody drives: an inbox that cannot be read holds nothing for whoever looks.
-fn waiting(folder: &Path) -> Vec<Message> {
-    Inbox::of(folder).peek().unwrap_or_default()
+fn waiting(folder: &Path, run: &Run) -> Vec<Message> {
+    Inbox::of(folder).untaken(run).unwrap_or_default()
 }
 
 /// The status, who drives the run (null when nobody does), and what waits for that.

@@ -254,7 +254,7 @@ fn asked(question: &Question) -> String {
 /// A question that stands since before this controller came.
 pub fn still_asked(at: Time, step: StepIx, question: &Question, run: &Run) -> String {
     let id = &run.plan().step(step).id;
-    with_commands(row(at, id, &format!("STILL ASKED: {}", self::question(question)), run), step, question, run)
+    with_commands(row(at, id, &format!("STILL ASKED: {}", in_full(question)), run), step, question, run)
 }
 
 fn with_commands(mut text: String, step: StepIx, question: &Question, run: &Run) -> String {
@@ -304,7 +304,7 @@ fn failure(failure: &Failure) -> String {
 }
 
 /// A question, with what the service is asked about and a way out where it is about a failure.
-pub fn question(question: &Question) -> String {
+pub fn in_full(question: &Question) -> String {
     let Some(error) = question.error() else { return question.text.clone() };
     let reference = error.reference().map_or(String::new(), |reference| format!(" [{reference}]"));
     let hint = error.hint.as_ref().map_or(String::new(), |hint| format!(" — {hint}"));
@@ -323,11 +323,10 @@ pub fn said(message: &Message) -> String {
         Ask::Answer { step, choice, .. } => format!("`{}` to `{step}`", choice.word()),
         Ask::Done { step, .. } => format!("that `{step}` was done by hand"),
         Ask::Note { .. } => "a note".into(),
-        Ask::Impact { .. } => "what users notice".into(),
-        Ask::Role { role, to, .. } => format!("that {to} is {role} now"),
-        Ask::Word { .. } => "words for the next update".into(),
-        Ask::Told { item, channel, .. } => format!("that {item} was told by {channel}"),
         Ask::Clock { .. } => "a corrected time".into(),
+        Ask::Impact { .. } => "what users notice".into(),
+        Ask::Role { role, to, .. } => format!("that `{role}` passes to {to}"),
+        Ask::Word { .. } | Ask::Told { .. } => "words for an update".into(),
         Ask::Pause => "to pause".into(),
         Ask::Continue => "to go on".into(),
         Ask::Undo { .. } => "to take back what was done".into(),
