@@ -5,7 +5,9 @@
 //! and a repeat after a failure is the same message. Delivery keeps its own
 //! account of what has arrived where; it never holds a recovery up.
 
+pub mod blocks;
 pub mod channel;
 pub mod pace;
 pub mod parcel;
+pub mod slack;
 pub mod update;
