@@ -6,6 +6,9 @@
 //! account of what has arrived where; it never holds a recovery up.
 
 pub mod channel;
+pub mod files;
+pub mod mail;
 pub mod pace;
 pub mod parcel;
+pub mod secret;
 pub mod update;

@@ -31,6 +31,9 @@ pub struct Parcel {
     pub not_by: Vec<String>,
     /// What.
     pub body: Body,
+    /// The run as bars over time, an SVG of its own, for those who can show it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<String>,
 }
 
 /// What a parcel holds.
