@@ -27,7 +27,11 @@ const LIST: &str = "margin:0;padding-left:20px";
 const COMMAND: &str = "margin:2px 0 4px;padding:4px 8px;border:1px solid #8888;border-radius:4px;\
     font:13px/1.4 ui-monospace,Menlo,Consolas,monospace;white-space:pre-wrap;overflow-wrap:anywhere";
 const FOOT: &str = "margin:20px 0 0;padding-top:8px;border-top:1px solid #8888;font-size:13px";
-const PICTURE: &str = "display:block;width:100%;height:auto;border:0";
+const WIDE: &str = "max-width:1080px;margin:18px auto 0;padding:0 16px;overflow-x:auto";
+const PICTURE: &str = "display:block;width:100%;min-width:720px;height:auto;border:0";
+/// What stands where the picture cannot be shown.
+const INSTEAD: &str = "A picture that this mail program does not show: the steps as bars over time. \
+    The same is told in words here, and `dr report` shows it.";
 
 /// The page; `picture` is the name of its picture within the mail.
 pub(super) fn page(parcel: &Parcel, picture: Option<&str>) -> Markup {
@@ -43,15 +47,15 @@ pub(super) fn page(parcel: &Parcel, picture: Option<&str>) -> Markup {
                 title { (subject) }
             }
             body style="margin:0;padding:0" {
-                div style=(COLUMN) {
-                    @match &parcel.body {
-                        Body::Update(update) => (of_update(parcel, update, picture)),
-                        other => {
+                @match &parcel.body {
+                    Body::Update(update) => (of_update(parcel, update, picture)),
+                    other => {
+                        div style=(COLUMN) {
                             p style=(FIRST) { (mark(parcel)) " " (clean(&parcel.runbook)) }
                             h1 style=(HEADLINE) { (subject) }
                             (said(&text::lines(other)))
-                            (shown(picture))
                         }
+                        (shown(picture))
                     }
                 }
             }
@@ -60,23 +64,47 @@ pub(super) fn page(parcel: &Parcel, picture: Option<&str>) -> Markup {
 }
 
 fn of_update(parcel: &Parcel, update: &Update, picture: Option<&str>) -> Markup {
-    let (headline, parts): (Vec<Section>, Vec<Section>) =
-        update.sections(text::TIMELINE_MAX).into_iter().partition(|section| section.title == "Headline");
+    let sections = update.sections(text::TIMELINE_MAX);
+    let (headline, rest) = sections.split_first().expect("an update has a headline");
+    let (before, after) = rest.split_at(rest.iter().position(|part| part.title == "Timeline").unwrap_or(rest.len()));
     html! {
-        p style=(FIRST) {
-            (mark(parcel)) " " (badge(update.rag.word(), ground(update.rag))) " " strong { (update.course.words()) }
-            ". " (clean(&parcel.runbook)) ", update " (update.number) ", " (of_day(update.made_at, update.made_at))
+        div style=(COLUMN) {
+            p style=(FIRST) {
+                (mark(parcel)) " " (badge(update.rag.word(), ground(update.rag))) " " strong { (update.course.words()) }
+                ". " (clean(&parcel.runbook)) ", update " (update.number) ", " (of_day(update.made_at, update.made_at))
+            }
+            // The Incident Commander's words, where there are any, before what the facts say.
+            @for (nth, line) in headline.lines.iter().enumerate() {
+                @if nth == 0 { h1 style=(HEADLINE) { (line) } } @else { p style=(LEAD) { (line) } }
+            }
+            @for section in before { (part(section)) }
         }
-        // The Incident Commander's words, where there are any, before what the facts say.
-        @for (nth, line) in headline.iter().flat_map(|section| &section.lines).enumerate() {
-            @if nth == 0 { h1 style=(HEADLINE) { (line) } } @else { p style=(LEAD) { (line) } }
+        (shown(picture))
+        div style=(COLUMN) {
+            @for section in after { (part(section)) }
+            p style=(FOOT) { (update.signed()) br; (update.provenance()) }
         }
-        @for section in &parts {
-            @if section.title == "Timeline" { (shown(picture)) }
-            h2 style=(TITLE) { (section.title) }
+    }
+}
+
+fn part(section: &Section) -> Markup {
+    html! {
+        h2 style=(TITLE) { (section.title) }
+        @if section.title == "Links" {
+            ul style=(LIST) { @for line in &section.lines { li { (linked(line)) } } }
+        } @else {
             (said(&section.lines))
         }
-        p style=(FOOT) { (update.signed()) br; (update.provenance()) }
+    }
+}
+
+/// `Bridge: https://…`, to be tapped. Only what the runbook names: an address within a message of somebody else's is text.
+fn linked(line: &str) -> Markup {
+    match line.split_once(": ") {
+        Some((name, link)) if link.starts_with("https://") || link.starts_with("http://") => {
+            html! { (name) ": " a href=(link) style="color:inherit" { (link) } }
+        }
+        _ => html! { (line) },
     }
 }
 
@@ -97,12 +125,11 @@ fn said(lines: &[String]) -> Markup {
     }
 }
 
+/// The picture, wider than the text: its letters are small. A telephone moves it sideways.
 fn shown(picture: Option<&str>) -> Markup {
     html! {
         @if let Some(name) = picture {
-            h2 style=(TITLE) { "Course" }
-            img src={ "cid:" (name) } style=(PICTURE)
-                alt="The steps as bars over time. This mail program does not show the picture; what it tells stands above and below.";
+            div style=(WIDE) { img src={ "cid:" (name) } style=(PICTURE) alt=(INSTEAD); }
         }
     }
 }

@@ -41,6 +41,13 @@ fn header(mail: &Value, name: &str) -> String {
     found.map(|header| header[1].as_str().expect("a text")).collect::<Vec<_>>().join(" AND ")
 }
 
+/// What stands between the tags of a page.
+fn visible(page: &str) -> String {
+    let between = page.split('<').map(|tag| tag.split_once('>').map_or(tag, |(_, text)| text));
+    let text = between.collect::<String>();
+    text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&")
+}
+
 /// The tree of the parts.
 fn tree(part: &Value) -> String {
     let own = part["type"].as_str().expect("a type").to_owned();
@@ -83,8 +90,9 @@ async fn an_update_in_a_mail() {
     assert_eq!(text(picture).trim_end(), PICTURE);
     assert_eq!((&picture["id"], &picture["disposition"]), (&json!("<bars@dr.invalid>"), &json!("inline")));
     assert!(text(page).contains("src=\"cid:bars@dr.invalid\""));
+    assert!(text(page).contains("<a href=\"https://meet.example.org/dr\""));
     // Every fact of the text is in the page.
-    let shown = text(page).replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&");
+    let shown = visible(&text(page));
     for line in text(&body["parts"][0]).lines().map(str::trim).filter(|line| line.to_uppercase() != *line) {
         let line = line.strip_prefix("[LIVE] production_region_failover: ").unwrap_or(line);
         assert!(shown.contains(line), "{line}");
@@ -155,6 +163,7 @@ async fn nothing_written_by_others_becomes_a_header_a_part_or_a_tag() {
         update.head.clone_from(&text);
         update.regions = Some((text.clone(), text.clone()));
         update.risks = vec![text.clone()];
+        update.links = vec![(text.clone(), text.clone()), ("Bridge".into(), format!("javascript:{text}"))];
         update.decisions[0].commands = vec![text.clone()];
         let people =
             Recipients::planned(&plan(&[["executive", &text, "dana@example.org"]], &[&text, "board@example.org"]));
