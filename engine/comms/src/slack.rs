@@ -87,10 +87,8 @@ impl Slack {
         let (mut found, mut arrived) = (None, false);
         for (thread, batch) in [(None, open), (Some(head.as_str()), threaded)] {
             let batch: Vec<_> = batch.into_iter().cloned().collect();
-            let told = match again {
-                true => self.told(&channel, thread, &batch).await.map_err(|trouble| (trouble, arrived))?,
-                false => BTreeMap::new(),
-            };
+            let told = if again { self.told(&channel, thread, &batch).await } else { Ok(BTreeMap::new()) };
+            let told = told.map_err(|trouble| (trouble, arrived))?;
             let (there, left): (Vec<_>, Vec<_>) = batch.into_iter().partition(|parcel| told.contains_key(&parcel.id));
             let mut at = there.last().and_then(|parcel| told.get(&parcel.id).cloned());
             for bundle in left.chunks(BUNDLE_MAX) {
