@@ -6,8 +6,11 @@
 //! account of what has arrived where; it never holds a recovery up.
 
 pub mod blocks;
+pub mod book;
 pub mod channel;
+pub mod dead_man;
 pub mod pace;
 pub mod parcel;
+pub mod post;
 pub mod slack;
 pub mod update;

@@ -18,7 +18,8 @@ impl Update {
     pub fn subject(&self) -> String {
         let regions = self.regions.as_ref().map_or(String::new(), |(from, to)| format!("{from} to {to}, "));
         let (rag, course) = (self.rag.word(), self.course.words());
-        format!("{regions}update {}, {} — {rag}: {course}", self.number, of_day(self.made_at, self.made_at))
+        let because = self.rag_why.first().filter(|why| *why != course).map_or(String::new(), |why| format!("{why}; "));
+        format!("{regions}update {}, {} — {rag}: {because}{course}", self.number, of_day(self.made_at, self.made_at))
     }
 
     /// Who stands behind it.
@@ -41,7 +42,11 @@ impl Update {
         let none = |lines: Vec<String>, none: &str| if lines.is_empty() { vec![none.to_owned()] } else { lines };
         let at = |at: Time| of_day(at, self.made_at);
         let mut all = vec![section("Headline", self.headline_lines()), section("Status", self.status_lines())];
-        let impact = self.impact.as_ref().map(|it| format!("{} ({}, {})", it.text, it.by, at(it.at)));
+        let impact = self.impact.as_ref().map(|it| {
+            let back =
+                if self.clock.back_at.is_some_and(|back| back > it.at) { ", before service was back" } else { "" };
+            format!("{} ({}, {}{back})", it.text, it.by, at(it.at))
+        });
         let impact =
             impact.unwrap_or_else(|| "Unknown: nobody has said what users notice (dr note RUN --impact TEXT).".into());
         all.push(section("Impact", vec![impact]));
