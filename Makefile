@@ -14,7 +14,7 @@ HAS = $(shell command -v $(1))
 DEMO := target/debug/dr --state target/demo
 ACCOUNT := 000000000001
 
-.PHONY: help demo build dist test editor lint bench python
+.PHONY: help demo build dist test editor page picture lint bench python
 
 help:
 	@echo "make demo | build | dist | test | lint | bench"
@@ -52,26 +52,47 @@ else
 endif
 	cargo test --workspace --locked --doc
 	cd drills && $(IN_VENV) -m unittest discover -t . -s lab
-	$(MAKE) --no-print-directory editor
+	$(MAKE) --no-print-directory editor page
 
-# The schema in the language server that editors ask, at exactly the versions of package-lock.json.
-EDITOR := $(CURDIR)/target/editor
-EDITOR_ENV := DR_EDITOR_SERVER=$(EDITOR)/node_modules/.bin/yaml-language-server
-LOCK := engine/cli/tests/editor/package-lock.json
+# Debian's packages of these names, where this user may install them.
+apt = if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+  apt-get update -qq && apt-get install -y -qq --no-install-recommends $(1) || true; \
+fi
+# Node.js packages into target/$(1), at exactly the versions of its package-lock.json.
+npm_ci = if ! cmp -s engine/cli/tests/$(1)/package-lock.json target/$(1)/.made-from; then \
+  mkdir -p target/$(1); \
+  cp engine/cli/tests/$(1)/package.json engine/cli/tests/$(1)/package-lock.json target/$(1); \
+  npm ci --prefix target/$(1) --ignore-scripts --no-audit --no-fund --loglevel error; \
+  cp target/$(1)/package-lock.json target/$(1)/.made-from; \
+fi
+
+# The schema in the language server that editors ask.
+EDITOR_ENV := DR_EDITOR_SERVER=$(CURDIR)/target/editor/node_modules/.bin/yaml-language-server
 editor:
-	@if [ -z "$(call HAS,npm)" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  apt-get update -qq && apt-get install -y -qq --no-install-recommends nodejs npm || true; \
-	fi
+	@command -v npm >/dev/null || { $(call apt,nodejs npm); }
 	@if ! command -v npm >/dev/null; then \
 	  echo "NOT RUN: the tests of the schema in an editor (Node.js and npm: sudo apt-get install nodejs npm)"; exit; \
 	fi; \
-	if ! cmp -s $(LOCK) $(EDITOR)/.made-from; then \
-	  mkdir -p $(EDITOR); \
-	  cp engine/cli/tests/editor/package.json $(LOCK) $(EDITOR); \
-	  npm ci --prefix $(EDITOR) --ignore-scripts --no-audit --no-fund --loglevel error; \
-	  cp $(LOCK) $(EDITOR)/.made-from; \
-	fi; \
+	$(call npm_ci,editor); \
 	$(EDITOR_ENV) cargo test --workspace --locked --test editor -- --ignored
+
+# The report's page and the pictures of plans in a browser; what it showed lies in target/page/seen.
+BROWSER := command -v chromium || command -v chromium-browser || command -v google-chrome
+PAGE_ENV = DR_PAGE_BROWSER="$$($(BROWSER))" DR_PAGE_MODULES=$(CURDIR)/target/page/node_modules
+page: $(VENV)/.made-from
+	@command -v npm >/dev/null || { $(call apt,nodejs npm); }
+	@{ $(BROWSER); } >/dev/null || { $(call apt,chromium fonts-dejavu-core); }
+	@if ! command -v npm >/dev/null || ! { $(BROWSER); } >/dev/null; then \
+	  echo "NOT RUN: the report's page in a browser (sudo apt-get install nodejs npm chromium fonts-dejavu-core)"; exit; \
+	fi; \
+	$(call npm_ci,page); \
+	rm -rf target/page/seen; \
+	$(PAGE_ENV) DR_PAGE_SEEN=$(CURDIR)/target/page/seen $(LAB_ENV) \
+	  cargo test --workspace --locked --test page -- --ignored --nocapture
+
+# README's picture of a report, made anew; `make page` has fetched what it needs.
+picture: demo
+	$(PAGE_ENV) node engine/cli/tests/page/page.mjs picture target/demo/report.html engine/cli/tests/page/report.png
 
 # Ratios against the machine's limits and the peers, measured in turn; eight minutes.
 bench:

@@ -48,6 +48,12 @@ pub enum Command {
     Done(Done),
     /// Add a fact to the timeline, or correct a clock.
     Note(Note),
+    /// The Incident Commander's updates: see the next one, word it, send it.
+    #[command(subcommand)]
+    Update(Update),
+    /// Pass a role on to somebody else.
+    #[command(subcommand)]
+    Role(Role),
     /// Start nothing new until `dr resume`.
     Pause(Says),
     /// Take back what was done.
@@ -279,7 +285,7 @@ pub struct Resume {
 /// A run, if one is named.
 #[derive(Debug, ClapArgs)]
 pub struct OneRun {
-    /// The run, or enough of its beginning.
+    /// The run, or enough of the beginning of its id; `dr status` lists them.
     pub run: Option<String>,
 }
 
@@ -297,10 +303,72 @@ pub struct Saying {
     pub within: String,
 }
 
+/// What can be done with updates.
+#[derive(Debug, Subcommand)]
+pub enum Update {
+    /// Show the next update as it would be now.
+    Draft(TheRun),
+    /// Put your own words above the facts of the next update.
+    Edit(Worded),
+    /// Send an update now, in your name.
+    Send(Sent),
+}
+
+/// A run that is named.
+#[derive(Debug, ClapArgs)]
+pub struct TheRun {
+    /// The run.
+    pub run: String,
+}
+
+/// Arguments of `dr update edit`.
+#[derive(Debug, ClapArgs)]
+pub struct Worded {
+    /// The run.
+    pub run: String,
+    /// The words.
+    pub text: String,
+    #[command(flatten)]
+    pub saying: Saying,
+}
+
+/// Arguments of `dr update send`.
+#[derive(Debug, ClapArgs)]
+pub struct Sent {
+    /// The run.
+    pub run: String,
+    /// Your own words above the facts.
+    #[arg(default_value = "")]
+    pub text: String,
+    #[command(flatten)]
+    pub saying: Saying,
+}
+
+/// What can be done with roles.
+#[derive(Debug, Subcommand)]
+pub enum Role {
+    /// Pass a role on to a person whom the runbook names; prints a brief for them.
+    Set(RoleSet),
+}
+
+/// Arguments of `dr role set`.
+#[derive(Debug, ClapArgs)]
+pub struct RoleSet {
+    /// The run.
+    pub run: String,
+    /// The role, as in `incident_commander`.
+    pub role: String,
+    /// Who has it from now on.
+    #[arg(long, value_name = "NAME")]
+    pub to: String,
+    #[command(flatten)]
+    pub saying: Saying,
+}
+
 /// Something said to a run.
 #[derive(Debug, ClapArgs)]
 pub struct Says {
-    /// The run.
+    /// The run, or enough of the beginning of its id; `dr status` lists them.
     pub run: String,
     #[command(flatten)]
     pub saying: Saying,
@@ -309,7 +377,7 @@ pub struct Says {
 /// Arguments of `dr answer`.
 #[derive(Debug, ClapArgs)]
 pub struct Answer {
-    /// The run.
+    /// The run, or enough of the beginning of its id; `dr status` lists them.
     pub run: String,
     /// The step that asks.
     pub step: String,
@@ -349,7 +417,7 @@ pub enum ChoiceArg {
 /// Arguments of `dr done`.
 #[derive(Debug, ClapArgs)]
 pub struct Done {
-    /// The run.
+    /// The run, or enough of the beginning of its id; `dr status` lists them.
     pub run: String,
     /// The step.
     pub step: String,
@@ -366,13 +434,16 @@ pub struct Done {
 /// Arguments of `dr note`.
 #[derive(Debug, ClapArgs)]
 pub struct Note {
-    /// The run.
+    /// The run, or enough of the beginning of its id; `dr status` lists them.
     pub run: String,
     /// What to write down.
     pub text: Option<String>,
     /// It is a request for help.
     #[arg(long)]
     pub help_wanted: bool,
+    /// It says what users of the service notice; it stands in updates until the next.
+    #[arg(long, conflicts_with_all = ["help_wanted", "action", "lesson"])]
+    pub impact: bool,
     /// It is something to know the next time.
     #[arg(long, conflicts_with_all = ["help_wanted", "action"])]
     pub lesson: bool,
@@ -401,7 +472,7 @@ pub struct Note {
 /// Arguments of `dr undo`.
 #[derive(Debug, ClapArgs)]
 pub struct Undo {
-    /// The run.
+    /// The run, or enough of the beginning of its id; `dr status` lists them.
     pub run: String,
     /// One step, with what was built on it; everything if none is named.
     pub step: Option<String>,
@@ -425,7 +496,7 @@ pub struct Undo {
 /// Arguments of `dr logs`.
 #[derive(Debug, ClapArgs)]
 pub struct Logs {
-    /// The run.
+    /// The run, or enough of the beginning of its id; `dr status` lists them.
     pub run: String,
     /// The step.
     pub step: String,
@@ -437,7 +508,7 @@ pub struct Logs {
 /// Arguments of `dr report`.
 #[derive(Debug, ClapArgs)]
 pub struct Report {
-    /// The run.
+    /// The run, or enough of the beginning of its id; `dr status` lists them.
     pub run: String,
     /// The form.
     #[arg(long, value_enum, default_value = "md")]
@@ -486,7 +557,7 @@ pub struct Verified {
 /// Arguments of `dr export`.
 #[derive(Debug, ClapArgs)]
 pub struct Export {
-    /// The run.
+    /// The run, or enough of the beginning of its id; `dr status` lists them.
     pub run: String,
     /// The form: one JSON object a line, the journal's own.
     #[arg(long, value_enum, default_value = "jsonl")]

@@ -17,6 +17,7 @@ mod say;
 mod schema;
 mod status;
 mod undo;
+mod update;
 mod watch;
 
 use crate::{
@@ -77,6 +78,8 @@ pub fn run(args: Args) -> Result<u8, Failure> {
         Command::Answer(args) => say::answer(&here, args),
         Command::Done(args) => say::done(&here, args),
         Command::Note(args) => say::note(&here, args),
+        Command::Update(args) => update::update(&here, args),
+        Command::Role(args) => update::role(&here, args),
         Command::Pause(args) => say::pause(&here, &args),
         Command::Undo(args) => undo::undo(&here, args),
         Command::Logs(args) => logs::logs(&here, &args),
@@ -185,9 +188,9 @@ pub fn plan_of(chosen: &Chosen) -> Result<Plan, Failure> {
     };
     let path = chosen.runbook.display().to_string();
     build::plan(&path, &Files, &dr_steps::registry(), &options).map_err(|problems| {
-        show::aside(show::problems::render(&problems).trim_end());
-        let message = format!("{path} has {} mistakes", problems.problems.len());
-        Failure { shown: true, ..Failure::usage(message) }
+        let count = problems.problems.len();
+        let message = format!("{path} has {count} mistake{}", if count == 1 { "" } else { "s" });
+        Failure { problems: Some(Box::new(problems)), ..Failure::usage(message) }
     })
 }
 

@@ -8,10 +8,12 @@ use crate::{
     settings::Settings,
     show::{self, screen::Screen},
     state,
+    telling::{self, Telling},
 };
 use dr_engine::{
     clock::{Clock, SystemClock},
     crash::CrashAt,
+    duration::Dur,
     event::{Controller, Event, Kind, Outcome},
     executor::{Arrival, Executor, Exit, Tools},
     inbox::Inbox,
@@ -22,7 +24,7 @@ use dr_engine::{
     kind::Registry,
     lease::Lease,
     limits,
-    message::Message,
+    message::{self, Message, Taken},
     run::Run,
     step::Guard,
 };
@@ -139,17 +141,21 @@ impl Control<'_> {
             parallel: self.driving.parallel.map_or(limits::PARALLEL_MAX, |n| n as usize),
             no_wait: self.driving.no_wait,
         };
+        let telling = Telling::begin(&self.run, &self.folder, self.settings, &self.clock, &self.crash);
+        let told = |most| telling.into_iter().for_each(|telling| telling.end(&self.clock, most));
         let first = std::mem::take(&mut self.first);
         let lock = sqlite::lock_file(&self.folder);
         let exit = tokio::select! {
             biased;
             exit = executor.execute(&mut self.run, first, &mut arrivals) => exit,
             by = taken_over(&self.folder, lock, &self.clock) => {
+                told(Dur(0));
                 screen.close();
                 return Err(Failure::new(failure::TAKEN, format!("{by} has taken this run over; this controller ends"))
                     .hint(format!("dr watch {id}")));
             }
             lost = claim_lost(claiming.as_ref(), &lease) => {
+                told(Dur(0));
                 screen.close();
                 return Err(lost);
             }
@@ -157,10 +163,13 @@ impl Control<'_> {
         let exit = match exit {
             Ok(exit) => exit,
             Err(stopped) => {
+                told(Dur(0));
                 screen.close();
                 return Err(failure::stopped(stopped, &id));
             }
         };
+        told(if matches!(exit, Exit::Finished(_)) { telling::LINGER } else { telling::LEAVE });
+        self.write_down_what_was_told();
         let summed_up = screen.end() && io::stderr().is_terminal();
         if let (Exit::Finished(_), Some(claiming)) = (exit, &claiming) {
             claiming.let_go(&lease).await;
@@ -200,6 +209,20 @@ impl Control<'_> {
         self.journal.append(&batch)?;
         self.written.extend(batch);
         Ok(())
+    }
+
+    /// What has arrived since the loop ended is written down still. Where that
+    /// fails, the message waits for the next controller.
+    fn write_down_what_was_told(&mut self) {
+        let inbox = Inbox::of(&self.folder);
+        for message in inbox.waiting().unwrap_or_default() {
+            let Ok(Taken::Events(kinds)) = message::take(&self.run, &message) else { continue };
+            let known = message.by.message.as_ref().is_some_and(|id| self.run.taken.contains(id));
+            let told = kinds.iter().all(|kind| matches!(kind, Kind::Told { .. }));
+            if told && (known || kinds.into_iter().try_for_each(|kind| self.write_down(kind)).is_ok()) {
+                inbox.done(&message).ok();
+            }
+        }
     }
 
     /// The exit code, and what a person does next, unless a summary has just said it.

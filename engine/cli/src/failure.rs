@@ -1,6 +1,6 @@
 //! Why a command did not do what was asked, the exit code for it, a way out.
 
-use dr_engine::{event::Outcome, executor::Stopped, journal};
+use dr_engine::{event::Outcome, executor::Stopped, journal, plan::build::Problems};
 
 /// Everything was done.
 pub const DONE: u8 = 0;
@@ -40,14 +40,14 @@ pub struct Failure {
     pub message: String,
     /// A way out.
     pub hint: Option<String>,
-    /// The message was shown already, place by place.
-    pub shown: bool,
+    /// The mistakes of a runbook, which say it place by place.
+    pub problems: Option<Box<Problems>>,
 }
 
 impl Failure {
     /// A failure with an exit code.
     pub fn new(code: u8, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None, shown: false }
+        Self { code, message: message.into(), hint: None, problems: None }
     }
 
     /// A wrong use.

@@ -3,6 +3,7 @@
 #![expect(unreachable_pub, reason = "in a binary nothing is reachable; `pub` says what other files use")]
 
 mod args;
+mod channels;
 mod claim;
 mod command;
 mod control;
@@ -13,6 +14,7 @@ mod person;
 mod settings;
 mod show;
 mod state;
+mod telling;
 
 use clap::Parser;
 use std::process::ExitCode;
@@ -26,15 +28,16 @@ fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { failure::USAGE } else { failure::DONE });
         }
     };
+    let json = args.json;
     match command::run(args) {
         Ok(failure::DONE) if show::unprinted().is_some() => {
             let why = show::unprinted().unwrap_or_default();
-            show::failure(&failure::Failure::before(format!("not all of it could be printed: {why}")));
+            show::failure(&failure::Failure::before(format!("not all of it could be printed: {why}")), json);
             ExitCode::from(failure::BEFORE)
         }
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            show::failure(&failure);
+            show::failure(&failure, json);
             ExitCode::from(failure.code)
         }
     }

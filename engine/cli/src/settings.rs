@@ -1,6 +1,7 @@
 //! Settings: `--config`, else `dr.toml` beside the runbook, else the user's.
 
 use crate::failure::Failure;
+use dr_comms::pace::GAP_MIN;
 use dr_engine::{duration::Dur, limits};
 use dr_steps::aws::limits::LOOKS_PER_SECOND;
 use serde::Deserialize;
@@ -20,6 +21,8 @@ pub struct Settings {
     pub nameservers: Vec<SocketAddr>,
     /// The shortest gap between two looks at a provider.
     pub poll_gap_min: Dur,
+    /// Two updates that nobody waits for are at least so far apart.
+    pub update_gap_min: Dur,
     /// How many looks per second each service is asked for, in one region.
     pub looks_per_second: BTreeMap<String, u32>,
     /// The file that was read, if there was one.
@@ -54,6 +57,7 @@ struct DnsText {
 #[serde(deny_unknown_fields)]
 struct LimitsText {
     poll_gap_min: Option<String>,
+    update_gap_min: Option<String>,
     rds_per_second: Option<u32>,
     route53_per_second: Option<u32>,
     dynamodb_per_second: Option<u32>,
@@ -86,7 +90,14 @@ impl Settings {
     /// No settings, for what needs none.
     pub fn unread() -> Self {
         let (nameservers, looks_per_second) = (Vec::new(), BTreeMap::new());
-        Self { state: PathBuf::new(), nameservers, poll_gap_min: limits::POLL_GAP_MIN, looks_per_second, file: None }
+        Self {
+            state: PathBuf::new(),
+            nameservers,
+            poll_gap_min: limits::POLL_GAP_MIN,
+            update_gap_min: GAP_MIN,
+            looks_per_second,
+            file: None,
+        }
     }
 
     /// The settings for a runbook, if one is at hand.
@@ -108,11 +119,13 @@ impl Settings {
             );
         };
         let looks_per_second = text.limits.looks_per_second();
-        let poll_gap_min = match text.limits.poll_gap_min {
-            None => limits::POLL_GAP_MIN,
-            Some(text) => text.parse().map_err(|e| Failure::usage(format!("limits.poll_gap_min: {e}")))?,
+        let gap = |name: &str, text: Option<String>, usual: Dur| match text {
+            None => Ok(usual),
+            Some(text) => text.parse().map_err(|e| Failure::usage(format!("limits.{name}: {e}"))),
         };
-        Ok(Self { state, nameservers: text.dns.nameservers, poll_gap_min, looks_per_second, file })
+        let poll_gap_min = gap("poll_gap_min", text.limits.poll_gap_min, limits::POLL_GAP_MIN)?;
+        let update_gap_min = gap("update_gap_min", text.limits.update_gap_min, GAP_MIN)?;
+        Ok(Self { state, nameservers: text.dns.nameservers, poll_gap_min, update_gap_min, looks_per_second, file })
     }
 }
 

@@ -74,9 +74,27 @@ pub fn aside(text: &str) {
     }
 }
 
-/// Prints why a command ended badly, and the way out.
-pub fn failure(failure: &Failure) {
-    if failure.shown {
+/// The version of an error as JSON.
+const ERROR: (&str, u32) = ("dr-error", 1);
+
+/// Prints why a command ended badly, and the way out; with `json` as one
+/// object. Either goes beside what is printed for programs.
+pub fn failure(failure: &Failure, json: bool) {
+    let problems = failure.problems.as_deref();
+    if json {
+        let (format, version) = ERROR;
+        aside(
+            &serde_json::json!({
+                "format": format, "version": version, "exit": failure.code,
+                "error": failure.message, "hint": failure.hint,
+                "mistakes": problems.map_or_else(Vec::new, problems::as_json),
+            })
+            .to_string(),
+        );
+        return;
+    }
+    if let Some(problems) = problems {
+        aside(problems::render(problems).trim_end());
         return;
     }
     aside(&format!("error: {}", failure.message));

@@ -12,6 +12,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// The way out when runs are not where they were looked for.
+const ELSEWHERE: &str = "say where runs are kept: --state DIR, or DR_STATE";
+/// Runs that could be meant are named up to this number, the newest first.
+const NAMED_MAX: usize = 5;
+
 /// The folder of runs.
 #[derive(Debug, Clone)]
 pub struct State {
@@ -35,7 +40,7 @@ impl State {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => {
                 let message = format!("the runs under {} cannot be read: {error}", self.runs.display());
-                return Err(Failure::before(message).hint("say where runs are kept: --state DIR, or DR_STATE"));
+                return Err(Failure::before(message).hint(ELSEWHERE));
             }
             Ok(entries) => entries,
         };
@@ -58,19 +63,23 @@ impl State {
     /// The run that somebody means by the beginning of its id.
     pub fn find(&self, typed: &str) -> Result<String, Failure> {
         let ids = self.ids()?;
+        // Of a shell variable that is not set; it would mean every run.
+        if typed.is_empty() {
+            return Err(Failure::usage("the id of the run is empty").hint("`dr status` lists the runs"));
+        }
         let meant: Vec<_> = ids.iter().filter(|id| id.starts_with(typed)).collect();
         match meant.as_slice() {
             [one] => Ok((*one).clone()),
             [] => {
                 let hint = match ids.last() {
                     Some(last) => format!("the last one is `{last}`; `dr status` lists all"),
-                    None => self.none(),
+                    None => format!("{}; {ELSEWHERE}", self.none()),
                 };
                 Err(Failure::usage(format!("there is no run `{typed}`")).hint(hint))
             }
             many if many.iter().any(|id| *id == typed) => Ok(typed.to_owned()),
             many => Err(Failure::usage(format!("`{typed}` could be {} runs", many.len()))
-                .hint(many.iter().map(|id| id.as_str()).collect::<Vec<_>>().join(", "))),
+                .hint(newest(many.iter().map(|id| id.as_str())))),
         }
     }
 
@@ -82,8 +91,13 @@ impl State {
         let unfinished: Vec<_> = self.unfinished()?.into_iter().map(|(id, _)| id).collect();
         match unfinished.as_slice() {
             [one] => Ok(one.clone()),
-            [] => Err(Failure::usage("no run is unfinished").hint("`dr status` lists all runs")),
-            many => Err(Failure::usage(format!("{} runs are unfinished: say which", many.len())).hint(many.join(", "))),
+            [] => {
+                let none = self.ids()?.is_empty().then(|| format!("{}; {ELSEWHERE}", self.none()));
+                Err(Failure::usage("no run is unfinished")
+                    .hint(none.unwrap_or_else(|| "`dr status` lists all runs".into())))
+            }
+            many => Err(Failure::usage(format!("{} runs are unfinished: say which", many.len()))
+                .hint(newest(many.iter().map(String::as_str)))),
         }
     }
 
@@ -97,6 +111,13 @@ impl State {
     pub fn loaded(&self) -> Result<impl Iterator<Item = (String, Result<Run, Failure>)>, Failure> {
         Ok(self.ids()?.into_iter().map(|id| (id.clone(), load(&self.folder(&id)).map(|(run, _)| run))))
     }
+}
+
+/// The newest of these runs, whose ids begin with when they began.
+fn newest<'a>(ids: impl DoubleEndedIterator<Item = &'a str> + ExactSizeIterator) -> String {
+    let more = ids.len().saturating_sub(NAMED_MAX);
+    let named = ids.rev().take(NAMED_MAX).collect::<Vec<_>>().join(", ");
+    if more == 0 { named } else { format!("{named} and {more} older; `dr status` lists all") }
 }
 
 /// Removes a run that was opened and may not begin. Whatever happens meanwhile,
@@ -172,6 +193,11 @@ fn never_opened() -> Failure {
 /// A journal whose events contradict each other.
 pub fn illegal(error: &Illegal) -> Failure {
     Failure::before(format!("the journal tells what cannot have happened: {error}"))
+}
+
+/// Whether this can be the id of a run: one word that names one folder, as [`new_id`] makes them.
+pub fn is_id(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
 }
 
 /// A new run's id: when, what, and something to tell two of one second apart.

@@ -105,6 +105,8 @@ fn a_step_is_held_with_the_way_out_and_goes_on_once_it_is_mended() {
         let id = place.id();
         said.says(&[&format!("dr status {id}"), &format!("dr resume {id}")])
             .prints(&[&format!("dr answer {id} orders retry")]);
+        // Whoever comes later and looks reads the same, with the way out.
+        place.run(&["status", &id]).ends(0).prints(trouble.says);
         assert_eq!((estate.dump(), estate.changes()), (before, vec![]), "{}: something was touched", trouble.name);
         if trouble.account.is_some() {
             continue;

@@ -139,7 +139,7 @@ fn history_names_what_it_cannot_read_and_shows_the_rest() {
 
 #[test]
 fn history_without_runs_says_how_to_make_one() {
-    Place::new().run(&["history"]).ends(0).says(&["there are no runs yet", "dr execute RUNBOOK"]);
+    Place::new().run(&["history"]).ends(0).says(&["there are no runs under", "dr execute RUNBOOK"]);
     let place = Place::with("steps: [");
     place.run(&["history", "--estimates", "runbook.yaml"]).ends(2).says(&["is no runbook", "dr lint runbook.yaml"]);
     place.run(&["history", "--estimates", "nowhere.yaml"]).ends(2).says(&["there is no file nowhere.yaml"]);

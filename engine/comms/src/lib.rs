@@ -5,10 +5,15 @@
 //! and a repeat after a failure is the same message. Delivery keeps its own
 //! account of what has arrived where; it never holds a recovery up.
 
+pub mod blocks;
+pub mod book;
 pub mod channel;
+pub mod dead_man;
 pub mod files;
 pub mod mail;
 pub mod pace;
 pub mod parcel;
+pub mod post;
 pub mod secret;
+pub mod slack;
 pub mod update;

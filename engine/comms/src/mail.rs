@@ -36,11 +36,14 @@ use std::{
 };
 
 /// One mail takes at most so long, from connecting to the answer, unless the settings say otherwise.
-pub const TIMEOUT: Dur = Dur(30_000);
+pub const TIMEOUT: Dur = Dur(20_000);
+/// And never longer than this, since whoever asks for a mail gives up after 30 s without knowing how far it got.
+pub const TIMEOUT_MAX: Dur = Dur(25_000);
 /// Taking leave of a server takes at most so long; it changes nothing any more.
 const LEAVE_MAX: Dur = Dur(1_000);
-/// So long a parcel waits for a mailbox that put it off: greylists take a mail after a minute or more.
-const PUT_OFF_PAUSE: Dur = Dur(60_000);
+/// So long a parcel waits for a mailbox that put it off; with all its tries less than the minute after which people
+/// are told that a channel cannot be reached.
+const PUT_OFF_PAUSE: Dur = Dur(20_000);
 
 /// The name of the channel.
 pub const NAME: &str = "mail";
@@ -79,8 +82,8 @@ impl<'de> Deserialize<'de> for Settings {
             (Some(_), Some(_)) | (None, None) => {}
         }
         let timeout = text.timeout.unwrap_or(TIMEOUT);
-        if timeout <= Dur(0) {
-            return Err(D::Error::custom("`timeout` has to be longer than nothing"));
+        if timeout <= Dur(0) || timeout > TIMEOUT_MAX {
+            return Err(D::Error::custom(format!("`timeout` has to be more than nothing and at most {TIMEOUT_MAX}")));
         }
         Ok(Self { server, from, password: text.password, ca: text.ca, timeout })
     }

@@ -1,1 +1,230 @@
-//! When something is told.
+//! When something is told: pure, from the run and the clock.
+//!
+//! Promises stand on a grid that begins with the run: an update that comes
+//! sooner, because something changed, repeats the promise and does not move it.
+
+use crate::update::{Course, Update, course_of, phase};
+use dr_engine::{
+    clock::Time,
+    comms::Every,
+    duration::Dur,
+    event::{Deadline, Event, Kind, Outcome},
+    question::About,
+    report::{clean, forecast},
+    run::Run,
+};
+
+/// Two updates that nobody waits for are at least so far apart, unless the settings say otherwise.
+pub const GAP_MIN: Dur = Dur(60_000);
+/// So long before a promised update its technical lead is asked; at most this part of the gap.
+const ASK_LEAD: (Dur, i64) = (Dur(15 * 60_000), 4);
+/// So long before it the Incident Commander sees a draft; at most this part of the gap.
+const SHOW_DRAFT: (Dur, i64) = (Dur(5 * 60_000), 12);
+
+/// When something is told.
+#[derive(Debug, Clone)]
+pub struct Pace {
+    every: Every,
+    gap_min: Dur,
+    last: Option<Last>,
+    /// What has happened since that is worth an update.
+    reasons: Vec<Reason>,
+    /// The update that is promised next.
+    promised: Option<Time>,
+    /// The promise before which the technical lead was asked, and when.
+    asked: Option<(Time, Time)>,
+    /// The promise before which a draft was shown.
+    drafted: Option<Time>,
+}
+
+#[derive(Debug, Clone)]
+struct Last {
+    made_at: Time,
+    phase: Option<String>,
+    course: Course,
+}
+
+#[derive(Debug, Clone)]
+struct Reason {
+    at: Time,
+    text: String,
+    /// It does not wait for the gap.
+    at_once: bool,
+}
+
+/// What is to be made now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Due {
+    /// An update, for these reasons.
+    Update {
+        /// Why now.
+        why: Vec<String>,
+        /// When the technical lead was asked for it.
+        asked_lead_at: Option<Time>,
+        /// When the next one is promised.
+        next_at: Option<Time>,
+    },
+    /// The technical lead is asked for this promised update.
+    AskLead {
+        /// When that is.
+        promised: Time,
+    },
+    /// The Incident Commander sees a draft of this promised update.
+    Draft {
+        /// When that is.
+        promised: Time,
+    },
+}
+
+impl Pace {
+    /// The pace of a run; `before` is the last update that was made.
+    pub fn new(every: Every, gap_min: Dur, before: Option<&Update>) -> Self {
+        let last = before.map(|it| Last { made_at: it.made_at, phase: it.phase.clone(), course: it.course });
+        let promised = before.and_then(|before| before.next_at);
+        Self { every, gap_min, last, reasons: Vec::new(), promised, asked: None, drafted: None }
+    }
+
+    /// Takes an event in that `run` has taken in, and no update has told of.
+    pub fn hear(&mut self, run: &Run, event: &Event) {
+        let id = |step| clean(&run.plan().step(step).id);
+        let (text, at_once) = match &event.kind {
+            Kind::Opened(_) => ("the recovery began".into(), true),
+            Kind::Asked { step, question } => match question.about {
+                About::Approval => (format!("an approval is wanted: {}", id(*step)), false),
+                About::Work => (format!("a person's work is wanted: {}", id(*step)), false),
+                _ => (format!("{} is held", id(*step)), false),
+            },
+            Kind::DeadlinePassed { which: Deadline::Rto } => ("the RTO has passed".into(), false),
+            Kind::DeadlinePassed { which: Deadline::Rpo(step) } => {
+                (format!("{} lost more data than its RPO allows", id(*step)), false)
+            }
+            Kind::Affected { .. } => ("the impact changed".into(), false),
+            Kind::RoleSet { role, to, .. } => {
+                (format!("{} is now {}", clean(to), clean(role).replace('_', " ")), false)
+            }
+            Kind::Paused { .. } => ("the recovery is paused".into(), false),
+            Kind::Continued { .. } => ("the recovery goes on".into(), false),
+            Kind::CancelAsked { .. } => ("the recovery is interrupted".into(), false),
+            Kind::UndoAsked { .. } => ("steps are taken back".into(), false),
+            Kind::Worded { send: true, by, .. } => {
+                (format!("sent by {}", clean(by.name.as_deref().unwrap_or(&by.user))), true)
+            }
+            Kind::Finished { outcome } => (format!("the run is over: {}", words(*outcome)), true),
+            Kind::Reopened { .. } => {
+                self.promised = Some(event.at.after(self.every.gap(Dur(0))));
+                ("the run was opened again".into(), false)
+            }
+            _ => return,
+        };
+        self.reasons.push(Reason { at: event.at, text, at_once });
+    }
+
+    /// Looks at what no single event says: the phase, and the forecast against the objective.
+    pub fn look(&mut self, run: &Run, now: Time) {
+        self.promised.get_or_insert_with(|| run.opened_at.after(self.every.gap(Dur(0))));
+        let Some(last) = &mut self.last else { return };
+        if run.finished.is_some() || run.opened.plan.steps.is_empty() {
+            return;
+        }
+        let phase = phase(run);
+        if phase != last.phase.as_deref() {
+            last.phase = phase.map(str::to_owned);
+            if let Some(phase) = phase {
+                self.reasons.push(Reason { at: now, text: format!("phase {} begins", clean(phase)), at_once: false });
+            }
+        }
+        let Some(rto) = run.plan().objectives.rto else { return };
+        let back = matches!(last.course, Course::Met);
+        let course = course_of(forecast(run, now), run.opened.incident_at.after(rto), now);
+        if course != last.course && !back {
+            last.course = course;
+            self.reasons.push(Reason { at: now, text: format!("forecast: {}", course.words()), at_once: false });
+        }
+    }
+
+    /// What is due now; whoever asks makes it.
+    pub fn due(&mut self, run: &Run, now: Time) -> Option<Due> {
+        let over = run.finished.is_some();
+        let promised = self.promised?;
+        let kept = !over && now >= promised;
+        if kept || self.wanted_at().is_some_and(|at| now >= at) {
+            return Some(self.update(run, now, kept));
+        }
+        if over {
+            return None;
+        }
+        let gap = self.every.gap(now.since(run.opened_at));
+        let before = |(most, part): (Dur, i64)| promised.after(Dur(-most.0.min(gap.0 / part)));
+        let asked = self.asked.is_some_and(|(of, _)| of == promised);
+        if !asked && now >= before(ASK_LEAD) && run.holder("technical_lead").is_some() {
+            self.asked = Some((promised, now));
+            return Some(Due::AskLead { promised });
+        }
+        if self.drafted != Some(promised) && now >= before(SHOW_DRAFT) && run.holder("incident_commander").is_some() {
+            self.drafted = Some(promised);
+            return Some(Due::Draft { promised });
+        }
+        None
+    }
+
+    /// When an update is wanted for what has happened.
+    fn wanted_at(&self) -> Option<Time> {
+        let first = self.reasons.first()?;
+        let at_once = self.reasons.iter().find(|reason| reason.at_once).map(|reason| reason.at);
+        let spaced = self.last.as_ref().map_or(first.at, |last| last.made_at.after(self.gap_min).max(first.at));
+        Some(at_once.map_or(spaced, |at| at.min(spaced)))
+    }
+
+    fn update(&mut self, run: &Run, now: Time, kept: bool) -> Due {
+        let mut why: Vec<String> = std::mem::take(&mut self.reasons).into_iter().map(|reason| reason.text).collect();
+        why.dedup();
+        if kept {
+            why.push("as promised".into());
+        }
+        let sent = self.drafted.is_some() && self.drafted == self.promised && !kept;
+        // A person who sends the draft has kept the promise that it was drafted for.
+        if kept || (sent && why.iter().any(|why| why.starts_with("sent by"))) {
+            let mut next = self.promised.unwrap_or(now);
+            while next <= now || Some(next) == self.promised {
+                next = next.after(self.every.gap(next.since(run.opened_at)));
+            }
+            self.promised = Some(next);
+        }
+        let asked_lead_at = self.asked.take_if(|(of, _)| kept || Some(*of) != self.promised).map(|(_, at)| at);
+        self.last = Some(Last {
+            made_at: now,
+            phase: phase(run).map(str::to_owned),
+            course: self.last.take().map_or(Course::Unknown, |last| last.course),
+        });
+        let next_at = self.promised.filter(|_| run.finished.is_none());
+        Due::Update { why, asked_lead_at, next_at }
+    }
+
+    /// What the update that was made says of the objective: a change is told against it.
+    pub fn made(&mut self, course: Course) {
+        if let Some(last) = &mut self.last {
+            last.course = course;
+        }
+    }
+
+    /// For which promise the lead was asked, and the draft shown: to be kept.
+    pub fn kept(&self) -> (Option<(Time, Time)>, Option<Time>) {
+        (self.asked, self.drafted)
+    }
+
+    /// Takes back what [`Self::kept`] gave before a restart.
+    pub fn keep(&mut self, (asked, drafted): (Option<(Time, Time)>, Option<Time>)) {
+        (self.asked, self.drafted) = (asked, drafted);
+    }
+}
+
+fn words(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Recovered => "recovered",
+        Outcome::RecoveredWithExceptions => "recovered with exceptions",
+        Outcome::Unverified => "done, not verified",
+        Outcome::Failed => "failed",
+        Outcome::Stopped => "stopped",
+        Outcome::Undone => "undone",
+    }
+}

@@ -26,6 +26,9 @@ pub struct Parcel {
     /// Only for whoever has this role now, if it is for one person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
+    /// Who has that role, by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<String>,
     /// Channels that it is not for: the news of a channel that is down goes by the others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_by: Vec<String>,

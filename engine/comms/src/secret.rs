@@ -32,8 +32,8 @@ impl Secret {
     }
 }
 
-impl From<String> for Secret {
-    fn from(text: String) -> Self {
+impl<T: Into<SecretString>> From<T> for Secret {
+    fn from(text: T) -> Self {
         Self(text.into())
     }
 }

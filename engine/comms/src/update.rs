@@ -6,6 +6,7 @@ mod facts;
 pub mod text;
 
 pub use facts::Facts;
+pub(crate) use facts::{course_of, phase, weight};
 
 use dr_engine::{clock::Time, duration::Dur};
 use serde::{Deserialize, Serialize};

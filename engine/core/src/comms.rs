@@ -4,7 +4,7 @@ use crate::duration::Dur;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 /// Who hears of the recovery, where, and how often.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -113,13 +113,25 @@ impl Every {
     }
 }
 
+impl fmt::Display for Stretch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.during {
+            Some(during) => write!(f, "{} for {during}", self.gap),
+            None => write!(f, "{}", self.gap),
+        }
+    }
+}
+
+impl fmt::Display for Every {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let texts: Vec<_> = self.0.iter().map(Stretch::to_string).collect();
+        f.write_str(&texts.join(", then "))
+    }
+}
+
 impl Serialize for Every {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let text = |it: &Stretch| match it.during {
-            Some(during) => format!("{} for {during}", it.gap),
-            None => it.gap.to_string(),
-        };
-        serializer.collect_seq(self.0.iter().map(text))
+        serializer.collect_seq(self.0.iter().map(Stretch::to_string))
     }
 }
 
@@ -168,6 +180,7 @@ mod tests {
         let gap = |minutes: i64| every.gap(Dur(minutes * 60_000)).to_string();
         assert_eq!([gap(0), gap(119), gap(120), gap(900)], ["30m", "30m", "1h", "1h"]);
         assert_eq!(serde_json::to_string(&every).expect("JSON"), r#"["30m for 2h","1h"]"#);
+        assert_eq!(every.to_string(), "30m for 2h, then 1h");
         assert_eq!(Every::default().gap(Dur(0)).to_string(), "1h");
     }
 

@@ -6,12 +6,14 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A point at which this process kills itself: `commit:N:before|after` its Nth
-/// commit, or `call:N:before|after` its Nth mutating request.
+/// commit, `call:N:before|after` its Nth mutating request, or `tell:N:before|after`
+/// its Nth message to people.
 #[derive(Debug, Default)]
 pub struct CrashAt {
     point: Option<(Place, u64, Edge)>,
     commits: Passed,
     calls: Passed,
+    tellings: Passed,
 }
 
 /// How often each side was passed: calls overlap, so a reply is counted by itself.
@@ -28,6 +30,8 @@ pub enum Place {
     Commit,
     /// Requests that change the world.
     Call,
+    /// Messages to people.
+    Telling,
 }
 
 /// Which side of it.
@@ -42,7 +46,7 @@ pub enum Edge {
 impl CrashAt {
     /// Reads the point; an empty text is none.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("DR_CRASH_AT is `{text}`; it takes commit:N:before|after or call:N:before|after");
+        let wrong = || format!("DR_CRASH_AT is `{text}`; it takes commit, call or tell, as in commit:N:before|after");
         if text.is_empty() {
             return Ok(Self::default());
         }
@@ -50,6 +54,7 @@ impl CrashAt {
         let place = match words.next() {
             Some("commit") => Place::Commit,
             Some("call") => Place::Call,
+            Some("tell") => Place::Telling,
             _ => return Err(wrong()),
         };
         let at = words.next().and_then(|n| n.parse().ok()).filter(|n| *n > 0).ok_or_else(wrong)?;
@@ -63,7 +68,11 @@ impl CrashAt {
 
     /// Passes a point. Does not return when it is the chosen one.
     pub fn pass(&self, place: Place, edge: Edge) {
-        let passed = if place == Place::Commit { &self.commits } else { &self.calls };
+        let passed = match place {
+            Place::Commit => &self.commits,
+            Place::Call => &self.calls,
+            Place::Telling => &self.tellings,
+        };
         let counter = if edge == Edge::Before { &passed.before } else { &passed.after };
         let at = counter.fetch_add(1, Ordering::SeqCst) + 1;
         if self.point == Some((place, at, edge)) {

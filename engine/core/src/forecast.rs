@@ -8,6 +8,7 @@
 use crate::{
     duration::Dur,
     plan::{Estimate, Plan, StepIx, graph::Graph},
+    when,
 };
 use std::{cmp::Reverse, collections::BinaryHeap};
 
@@ -37,7 +38,8 @@ impl Draw {
 }
 
 /// The slot of every step, in the order of the plan, if every step succeeds
-/// and conditions hold. At most `parallel` run at the same time; among those
+/// and every condition holds that the plan alone does not settle; one that it
+/// settles as false leaves its step out, in no time. At most `parallel` run at the same time; among those
 /// that may begin, the one with the longest remaining path goes first.
 pub fn forecast(plan: &Plan, draw: Draw, parallel: usize) -> Vec<Slot> {
     let graph = Graph::of(plan);
@@ -47,24 +49,35 @@ pub fn forecast(plan: &Plan, draw: Draw, parallel: usize) -> Vec<Slot> {
     let mut ready: BinaryHeap<_> = plan.places().filter(|step| unmet[step.ix()] == 0).map(rank).collect();
     let mut running: BinaryHeap<Reverse<(Dur, StepIx)>> = BinaryHeap::new();
     let mut now = Dur(0);
+    let left_out = when::left_out(plan);
     loop {
+        // What stands behind a step that is left out begins after what could begin already.
+        let mut over = Vec::new();
         while running.len() < parallel.max(1)
             && let Some((_, Reverse(step))) = ready.pop()
         {
+            if left_out[step.ix()] {
+                slots[step.ix()] = Slot { start: now, end: now };
+                over.push(step);
+                continue;
+            }
             let end = Dur(now.0.saturating_add(draw.takes(plan.step(step).estimate).0));
             slots[step.ix()] = Slot { start: now, end };
             running.push(Reverse((end, step)));
         }
-        let Some(Reverse((end, _))) = running.peek() else { return slots };
-        now = *end;
-        // All that end now are heard of before anything begins.
-        while let Some(Reverse((_, step))) = running.peek().copied().filter(|Reverse((end, _))| *end == now) {
-            running.pop();
-            for dependent in graph.dependents(step) {
-                unmet[dependent.ix()] -= 1;
-                if unmet[dependent.ix()] == 0 {
-                    ready.push(rank(*dependent));
-                }
+        if over.is_empty() {
+            let Some(Reverse((end, _))) = running.peek() else { return slots };
+            now = *end;
+            // All that end now are heard of before anything begins.
+            while let Some(Reverse((_, step))) = running.peek().copied().filter(|Reverse((end, _))| *end == now) {
+                running.pop();
+                over.push(step);
+            }
+        }
+        for dependent in over.into_iter().flat_map(|step| graph.dependents(step)) {
+            unmet[dependent.ix()] -= 1;
+            if unmet[dependent.ix()] == 0 {
+                ready.push(rank(*dependent));
             }
         }
     }

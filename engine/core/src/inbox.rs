@@ -5,7 +5,7 @@
 //! file: a message found again after a crash is known by its id. Nobody but the
 //! controller ever opens the journal for writing.
 
-use crate::message::Message;
+use crate::{message::Message, run::Run};
 use std::{
     fs, io,
     os::unix::fs::OpenOptionsExt,
@@ -29,21 +29,24 @@ impl Inbox {
         let id = id_of(message)?;
         let aside = self.folder.join(format!(".{id}"));
         let text = serde_json::to_vec(message)?;
-        let mut file = fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(&aside)?;
+        let mut file = fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&aside)?;
         io::Write::write_all(&mut file, &text)?;
         file.sync_all()?;
         fs::rename(&aside, self.path(id))
     }
 
+    /// The messages that this run has not taken, oldest first, for whoever
+    /// only looks. A controller that ended may have left one that it took.
+    pub fn untaken(&self, run: &Run) -> io::Result<Vec<Message>> {
+        let read = |name: String| serde_json::from_slice(&fs::read(self.folder.join(name)).ok()?).ok();
+        let taken = |message: &Message| message.by.message.as_ref().is_some_and(|id| run.taken.contains(id));
+        Ok(self.names()?.into_iter().filter_map(read).filter(|message| !taken(message)).collect())
+    }
+
     /// The messages that wait, oldest first. What cannot be read is refused.
     pub fn waiting(&self) -> io::Result<Vec<Message>> {
-        let mut names: Vec<String> = fs::read_dir(&self.folder)?
-            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .filter(|name| Path::new(name).extension().is_some_and(|e| e == "json") && !name.starts_with('.'))
-            .collect();
-        names.sort();
         let mut messages = Vec::new();
-        for name in names {
+        for name in self.names()? {
             let id = name.trim_end_matches(".json");
             let Ok(text) = fs::read(self.folder.join(&name)) else { continue };
             match serde_json::from_slice::<Message>(&text) {
@@ -53,6 +56,16 @@ impl Inbox {
             }
         }
         Ok(messages)
+    }
+
+    /// The files of the messages that wait, oldest first.
+    fn names(&self) -> io::Result<Vec<String>> {
+        let mut names: Vec<String> = fs::read_dir(&self.folder)?
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|name| Path::new(name).extension().is_some_and(|e| e == "json") && !name.starts_with('.'))
+            .collect();
+        names.sort();
+        Ok(names)
     }
 
     /// Takes a message out, once what it led to is durable.

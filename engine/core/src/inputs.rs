@@ -2,7 +2,7 @@
 //! knows put in. A value that was put in is never read as a reference again.
 
 use crate::{
-    plan::StepIx,
+    plan::{Plan, StepIx},
     run::{Run, State},
     template::{Template, TemplateError},
 };
@@ -129,12 +129,17 @@ pub fn roots(run: &Run, step: StepIx) -> Vec<(&'static str, Value)> {
             put(&mut outputs, &words.split('.').collect::<Vec<_>>(), value);
         }
     }
+    let mut roots = planned(plan);
+    roots.extend([("run", Value::Object(about_run(run))), ("steps", Value::Object(outputs))]);
+    roots
+}
+
+/// What of it stands in the plan already.
+pub fn planned(plan: &Plan) -> Vec<(&'static str, Value)> {
     vec![
         ("params", Value::Object(plan.params.clone())),
         ("regions", json!(plan.regions)),
         ("mode", plan.mode.word().into()),
-        ("run", Value::Object(about_run(run))),
-        ("steps", Value::Object(outputs)),
     ]
 }
 

@@ -60,6 +60,16 @@ pub enum Ask {
     Undo { step: Option<String>, around: bool, why: String, shown: Option<Vec<String>> },
 }
 
+impl Ask {
+    /// The step that this is an answer of, or work at.
+    pub fn step(&self) -> Option<&str> {
+        match self {
+            Self::Answer { step, .. } | Self::Done { step, .. } => Some(step),
+            _ => None,
+        }
+    }
+}
+
 /// Where the sender of a message hears what became of it.
 pub type Reply = oneshot::Sender<Result<(), String>>;
 

@@ -73,6 +73,19 @@ pub struct Call {
     pub request_id: Option<String>,
 }
 
+impl Failure {
+    /// What the service is asked about, as far as the message does not say it:
+    /// the call, the service's code, the id of the request.
+    pub fn reference(&self) -> Option<String> {
+        let Call { service, operation, region, code, request_id } = self.call.as_ref()?;
+        let call = format!("{service} {operation} in {region}");
+        let request = request_id.as_ref().map(|id| format!("request {id}"));
+        let parts = [Some(call), code.clone(), request];
+        let unsaid: Vec<_> = parts.into_iter().flatten().filter(|part| !self.message.contains(part)).collect();
+        (!unsaid.is_empty()).then(|| unsaid.join(", "))
+    }
+}
+
 /// How a run ended: derived from its steps, never set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -106,4 +119,31 @@ pub enum Learned {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         due: Option<String>,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_message_says_is_not_said_again() {
+        let call = Call {
+            service: "rds".into(),
+            operation: "DescribeDBSnapshots".into(),
+            region: "eu-central-1".into(),
+            code: Some("AccessDenied".into()),
+            request_id: Some("4f1c-77".into()),
+        };
+        let of = |message: &str| Failure { call: Some(call.clone()), ..Failure::new(message) }.reference();
+        for (message, left) in [
+            ("it did not work", "rds DescribeDBSnapshots in eu-central-1, AccessDenied, request 4f1c-77"),
+            ("rds DescribeDBSnapshots in eu-central-1: AccessDenied: no", "request 4f1c-77"),
+            ("rds DescribeDBSnapshots in eu-central-1 was refused", "AccessDenied, request 4f1c-77"),
+        ] {
+            assert_eq!(of(message).as_deref(), Some(left), "{message}");
+        }
+        let all = "rds DescribeDBSnapshots in eu-central-1: AccessDenied, request 4f1c-77";
+        assert_eq!(of(all), None);
+        assert_eq!(Failure::new("no call at all").reference(), None);
+    }
 }

@@ -18,9 +18,40 @@ pub use words::{dot, mermaid};
 use crate::report::clean;
 use maud::{Markup, PreEscaped, html};
 
-/// How wide a letter is, for a font of 12 units: the widest of the usual
-/// fonts, so that a text never runs out of its box.
-const LETTER: i64 = 7;
+/// How a text stands in a picture.
+#[derive(Clone, Copy)]
+enum Face {
+    Plain,
+    Bold,
+    /// Bold, and larger.
+    Head,
+}
+
+impl Face {
+    /// Its letters against those of `advance`, in percent.
+    fn percent(self) -> i64 {
+        match self {
+            Self::Plain => 95,
+            Self::Bold => 100,
+            Self::Head => 125,
+        }
+    }
+}
+
+/// How far a letter reaches, in tenths of a unit, bold and 12 units high: that
+/// of `DejaVu` Sans, the widest of the usual fonts, so that a text never runs out
+/// of its box.
+fn advance(letter: char) -> i64 {
+    match letter {
+        'I' | 'f' | 'i' | 'j' | 'l' | 'r' | 't' | ' ' | '!' | '\'' | '(' | ')' | ',' | '-' | '.' | '/' | ':' | ';'
+        | '[' | '\\' | ']' | '`' | '|' | '·' => 60,
+        'M' | 'W' | 'm' | 'w' | '@' | '%' | '&' | '…' | '—' => 133,
+        'a'..='z' | '0'..='9' | '"' | '$' | '*' | '?' | '{' | '}' => 86,
+        '\0'..='\u{24f}' => 103,
+        // Scripts and signs whose letters fill a square.
+        _ => 160,
+    }
+}
 
 /// The colours, for light, dark and paper. Blue and orange are told apart by
 /// everybody; what matters is told by shape and words as well.
@@ -54,14 +85,25 @@ fn picture(width: i64, height: i64, title: &str, what: &str, body: &Markup) -> M
     }
 }
 
+/// How many units a text takes at most.
+fn reach(text: &str, face: Face) -> i64 {
+    text.chars().map(advance).sum::<i64>() * face.percent() / 1_000
+}
+
 /// So much of a text as fits into this many units.
-fn fit(text: &str, room: i64) -> String {
+fn fit(text: &str, room: i64, face: Face) -> String {
     let text = clean(text);
-    let letters = usize::try_from(room / LETTER).unwrap_or(0);
-    if text.chars().count() <= letters {
-        return text;
+    let room = room * 1_000 / face.percent();
+    // Where it ends if it must be cut, with what says so behind it.
+    let (mut reached, mut end) = (0, 0);
+    for (at, letter) in text.char_indices() {
+        if reached + advance('…') <= room {
+            end = at;
+        }
+        reached += advance(letter);
+        if reached > room {
+            return format!("{}…", &text[..end]);
+        }
     }
-    let mut short: String = text.chars().take(letters.saturating_sub(1)).collect();
-    short.push('…');
-    short
+    text
 }

@@ -3,8 +3,14 @@
 //! The only place that knows the library. Its input is capped, because the
 //! library panics on absurd nesting.
 
-use crate::{inputs, limits, plan::StepIx, run::Run};
+use crate::{
+    inputs, limits,
+    plan::{Plan, StepIx},
+    run::Run,
+};
 use cel::{Context, Program, Value as Cel};
+use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// Why a condition cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,21 +78,46 @@ pub fn evaluate(text: &str, run: &Run, step: StepIx) -> Result<bool, Vec<String>
     })
 }
 
+/// Which steps a run of this plan will leave out whatever happens: those with
+/// a condition that is false and speaks of nothing but what the plan holds.
+pub fn left_out(plan: &Plan) -> Vec<bool> {
+    if plan.steps.iter().all(|step| step.when.is_none()) {
+        return vec![false; plan.steps.len()];
+    }
+    let roots = inputs::planned(plan);
+    let foretold = |text: &str| {
+        let mut names = Vec::new();
+        walk(compile(text).ok()?.expression(), &mut names);
+        let planned = |path: &Vec<String>| roots.iter().any(|(root, _)| path[0] == *root);
+        if names.iter().all(planned) { result(text, &roots).ok() } else { None }
+    };
+    let all = roomy(|| {
+        // `for_each` and includes repeat their conditions.
+        let mut known = BTreeMap::new();
+        let mut settled = |text| *known.entry(text).or_insert_with(|| foretold(text) == Some(false));
+        plan.steps.iter().map(|step| step.when.as_deref().is_some_and(&mut settled)).collect()
+    });
+    // What cannot be foretold is found out when it is time.
+    all.unwrap_or_else(|_| vec![false; plan.steps.len()])
+}
+
 fn value(text: &str, run: &Run, step: StepIx) -> Result<bool, String> {
     let roots = inputs::roots(run, step);
-    let value = roomy(|| {
-        let program = compile(text).map_err(|wrong| wrong.message)?;
-        let mut context = Context::default();
-        for (name, value) in roots {
-            context.add_variable(name, value).map_err(|e| e.to_string())?;
-        }
-        match program.execute(&context) {
-            Ok(Cel::Bool(value)) => Ok(value),
-            Ok(other) => Err(format!("this is {other:?}, not true or false")),
-            Err(error) => Err(error.to_string()),
-        }
-    });
-    value.flatten().map_err(|why| format!("`when: {text}`: {why}"))
+    roomy(|| result(text, &roots)).flatten().map_err(|why| format!("`when: {text}`: {why}"))
+}
+
+/// What a condition comes to, with what its names stand for.
+fn result(text: &str, roots: &[(&'static str, Value)]) -> Result<bool, String> {
+    let program = compile(text).map_err(|wrong| wrong.message)?;
+    let mut context = Context::default();
+    for (name, value) in roots {
+        context.add_variable(*name, value).map_err(|e| e.to_string())?;
+    }
+    match program.execute(&context) {
+        Ok(Cel::Bool(value)) => Ok(value),
+        Ok(other) => Err(format!("this is {other:?}, not true or false")),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn compile(text: &str) -> Result<Program, Wrong> {

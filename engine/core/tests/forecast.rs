@@ -15,6 +15,7 @@ use dr_engine::{
     plan::{Estimate, Plan, PlanStep},
     run::Run,
     step::{Check, Description, Guard, ReadCx, Step, StepCx, StepError, Steps},
+    when::left_out,
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -71,6 +72,10 @@ impl Observer for Times {
             match &event.kind {
                 Kind::Started { step, .. } => self.0[step.ix()].start = event.at.since(Time(0)),
                 Kind::Succeeded { step, .. } => self.0[step.ix()].end = event.at.since(Time(0)),
+                Kind::Skipped { step, .. } => {
+                    let at = event.at.since(Time(0));
+                    self.0[step.ix()] = Slot { start: at, end: at };
+                }
                 _ => {}
             }
         }
@@ -107,6 +112,27 @@ impl Step for Takes {
     }
 }
 
+#[test]
+fn a_step_is_left_out_for_certain_only_by_what_the_plan_holds() {
+    for (condition, certain) in [
+        ("params.fast", false),
+        ("!params.fast", true),
+        ("mode == 'graceful'", true),
+        ("size(regions) > 0", true),
+        ("false", true),
+        // These a run alone can tell.
+        ("run.kind == 'lab'", false),
+        ("!params.fast && steps.a.lag > 5", false),
+        // These nobody can.
+        ("params.none", false),
+        ("params.fast ? 1 : 0", false),
+        ("(", false),
+    ] {
+        let step = PlanStep { when: Some(condition.into()), ..script::step("a") };
+        assert_eq!(left_out(&script::plan(vec![step])), [certain], "{condition}");
+    }
+}
+
 /// A guard with nothing behind it.
 struct Open;
 
@@ -122,16 +148,19 @@ impl Guard for Open {
 fn plans() -> impl Strategy<Value = Plan> {
     let step = || {
         let needs = prop::collection::vec(any::<prop::sample::Index>(), 0..4);
-        (needs, prop::option::of((0_i64..5, 0_i64..3)))
+        // `fast` is a parameter that is true.
+        let when = prop::option::weighted(0.3, prop::sample::select(vec!["params.fast", "!params.fast"]));
+        (needs, prop::option::of((0_i64..5, 0_i64..3)), when)
     };
     prop::collection::vec(step(), 1..60).prop_map(|drawn| {
         let mut steps = Vec::new();
-        for (at, (needs, times)) in drawn.into_iter().enumerate() {
+        for (at, (needs, times, when)) in drawn.into_iter().enumerate() {
             let mut step = script::step(&format!("s{at}"));
             step.needs = needs.iter().filter(|_| at > 0).map(|need| script::place(need.index(at.max(1)))).collect();
             step.needs.sort();
             step.needs.dedup();
             step.estimate = times.map(|(p50, more)| Estimate { p50: Dur(p50 * 1_000), p90: Dur((p50 + more) * 1_000) });
+            step.when = when.map(Into::into);
             steps.push(step);
         }
         script::plan(steps)

@@ -217,9 +217,7 @@ impl Site {
                 "sign in (`aws sso login`) and answer `retry`; or leave with Ctrl-C, set AWS_PROFILE, and `dr resume`"
                     .into(),
             ),
-            End::NoKeysYet => {
-                Some("it is asked again; if the session is over, sign in (`aws sso login`) and answer `retry`".into())
-            }
+            End::NoKeysYet => Some("if the session is over, sign in (`aws sso login`) and answer `retry`".into()),
             End::Elsewhere(_) => Some("give the step the region of its buckets".into()),
             End::Expired => Some("sign in again (`aws sso login`, or fresh keys), then answer `retry`".into()),
             End::UnknownCaller => Some("check AWS_PROFILE and the keys: AWS does not know them".into()),

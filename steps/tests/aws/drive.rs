@@ -58,6 +58,7 @@ impl Life {
             (Place::Call, Edge::After) => &self.replies,
             (Place::Commit, Edge::Before) => &self.commits,
             (Place::Commit, Edge::After) => &self.committed,
+            (Place::Telling, _) => unreachable!("steps tell nobody"),
         };
         let at = counter.fetch_add(1, Ordering::SeqCst) + 1;
         if self.end == Some((place, at, edge)) {

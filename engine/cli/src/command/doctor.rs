@@ -79,6 +79,10 @@ fn runbook(path: &Path, params: &[String], sheet: &mut Sheet) -> Option<Plan> {
             Some(plan)
         }
         Err(failure) => {
+            // Its mistakes, each at its place, stand above the line that counts them.
+            if failure.problems.is_some() {
+                show::failure(&failure, sheet.json);
+            }
             sheet.say(Mark::Bad, "runbook", &failure.message);
             None
         }

@@ -156,7 +156,11 @@ fn confirm(plan: &Plan, kind: RunKind, args: &Execute, prediction: &show::plan::
     if args.yes && kind != RunKind::Live {
         return Ok(());
     }
-    let way = format!("--confirm {} says that this plan was reviewed", &hash[..12]);
+    let runbook = dr_engine::question::word(&args.chosen.runbook.display().to_string());
+    let way = format!(
+        "read it (dr plan {runbook}), then give the same command with --confirm {}; to rehearse: --kind drill --yes",
+        &hash[..12]
+    );
     if args.yes {
         return Err(Failure::usage("--yes is for drills and labs; this is a live run").hint(way));
     }

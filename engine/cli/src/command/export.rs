@@ -17,7 +17,12 @@ use dr_engine::{
     plan::hex,
 };
 use serde::{Deserialize, Serialize};
-use std::{fs, io::Write, sync::Arc};
+use std::{
+    fs,
+    io::{self, BufRead, BufReader, Read, Write},
+    path::Path,
+    sync::Arc,
+};
 
 /// One event of an export.
 #[derive(Serialize, Deserialize)]
@@ -38,12 +43,17 @@ struct Head {
 }
 
 const FORMAT: &str = "dr-run";
+/// The version of the form.
+const VERSION: u32 = 1;
+/// The head line of an export is shorter than this.
+const HEAD_BYTES_MAX: u64 = 4096;
 
 /// Writes a run into one file: a head line, then one event a line.
 pub fn export(here: &Here, args: &Export) -> Result<u8, Failure> {
     let id = here.state.find(&args.run)?;
     let read = state::history(&here.state.folder(&id))?;
-    let head = Head { format: FORMAT.into(), version: 1, run: id, events: read.events.len(), hash: hex(&read.head) };
+    let head =
+        Head { format: FORMAT.into(), version: VERSION, run: id, events: read.events.len(), hash: hex(&read.head) };
     let mut text = json(&head)?;
     for Event { seq, at, kind } in read.events {
         text.push_str(&json(&Line { seq, at: at.0, kind })?);
@@ -51,11 +61,28 @@ pub fn export(here: &Here, args: &Export) -> Result<u8, Failure> {
     let ExportForm::Jsonl = args.format;
     match &args.out {
         None => show::print(&text),
-        Some(path) => fs::File::create(path)
-            .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
-            .map_err(|e| Failure::before(format!("{} cannot be written: {e}", path.display())))?,
+        Some(path) => save(path, &head.run, &text)?,
     }
     Ok(failure::DONE)
+}
+
+/// Writes an export into a file, over an older one of the same run but over nothing else.
+fn save(path: &Path, run: &str, text: &str) -> Result<(), Failure> {
+    let shown = path.display();
+    let failed = |e: io::Error| Failure::before(format!("{shown} cannot be written: {e}"));
+    // What is no file, such as a pipe, holds nothing that could be lost.
+    if fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() > 0) {
+        let mut first = String::new();
+        let file = fs::File::open(path).map_err(failed)?;
+        // What is no text is no export either.
+        BufReader::new(file.take(HEAD_BYTES_MAX)).read_line(&mut first).ok();
+        if !serde_json::from_str(&first).is_ok_and(|head: Head| head.format == FORMAT && head.run == run) {
+            let message = format!("{shown} is there already and is no export of this run: nothing was written");
+            return Err(Failure::usage(message).hint("name another file: --out FILE"));
+        }
+    }
+    let mut file = fs::File::create(path).map_err(failed)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)
 }
 
 fn json(value: &impl Serialize) -> Result<String, Failure> {
@@ -65,14 +92,29 @@ fn json(value: &impl Serialize) -> Result<String, Failure> {
 /// Takes a run in. It cannot fence the original: that host must be off.
 pub fn import(here: &Here, args: &Import) -> Result<u8, Failure> {
     let shown = args.file.display();
-    let text = fs::read_to_string(&args.file).map_err(|e| Failure::before(format!("{shown} cannot be read: {e}")))?;
-    let wrong = |why: String| Failure::usage(format!("{shown} is no export of a run: {why}"));
+    let wrong = |why: String| {
+        Failure::usage(format!("{shown} is no export of a run: {why}")).hint("one is made by: dr export RUN --out FILE")
+    };
+    let text = fs::read_to_string(&args.file).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Failure::before(format!("there is no file {shown}")),
+        io::ErrorKind::IsADirectory => wrong("it is a folder".into()),
+        io::ErrorKind::InvalidData => wrong("it is no UTF-8 text".into()),
+        _ => Failure::before(format!("{shown} cannot be read: {error}")),
+    })?;
     let mut lines = text.lines();
-    let head: Head = serde_json::from_str(lines.next().unwrap_or_default()).map_err(|e| wrong(e.to_string()))?;
-    if head.format != FORMAT || head.version != 1 {
-        return Err(wrong(format!("it has format {} {}", head.format, head.version)));
+    let head: Head = serde_json::from_str(lines.next().unwrap_or_default())
+        .map_err(|_| wrong("its first line is not the head of one".into()))?;
+    if head.format != FORMAT {
+        return Err(wrong(format!("its first line says `{}`", show::plain(&head.format))));
     }
-    let mut events = Vec::with_capacity(head.events);
+    if head.version != VERSION {
+        return Err(Failure::usage(format!(
+            "{shown} has version {} of the form, this version of dr reads {VERSION}",
+            head.version
+        ))
+        .hint("use the version of dr that wrote it, or a newer one"));
+    }
+    let mut events = Vec::new();
     for line in lines {
         let Line { seq, at, kind } =
             serde_json::from_str(line).map_err(|e| wrong(format!("event {}: {e}", events.len() + 1)))?;
@@ -81,10 +123,15 @@ pub fn import(here: &Here, args: &Import) -> Result<u8, Failure> {
     if events.len() != head.events {
         return Err(wrong(format!("{} of its {} events are there", events.len(), head.events)));
     }
-    state::fold(&events)?;
+    let opened = state::fold(&events)?.opened.run;
+    // The id becomes a folder's name, and the file may come from anywhere.
+    if opened != head.run || !state::is_id(&head.run) {
+        return Err(wrong("the run has another id than its first line says, or none that dr gives".into()));
+    }
     let folder = here.state.folder(&head.run);
     if folder.exists() {
-        return Err(Failure::usage(format!("the run {} is here already", head.run)));
+        let failure = Failure::usage(format!("the run {} is here already: nothing was taken in", head.run));
+        return Err(failure.hint(format!("dr status {} shows it; --state DIR takes it in elsewhere", head.run)));
     }
     // Written aside and renamed: a run that is here is here whole.
     let aside = here.state.folder(&format!(".import-{}", head.run));

@@ -40,7 +40,13 @@ pub fn history(here: &Here, args: &History) -> Result<u8, Failure> {
             show::print(&format!("{}\n", as_json(runbook, runs)));
         }
     } else if runs.is_empty() {
-        show::aside("there are no runs yet: `dr execute RUNBOOK` makes the first");
+        let of_kind = kind.map_or("", RunKind::word);
+        let there = here.state.ids()?.len();
+        if kind.is_some() && there > 0 {
+            show::aside(&format!("no {of_kind} run is among the {there} that are here: leave out --kind"));
+        } else {
+            show::aside(&format!("{}: `dr execute RUNBOOK` makes the first", here.state.none()));
+        }
     } else {
         let parts: Vec<_> = runs.iter().map(|(runbook, runs)| table(runbook, runs)).collect();
         show::print(&show::plain(&parts.join("\n")));
@@ -192,8 +198,8 @@ fn estimates(path: &Path, runs: &BTreeMap<String, Vec<Past>>, kind: Option<RunKi
     };
     let measured = measured(&past);
     let find = |id: &str| measured.iter().find(|step| step.id == id || step.id.starts_with(&format!("{id}[")));
-    let count = past.len();
-    let mut text = format!("# from {count} runs of {name}, {} to {}\n", began(first.opened_at), began(last.opened_at));
+    let count = if past.len() == 1 { "1 run".to_owned() } else { format!("{} runs", past.len()) };
+    let mut text = format!("# from {count} of {name}, {} to {}\n", began(first.opened_at), began(last.opened_at));
     let mut unknown = Vec::new();
     for (part, keys) in
         [("steps", &[("estimate", "")][..]), ("services", &[("estimate", ""), ("healthy_estimate", "_healthy")])]

@@ -114,6 +114,7 @@ fn json(plan: &Plan, prediction: &show::plan::Prediction) -> serde_json::Value {
                 "ends_ms": slot.end.0,
                 "estimated": step.estimate.is_some(),
                 "critical": critical[at.ix()],
+                "left_out": prediction.left_out[at.ix()],
                 "irreversible": step.irreversible,
                 "unseen": step.blind,
                 "approval": step.is_gate(),
@@ -133,11 +134,20 @@ fn json(plan: &Plan, prediction: &show::plan::Prediction) -> serde_json::Value {
 
 /// Checks that need no network: what planning finds. The design rules come
 /// with a later version.
-pub fn lint(_: &Here, chosen: &Chosen) -> Result<u8, Failure> {
+pub fn lint(here: &Here, chosen: &Chosen) -> Result<u8, Failure> {
     let plan = self::chosen(chosen)?.0;
     let count = plan.steps.len();
     let steps = if count == 1 { "1 step".to_owned() } else { format!("{count} steps") };
-    let unmeasured = show::plan::unmeasured(&plan).map_or(String::new(), |why| format!("{why}\n"));
+    let unmeasured = show::plan::unmeasured(&plan);
+    if here.json {
+        let lint = serde_json::json!({
+            "format": "dr-lint", "version": 1, "name": plan.name, "hash": plan.hash(), "steps": count,
+            "remarks": unmeasured.as_slice(),
+        });
+        show::print(&format!("{lint}\n"));
+        return Ok(failure::DONE);
+    }
+    let unmeasured = unmeasured.map_or(String::new(), |why| format!("{why}\n"));
     show::print(&format!("{}: {steps}, no mistakes\n{unmeasured}", chosen.runbook.display()));
     Ok(failure::DONE)
 }

@@ -10,6 +10,7 @@ use crate::{
 use dr_engine::{
     duration::Dur,
     event::{Event, Moment},
+    inbox::Inbox,
     journal::{
         Journal,
         sqlite::{Feed, Sqlite},
@@ -21,7 +22,7 @@ use dr_engine::{
     run::Run,
 };
 use serde_json::Map;
-use std::path::Path;
+use std::{io, path::Path};
 
 /// `dr answer`.
 pub fn answer(here: &Here, args: Answer) -> Result<u8, Failure> {
@@ -118,7 +119,8 @@ pub fn note(here: &Here, args: Note) -> Result<u8, Failure> {
         show::aside(&format!("noted: {what} at {at}, {} ago", show::plan::brief(now.since(at))));
         said = true;
     }
-    match args.text {
+    match args.text.filter(|text| !text.trim().is_empty()) {
+        Some(text) if args.impact => say(here, &args.run, Ask::Impact { text }, &args.saying),
         Some(text) => {
             let learned = match (args.lesson, args.action) {
                 (true, _) => Some(Learned::Lesson),
@@ -154,6 +156,7 @@ pub fn usual() -> Saying {
 
 /// Says something to a run and waits until it is written down.
 pub fn say(here: &Here, run: &str, ask: Ask, saying: &Saying) -> Result<u8, Failure> {
+    let within: Dur = saying.within.parse().map_err(|e| Failure::usage(format!("--within: {e}")))?;
     let id = here.state.find(run)?;
     let folder = here.state.folder(&id);
     let (known, _) = state::load(&folder)?;
@@ -165,7 +168,7 @@ pub fn say(here: &Here, run: &str, ask: Ask, saying: &Saying) -> Result<u8, Fail
     by.message = Some(format!("{:013}-{}", now.0, std::process::id()));
     let message = Message { by, ask };
     if resume::alive(&folder)? {
-        return send(&folder, &id, &message, saying);
+        return send(&folder, &id, &message, within);
     }
     let beside = matches!(
         message.ask,
@@ -183,20 +186,50 @@ pub fn say(here: &Here, run: &str, ask: Ask, saying: &Saying) -> Result<u8, Fail
     if known.finished.is_some() {
         return Err(Failure::before("the run is over"));
     }
-    resume::inbox(&folder).send(&message).map_err(|e| Failure::before(format!("it could not be said: {e}")))?;
+    let inbox = resume::inbox(&folder);
+    replace(&inbox, &known, &message)?;
+    inbox.send(&message).map_err(|e| unsaid(&e))?;
     show::aside("no controller runs now: this is written down for the next");
     show::aside(&format!("start one: dr resume {id}"));
     Ok(failure::HELD)
 }
 
+fn unsaid(error: &io::Error) -> Failure {
+    Failure::before(format!("it could not be said: {error}"))
+}
+
+/// Whoever answers once more before a controller came has changed their mind: the first that is taken counts,
+/// so what they said before is taken back.
+fn replace(inbox: &Inbox, run: &Run, message: &Message) -> Result<(), Failure> {
+    if message.ask.step().is_none() {
+        return Ok(());
+    }
+    let value = |message: &Message| match &message.ask {
+        Ask::Answer { choice: Choice::Set { name, .. }, .. } => Some(name.clone()),
+        _ => None,
+    };
+    let same = |other: &Message| {
+        let (one, two) = (&other.by, &message.by);
+        // Two values of one step are two answers.
+        let beside = value(other).zip(value(message)).is_some_and(|(one, two)| one != two);
+        let person = (&one.name, &one.user, &one.host) == (&two.name, &two.user, &two.host);
+        other.ask.step() == message.ask.step() && person && !beside
+    };
+    for other in inbox.untaken(run).map_err(|e| unsaid(&e))?.iter().filter(|other| same(other)) {
+        if other.by.message.as_ref().is_some_and(|id| inbox.withdraw(id)) {
+            show::aside(&format!("taken back: {}", show::lines::said(other)));
+        }
+    }
+    Ok(())
+}
+
 /// Puts a message into the inbox and waits for the event it becomes.
-fn send(folder: &Path, id: &str, message: &Message, saying: &Saying) -> Result<u8, Failure> {
-    let within: Dur = saying.within.parse().map_err(|e| Failure::usage(format!("--within: {e}")))?;
+fn send(folder: &Path, id: &str, message: &Message, within: Dur) -> Result<u8, Failure> {
     let inbox = resume::inbox(folder);
     let name = message.by.message.clone().unwrap_or_default();
     let mut feed = Feed::open(folder)?;
     feed.fresh()?;
-    inbox.send(message).map_err(|e| Failure::before(format!("it could not be said: {e}")))?;
+    inbox.send(message).map_err(|e| unsaid(&e))?;
     let clock = control::clock();
     let until = clock.now().after(within);
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -8,6 +8,7 @@ use dr_engine::{
     duration::Dur,
     event::{Deadline, Event, Kind, Outcome, Proof, Skipper},
     executor::Observer,
+    message::{Ask, Message},
     outcome::{Failure, Learned},
     plan::StepIx,
     question::{self, About, Question},
@@ -253,7 +254,7 @@ fn asked(question: &Question) -> String {
 /// A question that stands since before this controller came.
 pub fn still_asked(at: Time, step: StepIx, question: &Question, run: &Run) -> String {
     let id = &run.plan().step(step).id;
-    with_commands(row(at, id, &format!("STILL ASKED: {}", question.text), run), step, question, run)
+    with_commands(row(at, id, &format!("STILL ASKED: {}", in_full(question)), run), step, question, run)
 }
 
 fn with_commands(mut text: String, step: StepIx, question: &Question, run: &Run) -> String {
@@ -302,14 +303,35 @@ fn failure(failure: &Failure) -> String {
     format!("{}{hint}", why(failure))
 }
 
+/// A question, with what the service is asked about and a way out where it is about a failure.
+pub fn in_full(question: &Question) -> String {
+    let Some(error) = question.error() else { return question.text.clone() };
+    let reference = error.reference().map_or(String::new(), |reference| format!(" [{reference}]"));
+    let hint = error.hint.as_ref().map_or(String::new(), |hint| format!(" — {hint}"));
+    format!("{}{reference}{hint}", question.text)
+}
+
 /// What went wrong, with what the service is asked about; without the way out.
 pub fn why(failure: &Failure) -> String {
-    let call = failure.call.as_ref().map_or(String::new(), |call| {
-        let code = call.code.as_ref().map_or(String::new(), |code| format!(", {code}"));
-        let id = call.request_id.as_ref().map_or(String::new(), |id| format!(", request {id}"));
-        format!(" [{} {} in {}{code}{id}]", call.service, call.operation, call.region)
-    });
-    format!("{}{call}", failure.message)
+    let reference = failure.reference().map_or(String::new(), |reference| format!(" [{reference}]"));
+    format!("{}{reference}", failure.message)
+}
+
+/// What a person said that no controller has taken yet.
+pub fn said(message: &Message) -> String {
+    let what = match &message.ask {
+        Ask::Answer { step, choice, .. } => format!("`{}` to `{step}`", choice.word()),
+        Ask::Done { step, .. } => format!("that `{step}` was done by hand"),
+        Ask::Note { .. } => "a note".into(),
+        Ask::Clock { .. } => "a corrected time".into(),
+        Ask::Impact { .. } => "what users notice".into(),
+        Ask::Role { role, to, .. } => format!("that `{role}` passes to {to}"),
+        Ask::Word { .. } | Ask::Told { .. } => "words for an update".into(),
+        Ask::Pause => "to pause".into(),
+        Ask::Continue => "to go on".into(),
+        Ask::Undo { .. } => "to take back what was done".into(),
+    };
+    format!("{what}, said by {}", name(&message.by))
 }
 
 /// A person: by name, else by user and host.

@@ -1,16 +1,20 @@
 //! A plan as people read it before they trust it.
 
 use dr_engine::{
+    comms::Comms,
     duration::Dur,
     event::RunKind,
     forecast::{Draw, Slot, critical, forecast},
     limits,
-    plan::{Plan, VERIFY, graph::waves},
+    plan::{Plan, PlanStep, VERIFY, graph::waves},
+    when::left_out,
 };
 use std::{collections::BTreeSet, fmt::Write};
 
 /// A plan of more steps than this is folded by phases.
 const ROWS_MAX: usize = 120;
+/// So many steps are named before the others are counted.
+const NAMED_MAX: usize = 8;
 
 /// The prediction for a plan.
 pub struct Prediction {
@@ -22,6 +26,16 @@ pub struct Prediction {
     pub p90: Dur,
     /// Steps that change something or wait, and have no estimate.
     pub unknown: usize,
+    /// Which steps their conditions leave out, whatever happens.
+    pub left_out: Vec<bool>,
+}
+
+impl Prediction {
+    /// No step that will begin has an estimate.
+    fn guesses(&self) -> bool {
+        let begin = self.left_out.iter().filter(|left_out| !**left_out).count();
+        self.unknown > 0 && self.unknown == begin
+    }
 }
 
 /// Forecasts a plan by its estimates.
@@ -30,8 +44,10 @@ pub fn predict(plan: &Plan, parallel: Option<u32>) -> Prediction {
     let end = |slots: &[Slot]| slots.iter().map(|s| s.end).max().unwrap_or_default();
     let usual = forecast(plan, Draw::P50, parallel);
     let (p50, p90) = (end(&usual), end(&forecast(plan, Draw::P90, parallel)));
-    let unknown = plan.steps.iter().filter(|s| s.estimate.is_none() && s.gates.is_none()).count();
-    Prediction { usual, p50, p90, unknown }
+    let left_out = left_out(plan);
+    let begins = plan.steps.iter().zip(&left_out).filter(|(_, left_out)| !**left_out);
+    let unknown = begins.filter(|(s, _)| s.estimate.is_none() && s.gates.is_none()).count();
+    Prediction { usual, p50, p90, unknown, left_out }
 }
 
 /// The whole plan as text. The same bytes for the same plan, everywhere.
@@ -72,7 +88,7 @@ fn head(plan: &Plan, prediction: &Prediction, text: &mut String) {
             format!("RTO {rto}{late}")
         },
     );
-    if prediction.unknown == count {
+    if prediction.guesses() {
         line(text, &format!("predicted recovery time: unknown, no step has an estimate · {rto}"));
     } else {
         line(
@@ -96,7 +112,9 @@ fn rows(plan: &Plan, prediction: &Prediction, critical: &[bool], text: &mut Stri
     for step in order {
         let it = plan.step(step);
         let start = brief(prediction.usual[step.ix()].start);
+        let left_out = prediction.left_out[step.ix()];
         let takes = match (it.estimate, it.gates.is_some()) {
+            _ if left_out => "-".into(),
             (Some(estimate), _) => brief(estimate.p50),
             (None, true) => "people".into(),
             (None, false) => "?".into(),
@@ -108,7 +126,9 @@ fn rows(plan: &Plan, prediction: &Prediction, critical: &[bool], text: &mut Stri
         if it.changes && it.calls_provider && !regions.is_empty() {
             write!(does, " in {}", regions.join(", ")).ok();
         }
-        if it.when.is_some() {
+        if left_out {
+            does.push_str(" [left out]");
+        } else if it.when.is_some() {
             does.push_str(" [conditional]");
         }
         if it.irreversible {
@@ -151,16 +171,13 @@ fn folded(plan: &Plan, prediction: &Prediction, critical: &[bool], text: &mut St
 }
 
 fn remarks(plan: &Plan, prediction: &Prediction, text: &mut String) {
-    let ids = |which: &dyn Fn(&dr_engine::plan::PlanStep) -> bool| {
-        let ids: Vec<_> = plan.steps.iter().filter(|s| which(s)).map(|s| s.id.as_str()).collect();
-        match ids.len() {
-            0 => None,
-            n if n > 8 => Some(format!("{} and {} more", ids[..8].join(", "), n - 8)),
-            _ => Some(ids.join(", ")),
-        }
+    // What is left out needs nobody, and nothing can happen to it.
+    let ids = |which: &dyn Fn(&PlanStep) -> bool| {
+        let begins = plan.steps.iter().zip(&prediction.left_out).filter(|(_, left_out)| !**left_out);
+        named(begins.map(|(step, _)| step).filter(|step| which(step)))
     };
     text.push('\n');
-    if plan.steps.len() <= ROWS_MAX && prediction.unknown < plan.steps.len() {
+    if plan.steps.len() <= ROWS_MAX && !prediction.guesses() {
         line(text, "* decides when the plan ends");
     }
     let remarks = [
@@ -170,6 +187,10 @@ fn remarks(plan: &Plan, prediction: &Prediction, text: &mut String) {
         ("needs approval", ids(&|s| s.gates.is_some() || (s.kind == "approve"))),
         ("no estimate: counted as no time at all", ids(&|s| s.estimate.is_none() && s.gates.is_none())),
     ];
+    let left_out = plan.steps.iter().zip(&prediction.left_out).filter(|(_, left_out)| **left_out);
+    if let Some(which) = named(left_out.map(|(step, _)| step)) {
+        line(text, &format!("left out: its condition is false, whatever happens: {which}"));
+    }
     for (what, which) in remarks {
         if let Some(which) = which {
             line(text, &format!("{what}: {which}"));
@@ -187,8 +208,8 @@ fn remarks(plan: &Plan, prediction: &Prediction, text: &mut String) {
         let url = claim.url(RunKind::Live);
         line(text, &format!("claimed before anything begins: {url} in {}", claim.region));
     }
-    if plan.comms.is_some() {
-        line(text, "comms: checked, not acted on by this version");
+    if let Some(comms) = &plan.comms {
+        line(text, &told(plan, comms));
     }
     if plan.failback.is_some() {
         line(text, "failback: kept, not acted on by this version");
@@ -199,6 +220,30 @@ fn remarks(plan: &Plan, prediction: &Prediction, text: &mut String) {
         let parts: Vec<_> =
             parts.iter().filter(|(_, l)| !l.is_empty()).map(|(w, l)| format!("{w} {}", l.join(", "))).collect();
         line(text, &format!("A PART OF THE RUNBOOK: {}", parts.join("; ")));
+    }
+}
+
+/// Who hears of a run, and how often.
+fn told(plan: &Plan, comms: &Comms) -> String {
+    let slack = comms.slack.as_ref().map(|slack| format!("Slack {}", slack.channel));
+    let with_mail = plan.roles.values().filter(|role| role.email.is_some()).count();
+    let mail = match comms.email.as_ref().map_or(0, |email| email.to.len()) + with_mail {
+        0 => None,
+        1 => Some("mail to 1 address".to_owned()),
+        many => Some(format!("mail to {many} addresses")),
+    };
+    let by: Vec<_> = slack.into_iter().chain(mail).collect();
+    let by = if by.is_empty() { "nobody: neither Slack nor a mail address is named".into() } else { by.join(", ") };
+    format!("updates every {}: {by}", comms.every)
+}
+
+/// The ids of these steps, if there are any.
+fn named<'a>(steps: impl Iterator<Item = &'a PlanStep>) -> Option<String> {
+    let ids: Vec<_> = steps.map(|step| step.id.as_str()).collect();
+    match ids.len() {
+        0 => None,
+        n if n > NAMED_MAX => Some(format!("{} and {} more", ids[..NAMED_MAX].join(", "), n - NAMED_MAX)),
+        _ => Some(ids.join(", ")),
     }
 }
 

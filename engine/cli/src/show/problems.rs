@@ -2,7 +2,7 @@
 
 use dr_engine::{
     plan::build::Problems,
-    problem::{Problem, Source},
+    problem::{Place, Problem, Source},
 };
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
 use std::{collections::BTreeMap, fmt, io, sync::Arc};
@@ -41,6 +41,17 @@ pub fn render(problems: &Problems) -> String {
     let what = if count == 1 { "mistake" } else { "mistakes" };
     let left = if count > SHOWN_MAX { format!(", the first {SHOWN_MAX} of them shown") } else { String::new() };
     text + &format!("{count} {what}{left}; nothing was planned\n")
+}
+
+/// All mistakes for programs, each with its place; both numbers of it count from one.
+pub fn as_json(problems: &Problems) -> Vec<serde_json::Value> {
+    let mistake = |problem: &Problem| {
+        let Place { path, line, column } = problems.sources.place(problem.span);
+        serde_json::json!({
+            "file": path, "line": line, "column": column, "message": problem.message, "help": problem.help,
+        })
+    };
+    problems.problems.iter().map(mistake).collect()
 }
 
 /// What is wrong. A file without a text has no line to show it at.

@@ -10,7 +10,7 @@ use crate::{
     parcel::{Body, Parcel},
     update::{
         Rag, Update,
-        text::{Section, of_day},
+        text::{Section, TIMELINE_MAX, of_day},
     },
 };
 use dr_engine::{event::RunKind, report::clean};
@@ -53,7 +53,7 @@ pub(super) fn page(parcel: &Parcel, picture: Option<&str>) -> Markup {
                         div style=(COLUMN) {
                             p style=(FIRST) { (mark(parcel)) " " (clean(&parcel.runbook)) }
                             h1 style=(HEADLINE) { (subject) }
-                            (said(&text::lines(other)))
+                            @for line in text::lines(other) { (kept(&line)) }
                         }
                         (shown(picture))
                     }
@@ -64,7 +64,7 @@ pub(super) fn page(parcel: &Parcel, picture: Option<&str>) -> Markup {
 }
 
 fn of_update(parcel: &Parcel, update: &Update, picture: Option<&str>) -> Markup {
-    let sections = update.sections(text::TIMELINE_MAX);
+    let sections = update.sections(TIMELINE_MAX);
     let (headline, rest) = sections.split_first().expect("an update has a headline");
     let (before, after) = rest.split_at(rest.iter().position(|part| part.title == "Timeline").unwrap_or(rest.len()));
     html! {
@@ -96,6 +96,13 @@ fn part(section: &Section) -> Markup {
             (said(&section.lines))
         }
     }
+}
+
+/// A line with its spaces: what stands in a notice was set by whoever wrote it, a whole draft among it.
+fn kept(line: &str) -> Markup {
+    // A page takes several spaces for one, and Outlook knows no `white-space`.
+    let line = line.replace("  ", "\u{a0} ");
+    html! { div { @if line.is_empty() { br; } @else { (line) } } }
 }
 
 /// `Bridge: https://…`, to be tapped. Only what the runbook names: an address within a message of somebody else's is text.

@@ -261,7 +261,9 @@ impl Facts<'_> {
                 risks.push(format!("{} takes longer than nine of ten times.", clean(&self.run.plan().step(step).id)));
             }
         }
-        let doubtful = self.run.in_doubt().into_iter();
+        // What runs is not in doubt while its controller lives.
+        let runs = |at: &StepIx| matches!(self.run.step(*at).state, State::Running { .. } | State::Undoing { .. });
+        let doubtful = self.run.in_doubt().into_iter().filter(|at| !runs(at));
         risks
             .extend(doubtful.map(|at| format!("Nobody knows what became of {}.", clean(&self.run.plan().step(at).id))));
         risks.extend(self.silent.iter().cloned());
@@ -290,7 +292,7 @@ fn course(run: &Run, report: &Report, now: Time) -> Course {
 /// The same of a run whose service is not back.
 pub(crate) fn course_of(forecast: Option<Forecast>, deadline: Time, now: Time) -> Course {
     match forecast {
-        _ if now > deadline => Course::Missed,
+        _ if now >= deadline => Course::Missed,
         // What will be later still is late for certain.
         Some(it) if it.p50 > deadline => Course::Late,
         Some(it) if it.at_least => Course::Unknown,

@@ -4,6 +4,10 @@ use super::{Doing, Line, Said, Update};
 use dr_engine::{clock::Time, duration::Dur, report::brief};
 use std::fmt::Write;
 
+/// Of a timeline so many lines are the whole: mail servers refuse what is too large, and an update that is refused
+/// tells nobody anything. What is left out is counted, and stands in the report.
+pub const TIMELINE_MAX: usize = 5_000;
+
 /// A titled part of an update: what every channel shows in its own form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Section {
@@ -18,7 +22,8 @@ impl Update {
     pub fn subject(&self) -> String {
         let regions = self.regions.as_ref().map_or(String::new(), |(from, to)| format!("{from} to {to}, "));
         let (rag, course) = (self.rag.word(), self.course.words());
-        format!("{regions}update {}, {} — {rag}: {course}", self.number, of_day(self.made_at, self.made_at))
+        let because = self.rag_why.first().filter(|why| *why != course).map_or(String::new(), |why| format!("{why}; "));
+        format!("{regions}update {}, {} — {rag}: {because}{course}", self.number, of_day(self.made_at, self.made_at))
     }
 
     /// Who stands behind it.
@@ -41,7 +46,11 @@ impl Update {
         let none = |lines: Vec<String>, none: &str| if lines.is_empty() { vec![none.to_owned()] } else { lines };
         let at = |at: Time| of_day(at, self.made_at);
         let mut all = vec![section("Headline", self.headline_lines()), section("Status", self.status_lines())];
-        let impact = self.impact.as_ref().map(|it| format!("{} ({}, {})", it.text, it.by, at(it.at)));
+        let impact = self.impact.as_ref().map(|it| {
+            let back =
+                if self.clock.back_at.is_some_and(|back| back > it.at) { ", before service was back" } else { "" };
+            format!("{} ({}, {}{back})", it.text, it.by, at(it.at))
+        });
         let impact =
             impact.unwrap_or_else(|| "Unknown: nobody has said what users notice (dr note RUN --impact TEXT).".into());
         all.push(section("Impact", vec![impact]));
@@ -68,10 +77,10 @@ impl Update {
         all
     }
 
-    /// The whole as plain text. Of the timeline the most important `timeline_max` lines.
-    pub fn to_text(&self, timeline_max: usize) -> String {
+    /// The whole as plain text.
+    pub fn to_text(&self) -> String {
         let mut text = String::new();
-        for section in self.sections(timeline_max) {
+        for section in self.sections(TIMELINE_MAX) {
             writeln!(text, "{}", section.title.to_uppercase()).expect("a text takes all");
             section.lines.iter().for_each(|line| writeln!(text, "  {line}").expect("a text takes all"));
             text.push('\n');

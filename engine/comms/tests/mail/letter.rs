@@ -31,7 +31,7 @@ async fn mail_of(parcel: &Parcel, people: Recipients) -> Vec<u8> {
 }
 
 fn people() -> Recipients {
-    Recipients::planned(&plan(&[["executive", "Dana Ng", "dana@example.org"]], &["board@example.org"]))
+    Recipients::of(&plan(&[["executive", "Dana Ng", "dana@example.org"]], &["board@example.org"]))
 }
 
 /// The header of a mail that Python has read; all of them, if it stands there more than once.
@@ -69,7 +69,7 @@ async fn an_update_in_a_mail() {
     expect![[r#"
         From: dr <dr@dr.invalid>
         To: Dana Ng <dana@example.org>, board@example.org
-        Subject: [LIVE] production_region_failover: eu-west-1 to eu-central-1, update 3, 14:00 UTC — AMBER: on track for the RTO
+        Subject: [LIVE] production_region_failover: eu-west-1 to eu-central-1, update 3, 14:00 UTC — AMBER: a question is open; on track for the RTO
         Date: Sun, 22 Nov 2026 14:00:00 +0000
         Message-ID: <20261122-122000-production-3fa9.update-3@dr.invalid>
         In-Reply-To: <20261122-122000-production-3fa9@dr.invalid>
@@ -116,7 +116,7 @@ async fn a_notice_says_drill_first_and_that_it_is_urgent() {
     let Some(python) = python() else { return };
     let notice = Notice {
         subject: "Slack cannot be reached".into(),
-        lines: vec!["Meet at https://meet.example.org/dr".into(), "  dr status <RUN>".into()],
+        lines: vec!["Meet here".into(), String::new(), "  dr status <RUN>   where\r\nit stands\u{202e}".into()],
         urgent: true,
     };
     let parcel = Parcel { kind: RunKind::Drill, body: Body::Notice(notice), ..update() };
@@ -126,10 +126,11 @@ async fn a_notice_says_drill_first_and_that_it_is_urgent() {
     assert_eq!(header(&mail, "Subject"), "[DRILL] production_region_failover: Slack cannot be reached");
     let parts = &mail["body"]["parts"];
     let text = "[DRILL] production_region_failover: Slack cannot be reached\n\n\
-                Meet at https://meet.example.org/dr\ndr status <RUN>\n";
+                Meet here\n\n  dr status <RUN>   where  it stands\n";
     assert_eq!(parts[0]["text"], text);
     let page = parts[1]["text"].as_str().expect("a text");
-    assert!(page.contains(">DRILL</strong>") && page.contains("dr status &lt;RUN&gt;"), "{page}");
+    assert!(page.contains(">DRILL</strong>") && page.contains("<div>Meet here</div><div><br></div>"), "{page}");
+    assert!(page.contains("<div>\u{a0} dr status &lt;RUN&gt;\u{a0}  where\u{a0} it stands</div>"), "{page}");
 }
 
 #[tokio::test]
@@ -165,8 +166,7 @@ async fn nothing_written_by_others_becomes_a_header_a_part_or_a_tag() {
         update.risks = vec![text.clone()];
         update.links = vec![(text.clone(), text.clone()), ("Bridge".into(), format!("javascript:{text}"))];
         update.decisions[0].commands = vec![text.clone()];
-        let people =
-            Recipients::planned(&plan(&[["executive", &text, "dana@example.org"]], &[&text, "board@example.org"]));
+        let people = Recipients::of(&plan(&[["executive", &text, "dana@example.org"]], &[&text, "board@example.org"]));
         // A name of a file is short; that the whole corpus is no name of one is no news.
         if text.len() > 100 {
             parcel.id = "update-3".into();

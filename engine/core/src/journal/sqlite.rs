@@ -221,6 +221,11 @@ impl Feed {
         Ok(Self { db: reader(&path)?, path, mark: Mark::default() })
     }
 
+    /// The hash of the last event that was read.
+    pub fn head(&self) -> Hash {
+        self.mark.head
+    }
+
     /// What was written since.
     pub fn fresh(&mut self) -> Result<Vec<Event>, Error> {
         let Read { events, head } = collect(&self.db, &self.path, self.mark)?;

@@ -1,7 +1,7 @@
 //! A run as bars over time: what was planned, what was done, where people were
 //! waited for, what went wrong, and the limit.
 
-use super::{fit, fold, picture};
+use super::{Face, fit, fold, picture, reach};
 use crate::{
     clock::Time,
     duration::Dur,
@@ -74,8 +74,8 @@ pub fn bars(report: &Report) -> String {
     let title = format!("{}: what happened when", plan.name);
     let what = format!("{}. Bars of {} steps over time", report.headline, report.story.steps.len());
     let body = html! {
-        text class="bold" x="12" y="22" font-size="15" { (fit(&report.headline, WIDTH - 24)) }
-        @for (at, remark) in (0..).zip(&beside) { text class="soft" x="12" y=(40 + REMARK * at) { (fit(remark, WIDTH)) } }
+        text class="bold" x="12" y="22" font-size="15" { (fit(&report.headline, WIDTH - 24, Face::Head)) }
+        @for (at, remark) in (0..).zip(&beside) { text class="soft" x="12" y=(40 + REMARK * at) { (fit(remark, WIDTH - 24, Face::Plain)) } }
         (ruler(&scale, opened.incident_at, top, height))
         @for (at, row) in (0..).zip(&rows) { (bar(row, &scale, start, top + ROW * at)) }
         (moments(report, &scale, limit, top, height))
@@ -185,16 +185,24 @@ fn ruler(scale: &Scale, incident: Time, top: i64, height: i64) -> Markup {
         86_400_000,
         604_800_000,
     ];
-    let span = scale.to.since(scale.from).0;
-    let grain = GRAINS.into_iter().find(|grain| span / grain <= 9).unwrap_or(span.max(1));
-    let first = scale.from.since(incident).0.div_euclid(grain) + 1;
-    let last = scale.to.since(incident).0.div_euclid(grain);
+    let span = scale.to.since(scale.from).0.max(1);
+    let ticks = |grain: i64| {
+        let first = scale.from.since(incident).0.div_euclid(grain) + 1;
+        (first..=scale.to.since(incident).0.div_euclid(grain)).map(move |n| n * grain)
+    };
+    let label = |at: i64| format!("{}{}", if at >= 0 { "+" } else { "" }, Dur(at));
+    let apart = |grain: i64| (RIGHT - LEFT) * grain / span;
+    let fits = |grain: i64| {
+        span / grain <= 9 && ticks(grain).all(|at| reach(&label(at), Face::Plain) + REMARK / 2 <= apart(grain))
+    };
+    let grain = GRAINS.into_iter().find(|grain| fits(*grain)).unwrap_or(span);
     html! {
-        @for at in (first..=last).map(|n| n * grain) {
-            @let x = scale.x(Time(incident.0 + at));
+        @for at in ticks(grain) {
+            @let (x, label) = (scale.x(Time(incident.0 + at)), label(at));
             line class="rule" x1=(x) x2=(x) y1=(top - 4) y2=(height - 34) {}
-            text class="soft" x=(x) y=(top - 8) text-anchor="middle" {
-                @if at >= 0 { "+" } (Dur(at))
+            // One that would run out of the picture is left to the line alone.
+            @if x + reach(&label, Face::Plain) / 2 <= WIDTH {
+                text class="soft" x=(x) y=(top - 8) text-anchor="middle" { (label) }
             }
         }
     }
@@ -205,7 +213,7 @@ fn bar(row: &Row<'_>, scale: &Scale, start: Time, y: i64) -> Markup {
     html! {
         g {
             title { (clean(&row.whole)) }
-            text class=[row.head.then_some("bold")] x=(indent) y=(y + 14) { (fit(&row.name, NAME - indent)) }
+            text class=[row.head.then_some("bold")] x=(indent) y=(y + 14) { (fit(&row.name, NAME - indent, if row.head { Face::Bold } else { Face::Plain })) }
             @if let Some(slot) = row.planned.filter(|slot| start.after(slot.start) < scale.to) {
                 @let (from, to) = (scale.x(start.after(slot.start)), scale.x(start.after(slot.end)));
                 rect class="planned" x=(from) y=(y + 12) width=((to - from).max(1)) height="5" {}

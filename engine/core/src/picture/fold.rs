@@ -4,8 +4,9 @@
 use crate::{
     duration::Dur,
     forecast::Slot,
-    plan::{Plan, StepIx, graph::waves},
+    plan::{Plan, PlanStep, StepIx, graph::waves},
     report::brief,
+    when,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,6 +22,8 @@ pub(super) struct Folded {
     pub(super) nodes: Vec<Node>,
     /// From one box to another, without those that others imply.
     pub(super) arrows: BTreeSet<(usize, usize)>,
+    /// A step that will begin has no estimate: the end of the plan is a least.
+    pub(super) at_least: bool,
 }
 
 /// One step, or several as one.
@@ -35,22 +38,51 @@ pub(super) struct Node {
     pub(super) critical: bool,
     pub(super) start: Dur,
     pub(super) end: Dur,
-    /// One of its steps has no estimate: the end is a least.
-    pub(super) unknown: bool,
+    pub(super) takes: Takes,
+}
+
+/// What is known of the time that a box takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Takes {
+    /// Its steps have estimates.
+    Known,
+    /// One of its steps has none: the end is a least.
+    AtLeast,
     /// Nothing but questions to people.
-    pub(super) asks: bool,
+    People,
+    /// Nothing but steps that their conditions leave out for certain.
+    LeftOut,
 }
 
 impl Node {
     /// When it begins and how long it takes, in words.
     pub(super) fn time(&self) -> String {
         let start = brief(self.start);
-        match Dur(self.end.0 - self.start.0) {
-            _ if self.asks => format!("at {start}, waits for people"),
-            Dur(0) if self.unknown => format!("at {start}, not estimated"),
-            takes if self.unknown => format!("at {start}, at least {}", brief(takes)),
-            takes => format!("at {start}, takes {}", brief(takes)),
+        match (self.takes, Dur(self.end.0 - self.start.0)) {
+            (Takes::LeftOut, _) => "left out by its condition".into(),
+            (Takes::People, _) => format!("at {start}, waits for people"),
+            (Takes::AtLeast, Dur(0)) => format!("at {start}, not estimated"),
+            (Takes::AtLeast, takes) => format!("at {start}, at least {}", brief(takes)),
+            (Takes::Known, takes) => format!("at {start}, takes {}", brief(takes)),
         }
+    }
+}
+
+/// Nobody said how long the step takes.
+fn guessed(step: &PlanStep) -> bool {
+    step.estimate.is_none() && step.gates.is_none()
+}
+
+fn takes(plan: &Plan, steps: &[StepIx], left_out: &[bool]) -> Takes {
+    let mut begin = steps.iter().filter(|step| !left_out[step.ix()]).map(|step| plan.step(*step)).peekable();
+    if begin.peek().is_none() {
+        Takes::LeftOut
+    } else if steps.iter().all(|step| plan.step(*step).is_gate()) {
+        Takes::People
+    } else if begin.any(guessed) {
+        Takes::AtLeast
+    } else {
+        Takes::Known
     }
 }
 
@@ -60,6 +92,7 @@ const COLUMNS_APART: usize = 24;
 /// Folds a plan. `critical` and `slots` are those of its forecast, step by step.
 pub(super) fn fold(plan: &Plan, slots: &[Slot], critical: &[bool]) -> Folded {
     let lanes = lanes(plan);
+    let left_out = when::left_out(plan);
     let lane = |step: StepIx| {
         let name = plan.step(step).phase.as_deref().unwrap_or_default();
         lanes.iter().position(|lane| lane == name).unwrap_or_default()
@@ -110,11 +143,7 @@ pub(super) fn fold(plan: &Plan, slots: &[Slot], critical: &[bool]) -> Folded {
             critical: steps.iter().any(|step| critical[step.ix()]),
             start: inside().map(|slot| slot.start).min().unwrap_or_default(),
             end: inside().map(|slot| slot.end).max().unwrap_or_default(),
-            unknown: steps.iter().any(|step| {
-                let it = plan.step(*step);
-                it.estimate.is_none() && it.gates.is_none()
-            }),
-            asks: steps.iter().all(|step| plan.step(*step).is_gate()),
+            takes: takes(plan, &steps, &left_out),
             steps,
         }
     });
@@ -122,7 +151,8 @@ pub(super) fn fold(plan: &Plan, slots: &[Slot], critical: &[bool]) -> Folded {
     if columns.is_some() {
         arrows = reduced(nodes.len(), &arrows);
     }
-    Folded { lanes, nodes, arrows }
+    let at_least = plan.places().any(|step| !left_out[step.ix()] && guessed(plan.step(step)));
+    Folded { lanes, nodes, arrows, at_least }
 }
 
 /// The phases that have steps, in the order of the runbook; what has none stands last.

@@ -2,7 +2,7 @@
 //! order in which they can begin.
 
 use super::{
-    fit,
+    Face, fit,
     fold::{Folded, Node, fold},
     picture,
 };
@@ -19,9 +19,10 @@ const NAME: i64 = 132;
 const BOX: (i64, i64) = (208, 54);
 /// Between two boxes: beside each other, and above each other.
 const GAP: (i64, i64) = (48, 12);
-/// The heading, and the key below the lanes.
+/// The heading, and the key below the lanes, which is wider than the lanes of a short plan.
 const HEAD: i64 = 52;
 const KEY: i64 = 34;
+const KEY_WIDTH: i64 = 680;
 
 /// Where a box stands.
 type Spot = (i64, i64);
@@ -34,14 +35,13 @@ pub fn lanes(plan: &Plan, slots: &[Slot], critical: &[bool]) -> String {
     let (places, tops, width) = arranged(&folded);
     let bottom = tops.last().copied().unwrap_or(HEAD);
     let end = slots.iter().map(|slot| slot.end).max().unwrap_or_default();
-    let unknown = plan.steps.iter().any(|step| step.estimate.is_none() && step.gates.is_none());
-    let least = if unknown { "at least " } else { "" };
+    let least = if folded.at_least { "at least " } else { "" };
     let count = plan.steps.len();
     let steps = if count == 1 { "1 step".to_owned() } else { format!("{count} steps") };
     let what = format!("{steps}, predicted to take {least}{}", brief(end));
     let body = html! {
-        text class="bold" x=(MARGIN) y="24" font-size="15" { (fit(&plan.name, width - 2 * MARGIN)) }
-        text class="soft" x=(MARGIN) y="42" { (fit(&what, width - 2 * MARGIN)) }
+        text class="bold" x=(MARGIN) y="24" font-size="15" { (fit(&plan.name, width - 2 * MARGIN, Face::Head)) }
+        text class="soft" x=(MARGIN) y="42" { (fit(&what, width - 2 * MARGIN, Face::Plain)) }
         @for (at, name) in folded.lanes.iter().enumerate() { (lane(name, at, &tops, width)) }
         @for arrow in &folded.arrows { (edge(&folded, &places, *arrow)) }
         @for (it, spot) in folded.nodes.iter().zip(&places) { (node(plan, it, *spot)) }
@@ -74,7 +74,8 @@ fn arranged(folded: &Folded) -> (Vec<Spot>, Vec<i64>, i64) {
         let most = rows.into_iter().max().unwrap_or(0).max(1);
         tops.push(top + GAP.1 + units(most) * (BOX.1 + GAP.1));
     }
-    (spots, tops, MARGIN + NAME + units(columns) * (BOX.0 + GAP.0) - GAP.0 + MARGIN)
+    let width = MARGIN + NAME + units(columns) * (BOX.0 + GAP.0) - GAP.0 + MARGIN;
+    (spots, tops, width.max(KEY_WIDTH))
 }
 
 /// The mean height of what a box needs, of what has its place by now.
@@ -90,7 +91,7 @@ fn lane(name: &str, at: usize, tops: &[i64], width: i64) -> Markup {
         g {
             title { (if name.is_empty() { "without a phase".to_owned() } else { clean(name) }) }
             @if at.is_multiple_of(2) { rect class="stripe" y=(top) width=(width) height=(height) {} }
-            text class="bold" x=(MARGIN) y=(top + GAP.1 + 20) { (fit(name, NAME - 12)) }
+            text class="bold" x=(MARGIN) y=(top + GAP.1 + 20) { (fit(name, NAME - 12, Face::Bold)) }
         }
     }
 }
@@ -123,9 +124,9 @@ fn node(plan: &Plan, it: &Node, (x, y): Spot) -> Markup {
         g transform={ "translate(" (x) " " (y) ")" } {
             title { (clean(&whole)) }
             rect class={ "box" @if it.critical { " path" } } width=(BOX.0) height=(BOX.1) rx="6" {}
-            text class="bold" x="10" y="18" { (fit(&it.name, BOX.0 - 18)) }
-            text x="10" y="33" { (fit(&time, BOX.0 - 18)) }
-            text class={ @if loud.is_empty() { "soft" } @else { "loud" } } x="10" y="47" { (fit(&last, BOX.0 - 18)) }
+            text class="bold" x="10" y="18" { (fit(&it.name, BOX.0 - 18, Face::Bold)) }
+            text x="10" y="33" { (fit(&time, BOX.0 - 18, Face::Plain)) }
+            text class={ @if loud.is_empty() { "soft" } @else { "loud" } } x="10" y="47" { (fit(&last, BOX.0 - 18, Face::Plain)) }
         }
     }
 }

@@ -15,6 +15,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 /// Facts of a step are shown up to here; JSON has them all.
 const FACTS_MAX: usize = 12;
+/// A word of more letters may be broken: paper cannot be scrolled sideways.
+const WORD_MAX: usize = 24;
 
 impl Report {
     /// The report as a page of HTML that stands by itself.
@@ -174,7 +176,7 @@ impl Report {
                     thead { tr { @for name in STEP_HEAD { th { (name) } } } }
                     tbody {
                         @for (it, row) in self.story.steps.iter().zip(self.step_rows()) {
-                            tr { @for (at, cell) in row.iter().enumerate() { td class=[(at == 1 && bad(it)).then_some("bad")] { (clean(cell)) } } }
+                            tr { @for (at, text) in row.iter().enumerate() { (cell(text, at == 1 && bad(it))) } }
                             (self.step_more(it))
                         }
                     }
@@ -258,10 +260,18 @@ fn rows<const N: usize>(head: &[&str; N], rows: Vec<[String; N]>) -> Markup {
         div class="scroll" tabindex="0" role="region" aria-label=(head.join(", ")) {
             table {
                 thead { tr { @for name in head { th { (name) } } } }
-                tbody { @for row in rows { tr { @for cell in row { td { (clean(&cell)) } } } } }
+                tbody { @for row in rows { tr { @for text in row { (cell(&text, false)) } } } }
             }
         }
     }
+}
+
+fn cell(text: &str, bad: bool) -> Markup {
+    let text = clean(text);
+    let wide = text.split(' ').any(|word| word.chars().count() > WORD_MAX);
+    let class = [(bad, "bad"), (wide, "wide")].into_iter().filter_map(|(so, class)| so.then_some(class));
+    let class = class.collect::<Vec<_>>().join(" ");
+    html! { td class=[(!class.is_empty()).then_some(class)] { (text) } }
 }
 
 /// A line whose code stands between backticks.

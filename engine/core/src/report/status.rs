@@ -14,6 +14,7 @@ use crate::{
     event::{Opened, Outcome, RunKind},
     plan::{Estimate, PlanStep, VERIFY},
     run::{Run, State, StepRun},
+    when,
 };
 use serde_json::{Map, Value, json};
 
@@ -115,9 +116,12 @@ pub fn forecast(run: &Run, now: Time) -> Option<Forecast> {
     let mut ends: Vec<[i64; 2]> = Vec::with_capacity(run.plan().steps.len());
     let goal = run.plan().find(VERIFY);
     let leads_to_goal = needed_by(run, goal);
+    let left_out = when::left_out(run.plan());
     for (step, it) in run.steps() {
         let plan = run.plan().step(step);
-        let left = if run.satisfied(step) || goal == Some(step) { Some([0, 0]) } else { left(plan, it, now) };
+        let skipped = left_out[step.ix()] && it.state == State::Waiting;
+        let left =
+            if run.satisfied(step) || goal == Some(step) || skipped { Some([0, 0]) } else { left(plan, it, now) };
         let asks = matches!(it.state, State::Asking { .. } | State::Failed { .. }) && !run.at_rest(step);
         at_least |= leads_to_goal[step.ix()] && (asks || left.is_none());
         let left = left.unwrap_or_default();

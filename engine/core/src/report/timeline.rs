@@ -122,13 +122,10 @@ fn opened_line(opened: &Opened) -> String {
 pub(super) fn failure(failure: &Failure) -> String {
     let causes = failure.causes.iter().map(|cause| clipped(cause));
     let text = std::iter::once(clipped(&failure.message)).chain(causes).collect::<Vec<_>>().join("; ");
-    if let Some(call) = &failure.call {
-        let code = call.code.as_deref().map_or(String::new(), |code| format!(" {}", clean(code)));
-        let request = call.request_id.as_deref().map_or(String::new(), |id| format!(", request {}", clean(id)));
-        let (service, operation) = (clean(&call.service), clean(&call.operation));
-        return format!("{text} ({service} {operation}{code} in {}{request})", clean(&call.region));
+    match failure.reference() {
+        Some(reference) => format!("{text} ({})", clean(&reference)),
+        None => text,
     }
-    text
 }
 
 /// The word for how a run ended.

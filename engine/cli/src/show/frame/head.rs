@@ -132,7 +132,10 @@ impl Scene<'_> {
         }
         match due {
             Some(due) if now < due && forecast.p50 > due => {
-                (format!("{text}: TOO LATE by {}", brief(forecast.p50.since(due))), Tone::Late)
+                // Less than a second is no number to say, and late all the same.
+                let by = forecast.p50.since(due);
+                let by = if by < Dur::seconds(1) { String::new() } else { format!(" by {}", brief(by)) };
+                (format!("{text}: TOO LATE{by}"), Tone::Late)
             }
             Some(due) if now < due && forecast.p90 > due => (format!("{text}: too late then"), Tone::Late),
             _ => (text, Tone::Calm),

@@ -4,6 +4,7 @@ use super::{Scene, Tone};
 use crate::show::width;
 use dr_engine::{
     clock::Time,
+    duration::Dur,
     event::{Controller, Deadline, Doubt, Event, Kind, Opened, Person, RunKind},
     outcome::{Call, Failure, Output},
     plan::{
@@ -536,6 +537,16 @@ fn the_objective_may_be_out_of_reach_or_gone() {
         -|   verify              after restore_db, copy_objects, warm_cache, scale_api, …
     "]],
     );
+}
+
+#[test]
+fn less_than_a_second_is_late_without_a_number() {
+    let mut story = failover();
+    // Eleven minutes are left of the work, and half a second less of the RTO.
+    story.now = story.run.opened.incident_at.after(Dur::seconds(2 * 3600 - 11 * 60)).after(Dur(500));
+    let text = story.drawn(80, 24);
+    let late: Vec<_> = text.lines().filter(|line| line.contains("TOO LATE")).collect();
+    assert!(matches!(late[..], [line] if line.trim_end().ends_with("TOO LATE")), "{text}");
 }
 
 #[test]

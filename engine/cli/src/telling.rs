@@ -1,0 +1,121 @@
+//! Tells people of a run while it goes on: the post, in a thread of its own.
+//!
+//! The recovery never waits for it. What has arrived it says to the controller
+//! through the inbox, like anybody else.
+
+use crate::{channels, person, settings::Settings, show};
+use dr_comms::{
+    book::Book,
+    post::{Desk, Post, Source},
+};
+use dr_engine::{
+    clock::{Clock, Time},
+    crash::CrashAt,
+    duration::Dur,
+    event::Event,
+    inbox::Inbox,
+    journal::{self, sqlite::Feed},
+    message::{Ask, Message},
+    plan::hex,
+    run::Run,
+};
+use std::{
+    io,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    thread,
+};
+
+/// So long the last words are waited for when a run is over.
+pub const LINGER: Dur = Dur(20_000);
+/// So long, when its controller leaves it.
+pub const LEAVE: Dur = Dur(3_000);
+/// Nobody has asked the post to leave.
+const STAY: i64 = i64::MAX;
+
+/// The post of a run, at work.
+pub struct Telling {
+    thread: thread::JoinHandle<()>,
+    leave_at: Arc<AtomicI64>,
+}
+
+impl Telling {
+    /// Begins to tell of a run, if its runbook names whom to tell.
+    pub fn begin(
+        run: &Run,
+        folder: &Path,
+        settings: &Settings,
+        clock: &Arc<dyn Clock>,
+        crash: &Arc<CrashAt>,
+    ) -> Option<Self> {
+        run.plan().comms.as_ref()?;
+        let leave_at = Arc::new(AtomicI64::new(STAY));
+        let (until, clock) = (leave_at.clone(), clock.clone());
+        let (folder, crash, gap_min) = (folder.to_path_buf(), crash.clone(), settings.update_gap_min);
+        let channels = match channels::of(run, &folder, settings) {
+            Ok(channels) => channels,
+            Err(why) => {
+                show::aside(&format!("NOBODY IS TOLD OF THIS RUN: {why}"));
+                return None;
+            }
+        };
+        let work = move || -> Result<(), String> {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(text)?;
+            let Some(book) = Book::open(&folder).map_err(text)? else {
+                return Err("another process tells of this run".into());
+            };
+            let source = Journal(Feed::open(&folder).map_err(text)?);
+            let desk = Controller(Inbox::of(&folder));
+            let mut post = Post { book, source, desk, channels, clock, gap_min, crash };
+            let leave = || Some(until.load(Ordering::SeqCst)).filter(|at| *at != STAY).map(Time);
+            let told = runtime.block_on(post.go_on(leave)).map_err(text);
+            // A channel that hangs in a name server's answer ends with the process.
+            runtime.shutdown_background();
+            told
+        };
+        let thread = thread::spawn(move || {
+            if let Err(why) = work() {
+                show::aside(&format!("NOTHING MORE IS TOLD TO PEOPLE: {why}"));
+            }
+        });
+        Some(Self { thread, leave_at })
+    }
+
+    /// Waits until everything has arrived, at most so long.
+    pub fn end(self, clock: &Arc<dyn Clock>, most: Dur) {
+        self.leave_at.store(clock.now().after(most).0, Ordering::SeqCst);
+        // It ends by itself: a panic in it was said by the hook.
+        self.thread.join().ok();
+    }
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+/// The journal of the run.
+struct Journal(Feed);
+
+impl Source for Journal {
+    fn fresh(&mut self) -> Result<(Vec<Event>, String), journal::Error> {
+        let events = self.0.fresh()?;
+        Ok((events, hex(&self.0.head())))
+    }
+}
+
+/// The controller of the run.
+struct Controller(Inbox);
+
+impl Desk for Controller {
+    fn told(&mut self, id: &str, ask: Ask) -> io::Result<()> {
+        let by = dr_engine::event::Person { user: "dr".into(), message: Some(id.into()), ..person::here(None) };
+        self.0.send(&Message { by, ask })
+    }
+
+    fn show(&mut self, text: &str) {
+        show::aside(text);
+    }
+}

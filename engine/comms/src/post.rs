@@ -1,0 +1,455 @@
+//! Brings what is told to people: makes it when it is due, and delivers it by
+//! every channel, each at its own speed.
+//!
+//! It reads the journal and writes none of it: what has arrived is said to the
+//! controller like anything that people say. A channel that hangs, refuses or
+//! is gone holds up neither the recovery nor the other channels.
+
+use crate::{
+    book::{self, Book, Lane, Page},
+    channel::{Channel, Memory, Trouble},
+    pace::{Due, Pace},
+    parcel::{Body, Notice, Parcel},
+    update::{Facts, Line, Update, text::of_day, weight},
+};
+use dr_engine::{
+    clock::{Clock, Time},
+    comms::Every,
+    crash::{CrashAt, Edge, Place},
+    duration::Dur,
+    event::{Audience, Event},
+    journal,
+    message::Ask,
+    report::{Report, brief, clean},
+    run::{Illegal, Run},
+};
+use std::{io, path::Path, sync::Arc};
+use tokio::task::JoinSet;
+
+/// How often the journal is looked at.
+const LOOK: Dur = Dur(500);
+/// An attempt at delivering ends.
+const ATTEMPT: Dur = Dur(30_000);
+/// The pause after a failed attempt: the first, and the longest it grows to.
+const PAUSE: (Dur, Dur) = (Dur(5_000), Dur(60_000));
+/// The pause after something was refused: a person has to mend it.
+const REFUSED: Dur = Dur(5 * 60_000);
+/// The longest pause that another side can ask for.
+const ASKED_MAX: Dur = Dur(10 * 60_000);
+/// After so long without an arrival the others are told that a channel is silent.
+const SILENT: Dur = Dur(60_000);
+/// Details are told together, at least so far apart.
+const DETAILS: Dur = Dur(10_000);
+/// So many lines of detail at once.
+const DETAILS_MAX: usize = 40;
+
+/// The journal, from where it was read last.
+pub trait Source: Send {
+    /// What was written since, and the hash of the last event in hexadecimal.
+    fn fresh(&mut self) -> Result<(Vec<Event>, String), journal::Error>;
+}
+
+/// The controller, as far as the post speaks to it.
+pub trait Desk: Send {
+    /// Says what has arrived; `id` is the same when it is said again.
+    fn told(&mut self, id: &str, ask: Ask) -> io::Result<()>;
+    /// Shows a line to whoever sits at the terminal.
+    fn show(&mut self, text: &str);
+}
+
+/// Why the post had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum Stopped {
+    /// The journal cannot be read.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+    /// The journal tells what cannot have happened.
+    #[error(transparent)]
+    Illegal(#[from] Illegal),
+    /// The book of deliveries cannot be kept.
+    #[error("the book of deliveries cannot be kept: {0}")]
+    Book(#[from] io::Error),
+}
+
+/// The post of one run.
+pub struct Post<S, D> {
+    /// The book.
+    pub book: Book,
+    /// Where events come from.
+    pub source: S,
+    /// Who is told what has arrived.
+    pub desk: D,
+    /// The ways to reach people.
+    pub channels: Vec<Arc<dyn Channel>>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Two updates that nobody waits for are at least so far apart.
+    pub gap_min: Dur,
+    /// The power goes there.
+    pub crash: Arc<CrashAt>,
+}
+
+/// What the post knows of the run.
+struct Known {
+    run: Run,
+    events: Vec<Event>,
+    head: String,
+    pace: Pace,
+    /// The last update.
+    before: Option<Update>,
+    details_at: Time,
+}
+
+/// How an attempt at delivering ended.
+struct Brought {
+    channel: usize,
+    parcels: Vec<Parcel>,
+    memory: Memory,
+    outcome: Result<String, Trouble>,
+}
+
+/// The update as it would be made now, for whoever words it; from a run's folder alone.
+pub fn draft(run_folder: &Path, events: &[Event], head: &str, now: Time) -> Result<Update, Stopped> {
+    let page = book::read(run_folder)?.unwrap_or_default();
+    let before = match page.update {
+        Some(number) => book::update(run_folder, number)?,
+        None => None,
+    };
+    let report = &Report::of(events, head, now)?;
+    let run = fold(events)?;
+    let next_at = before.as_ref().and_then(|before| before.next_at).filter(|_| run.finished.is_none());
+    let asked_lead_at = page.asked.filter(|(of, _)| Some(*of) == next_at).map(|(_, at)| at);
+    let (before, silent) = (before.as_ref(), silent(&page, now));
+    Ok(Facts { run: &run, events, report, now, before, why: vec!["a draft".into()], asked_lead_at, next_at, silent }
+        .update())
+}
+
+/// The run of these events.
+pub(crate) fn fold(events: &[Event]) -> Result<Run, Stopped> {
+    let (first, rest) = events.split_first().ok_or_else(|| io::Error::other("the journal is empty"))?;
+    let mut run = Run::open(first.clone())?;
+    rest.iter().try_for_each(|event| run.apply(event))?;
+    Ok(run)
+}
+
+/// What cannot be told by which channel, for people.
+fn silent(page: &Page, now: Time) -> Vec<String> {
+    let lanes = page.channels.iter().filter_map(|(name, lane)| Some((name, lane.silent_since?)));
+    lanes.map(|(name, since)| format!("Nothing can be told by {name} since {}.", of_day(since, now))).collect()
+}
+
+impl<S: Source, D: Desk> Post<S, D> {
+    /// Goes on until the run is over and everything has arrived. Once `leave`
+    /// gives a moment, it goes on until nothing waits, at most until then.
+    pub async fn go_on(&mut self, mut leave: impl FnMut() -> Option<Time>) -> Result<(), Stopped> {
+        let mut known: Option<Known> = None;
+        let mut under_way: JoinSet<Brought> = JoinSet::new();
+        let mut busy = vec![false; self.channels.len()];
+        loop {
+            // Before the journal is read: what was written until then is told.
+            let until = leave();
+            let (events, head) = self.source.fresh()?;
+            for event in events {
+                self.hear(&mut known, event)?;
+            }
+            if let Some(known) = &mut known {
+                known.head = head;
+                self.make(known)?;
+                self.send(&mut under_way, &mut busy)?;
+                let idle =
+                    !busy.contains(&true) && self.book.page.channels.values().all(|lane| lane.waiting.is_empty());
+                let leaving = known.run.finished.is_some() || until.is_some();
+                if leaving && idle || until.is_some_and(|until| self.clock.now() >= until) {
+                    return Ok(());
+                }
+            }
+            tokio::select! {
+                biased;
+                Some(brought) = under_way.join_next() => {
+                    if let Ok(brought) = brought {
+                        busy[brought.channel] = false;
+                        self.arrived(brought)?;
+                    }
+                }
+                () = self.clock.sleep(LOOK) => {}
+            }
+        }
+    }
+
+    fn hear(&mut self, known: &mut Option<Known>, event: Event) -> Result<(), Stopped> {
+        let Some(it) = known else {
+            let run = Run::open(event.clone())?;
+            let before = match self.book.page.update {
+                Some(number) => self.book.update(number)?,
+                None => None,
+            };
+            let every = run.plan().comms.as_ref().map_or(Every::default(), |comms| comms.every.clone());
+            let mut pace = Pace::new(every, self.gap_min, before.as_ref());
+            pace.keep((self.book.page.asked, self.book.page.drafted));
+            if before.is_none() {
+                pace.hear(&run, &event);
+            }
+            let (events, head, details_at) = (vec![event], String::new(), Time::default());
+            *known = Some(Known { run, events, head, pace, before, details_at });
+            return Ok(());
+        };
+        it.run.apply(&event)?;
+        if it.before.as_ref().is_none_or(|before| event.seq > before.seq) {
+            it.pace.hear(&it.run, &event);
+        }
+        it.events.push(event);
+        Ok(())
+    }
+
+    /// Makes what is due, and puts it down for every channel that takes it.
+    fn make(&mut self, known: &mut Known) -> Result<(), Stopped> {
+        let now = self.clock.now().max(known.run.at);
+        known.pace.look(&known.run, now);
+        while let Some(due) = known.pace.due(&known.run, now) {
+            let parcel = match due {
+                Due::Update { why, asked_lead_at, next_at } => {
+                    let update = self.update(known, now, (why, asked_lead_at, next_at))?;
+                    known.pace.made(update.course);
+                    self.book.page.update = Some(update.number);
+                    self.desk.show(&format!("update {}: {}", update.number, update.to_short()));
+                    let id = format!("update-{}", update.number);
+                    known.before = Some(update.clone());
+                    Parcel { id, ..parcel(&known.run, now, Audience::Executives, Body::Update(Box::new(update))) }
+                }
+                Due::AskLead { promised } => self.ask_lead(known, now, promised),
+                Due::Draft { promised } => self.draft(known, now, promised)?,
+            };
+            (self.book.page.asked, self.book.page.drafted) = known.pace.kept();
+            self.put_down(&parcel)?;
+        }
+        self.details(known, now)?;
+        self.silence(known, now)
+    }
+
+    fn update(
+        &self,
+        known: &Known,
+        now: Time,
+        (why, asked_lead_at, next_at): (Vec<String>, Option<Time>, Option<Time>),
+    ) -> Result<Update, Stopped> {
+        let (run, events, before) = (&known.run, &known.events[..], known.before.as_ref());
+        let report = &Report::of(events, &known.head, now)?;
+        let silent = silent(&self.book.page, now);
+        Ok(Facts { run, events, report, now, before, why, asked_lead_at, next_at, silent }.update())
+    }
+
+    /// The question to the technical lead.
+    fn ask_lead(&mut self, known: &Known, now: Time, promised: Time) -> Parcel {
+        let (run, id) = (&known.run, &known.run.opened.run);
+        let name = run.holder("technical_lead").map_or_else(String::new, clean);
+        let notice = Notice {
+            subject: format!("{name}: status wanted for the update of {}", of_day(promised, now)),
+            lines: vec![
+                "What is the state of the work, what is next, and what help or resources are wanted?".into(),
+                format!("dr note {id} TEXT --as {}", dr_engine::question::word(&name)),
+                format!("dr note {id} TEXT --help-wanted --as {}", dr_engine::question::word(&name)),
+                "What you say stands in the update; if nobody answers, it says so.".into(),
+            ],
+            urgent: false,
+        };
+        to_role("technical_lead", run, self.notice(run, now, notice))
+    }
+
+    /// The draft of a promised update, for whoever answers for it.
+    fn draft(&mut self, known: &Known, now: Time, promised: Time) -> Result<Parcel, Stopped> {
+        let (run, id) = (&known.run, &known.run.opened.run);
+        let asked = self.book.page.asked.filter(|(of, _)| *of == promised).map(|(_, at)| at);
+        let draft = self.update(known, now, (vec!["as promised".into()], asked, Some(promised)))?;
+        let mut lines = vec![
+            format!("It goes out at {} as it stands then, marked AUTO, unless you send it.", of_day(promised, now)),
+            format!("dr update edit {id} TEXT     your own words above the facts"),
+            format!("dr update send {id}          now"),
+            String::new(),
+        ];
+        lines.extend(draft.to_text().lines().map(str::to_owned));
+        let subject = format!("draft of update {}, due {}", draft.number, of_day(promised, now));
+        self.desk.show(&format!("{subject}: dr update draft {id}"));
+        let notice = Notice { subject, lines, urgent: false };
+        let parcel = to_role("incident_commander", run, self.notice(run, now, notice));
+        Ok(Parcel { not_by: vec!["slack".into()], ..parcel })
+    }
+
+    fn notice(&mut self, run: &Run, now: Time, notice: Notice) -> Parcel {
+        self.book.page.notices += 1;
+        let id = format!("notice-{}", self.book.page.notices);
+        Parcel { id, ..parcel(run, now, Audience::Responders, Body::Notice(notice)) }
+    }
+
+    /// Line by line what happened, for those who follow closely.
+    fn details(&mut self, known: &mut Known, now: Time) -> Result<(), Stopped> {
+        let over = known.run.finished.is_some();
+        if (now.since(known.details_at) < DETAILS && !over) || known.run.seq <= self.book.page.details {
+            return Ok(());
+        }
+        known.details_at = now;
+        let from = self.book.page.details;
+        self.book.page.details = known.run.seq;
+        let new = known.events.iter().filter(|event| event.seq > from && weight(&event.kind).is_some_and(|w| w > 0));
+        if new.clone().next().is_none() || !self.wants_details(&known.run, now) {
+            return Ok(());
+        }
+        let report = Report::of(&known.events, &known.head, now)?;
+        let text = |event: &Event| report.story.timeline.iter().find(|line| line.seq == event.seq);
+        let line = |event: &Event| {
+            let weight = weight(&event.kind)?;
+            Some(Line { seq: event.seq, at: event.at, text: clean(&text(event)?.text), weight })
+        };
+        let mut lines: Vec<_> = new.filter_map(line).collect();
+        if lines.len() > DETAILS_MAX {
+            lines.sort_by_key(|line| (std::cmp::Reverse(line.weight), line.seq));
+            lines.truncate(DETAILS_MAX);
+            lines.sort_by_key(|line| line.seq);
+        }
+        let id = format!("events-{}-{}", from + 1, known.run.seq);
+        let body = Body::Details(lines);
+        self.put_down(&Parcel { id, ..parcel(&known.run, now, Audience::Responders, body) })
+    }
+
+    fn wants_details(&self, run: &Run, now: Time) -> bool {
+        let probe = parcel(run, now, Audience::Responders, Body::Details(Vec::new()));
+        self.channels.iter().any(|channel| channel.takes(&probe))
+    }
+
+    /// Tells the others of a channel that has been silent for too long, once.
+    fn silence(&mut self, known: &Known, now: Time) -> Result<(), Stopped> {
+        let silent = |lane: &&Lane| !lane.silence_told && lane.silent_since.is_some_and(|s| now.since(s) >= SILENT);
+        let Some((name, lane)) = self.book.page.channels.iter().find(|(_, lane)| silent(lane)) else { return Ok(()) };
+        let (name, since) = (name.clone(), lane.silent_since.unwrap_or(now));
+        let trouble = lane.trouble.clone().unwrap_or_default();
+        let run = &known.run;
+        let comms = run.plan().comms.as_ref();
+        let meet = match comms.and_then(|comms| comms.bridge.as_deref()) {
+            Some(bridge) => format!("Meet here: {}", clean(bridge)),
+            None => "The runbook names no bridge to meet on.".into(),
+        };
+        let commander = run.plan().roles.get("incident_commander");
+        let phone =
+            commander.and_then(|role| role.phone.as_deref()).map_or(String::new(), |it| format!(", {}", clean(it)));
+        let reach = run.holder("incident_commander").map(|name| format!("Incident commander: {}{phone}", clean(name)));
+        let mut lines = vec![format!("{name} cannot be reached: {trouble}"), meet];
+        lines.extend(reach);
+        lines.extend(known.before.as_ref().map(|update| format!("Last known: {}", update.to_short())));
+        let subject = format!("{name} cannot be reached since {}", of_day(since, now));
+        let notice = Notice { subject, lines, urgent: true };
+        let parcel = Parcel { not_by: vec![name.clone()], ..self.notice(run, now, notice) };
+        if let Some(lane) = self.book.page.channels.get_mut(&name) {
+            lane.silence_told = true;
+        }
+        self.put_down(&parcel)
+    }
+
+    /// Puts a parcel down for every channel that takes it.
+    fn put_down(&mut self, parcel: &Parcel) -> Result<(), Stopped> {
+        let takers = self.channels.iter().filter(|channel| {
+            let not_by = parcel.not_by.iter().any(|name| name == channel.name());
+            !not_by && channel.takes(parcel)
+        });
+        let takers: Vec<_> = takers.map(|channel| channel.name()).collect();
+        if !takers.is_empty() {
+            self.book.keep(parcel)?;
+            for name in takers {
+                self.book.page.channels.entry(name.into()).or_default().waiting.push_back(parcel.id.clone());
+            }
+        }
+        Ok(self.book.write()?)
+    }
+
+    /// Begins what is due by every channel that is free.
+    fn send(&mut self, under_way: &mut JoinSet<Brought>, busy: &mut [bool]) -> Result<(), Stopped> {
+        let now = self.clock.now();
+        for (at, channel) in self.channels.iter().enumerate() {
+            let Some(lane) = self.book.page.channels.get_mut(channel.name()) else { continue };
+            if busy[at] || lane.waiting.is_empty() || now < lane.next {
+                continue;
+            }
+            // What was begun before goes again as it was: a channel that looks for it finds it.
+            let again = lane.begun > 0;
+            let count = match lane.begun {
+                0 if channel.bundles() => lane.waiting.len(),
+                0 => 1,
+                begun => begun.min(lane.waiting.len()),
+            };
+            lane.begun = count;
+            let ids: Vec<_> = lane.waiting.iter().take(count).cloned().collect();
+            let mut memory = lane.memory.clone();
+            self.book.write()?;
+            let parcels = ids.iter().map(|id| self.book.parcel(id)).collect::<io::Result<Vec<_>>>()?;
+            let (channel, clock, crash) = (channel.clone(), self.clock.clone(), self.crash.clone());
+            busy[at] = true;
+            under_way.spawn(async move {
+                crash.pass(Place::Telling, Edge::Before);
+                let outcome = clock.timeout(ATTEMPT, channel.deliver(&parcels, again, &mut memory)).await;
+                crash.pass(Place::Telling, Edge::After);
+                let silence = || Trouble::ambiguous(format!("no answer within {ATTEMPT}"));
+                Brought { channel: at, parcels, memory, outcome: outcome.unwrap_or_else(|| Err(silence())) }
+            });
+        }
+        Ok(())
+    }
+
+    /// Writes down how an attempt ended.
+    fn arrived(&mut self, brought: Brought) -> Result<(), Stopped> {
+        let now = self.clock.now();
+        let name = self.channels[brought.channel].name();
+        let lane = self.book.page.channels.entry(name.into()).or_default();
+        lane.memory = brought.memory;
+        match brought.outcome {
+            Ok(reference) => {
+                for parcel in &brought.parcels {
+                    // Said before it is forgotten: what is said twice is known by its id.
+                    if !matches!(parcel.body, Body::Details(_)) {
+                        let (item, channel) = (parcel.id.clone(), name.to_owned());
+                        let ask = Ask::Told { item, audience: parcel.audience, channel, reference: reference.clone() };
+                        self.desk.told(&format!("told-{}-{name}", parcel.id), ask)?;
+                    }
+                    lane.waiting.retain(|id| *id != parcel.id);
+                }
+                if let Some(since) = lane.silent_since.filter(|_| lane.silence_told) {
+                    self.desk.show(&format!("{name} can be reached again, after {}", brief(now.since(since))));
+                }
+                let (waiting, memory) = (std::mem::take(&mut lane.waiting), std::mem::take(&mut lane.memory));
+                *lane = Lane { waiting, memory, ..Lane::default() };
+            }
+            Err(trouble) => {
+                lane.attempts += 1;
+                // What surely did not arrive is not looked for.
+                lane.begun = if trouble.ambiguous { lane.begun } else { 0 };
+                let grown = Dur(PAUSE.0.0.saturating_mul(1 << (lane.attempts - 1).min(10))).min(PAUSE.1);
+                let pause = if trouble.refused { REFUSED } else { trouble.after.map_or(grown, |it| it.min(ASKED_MAX)) };
+                lane.next = now.after(pause);
+                lane.silent_since.get_or_insert(now);
+                if lane.attempts == 1 {
+                    self.desk.show(&format!("{name}: {}; again in {}", trouble.what, brief(pause)));
+                }
+                lane.trouble = Some(trouble.what);
+            }
+        }
+        Ok(self.book.write()?)
+    }
+}
+
+/// The same, only for whoever has a role now.
+fn to_role(role: &str, run: &Run, parcel: Parcel) -> Parcel {
+    Parcel { role: Some(role.into()), person: run.holder(role).map(str::to_owned), ..parcel }
+}
+
+fn parcel(run: &Run, now: Time, audience: Audience, body: Body) -> Parcel {
+    Parcel {
+        id: String::new(),
+        run: run.opened.run.clone(),
+        runbook: run.plan().name.clone(),
+        kind: run.opened.kind,
+        made_at: now,
+        audience,
+        role: None,
+        person: None,
+        not_by: Vec::new(),
+        body,
+        picture: None,
+    }
+}

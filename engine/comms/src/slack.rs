@@ -1,0 +1,192 @@
+//! Slack: one channel for a recovery, where everybody sees the same.
+//!
+//! A head message, pinned, is edited in place and says where the recovery
+//! stands. What is told comes as messages of its own, details in the thread of
+//! the head. Every message carries the ids of what it tells as metadata, so
+//! that after a failure of which nobody knows what became, the channel is read
+//! before anything is said again. All else is done so that it can be done
+//! twice: a controller may die between any two calls.
+
+mod call;
+mod check;
+mod past;
+mod room;
+
+pub use call::{CALL_MAX, POST_GAP};
+pub use check::Access;
+
+use crate::{
+    blocks,
+    channel::{Channel, Memory, Trouble},
+    parcel::{Body, Parcel},
+    secret::Secret,
+};
+use async_trait::async_trait;
+use call::{Api, Failed};
+use dr_engine::{clock::Clock, event::Audience};
+use room::Room;
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// The channel's name in `dr`.
+const NAME: &str = "slack";
+/// Metadata of the message at the head.
+const RUN_EVENT: &str = "dr_run";
+/// Metadata of a message that tells parcels.
+const PARCEL_EVENT: &str = "dr_parcel";
+/// Between the ids of the parcels that a message tells.
+const IDS: &str = ",";
+/// Parcels told in one message: their ids are kept with it.
+const BUNDLE_MAX: usize = 50;
+/// Slack's words for a message that it cannot show.
+const UNSHOWABLE: [&str; 4] = ["invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "msg_too_long"];
+
+/// Where Slack is, and what is wanted there.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The token of an app's bot.
+    pub token: Secret,
+    /// The address of the Web API; by plain http only on this machine.
+    pub api: String,
+    /// The channel's name.
+    pub channel: String,
+    /// Make the channel when it does not exist.
+    pub create: bool,
+    /// Whom to invite, by member id.
+    pub invite: Vec<String>,
+    /// Where people meet when Slack fails.
+    pub bridge: Option<String>,
+}
+
+impl Settings {
+    /// Slack's own address.
+    pub const API: &str = "https://slack.com/api";
+}
+
+/// Slack, as a way to reach people.
+#[derive(Debug)]
+pub struct Slack {
+    settings: Settings,
+    api: Api,
+}
+
+impl Slack {
+    /// Nothing is sent yet. Refused for an address to which the token would travel readable.
+    pub fn new(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, Trouble> {
+        let api = Api::new(&settings.api, settings.token.clone(), clock)?;
+        Ok(Self { settings, api })
+    }
+
+    /// Brings parcels, and says whether one of them arrived though another did not.
+    async fn bring(&self, parcels: &[Parcel], again: bool, room: &mut Room) -> Result<String, (Trouble, bool)> {
+        let before = |trouble| (trouble, false);
+        let channel = self.channel(room).await.map_err(before)?;
+        let (head, posted) = self.head(room, &channel, parcels).await.map_err(before)?;
+        let details = |parcel: &&Parcel| matches!(parcel.body, Body::Details(_));
+        let (threaded, open): (Vec<_>, Vec<_>) = parcels.iter().partition(details);
+        let (mut found, mut arrived) = (None, false);
+        for (thread, batch) in [(None, open), (Some(head.as_str()), threaded)] {
+            let batch: Vec<_> = batch.into_iter().cloned().collect();
+            let told = match again {
+                true => self.told(&channel, thread, &batch).await.map_err(|trouble| (trouble, arrived))?,
+                false => BTreeMap::new(),
+            };
+            let (there, left): (Vec<_>, Vec<_>) = batch.into_iter().partition(|parcel| told.contains_key(&parcel.id));
+            let mut at = there.last().and_then(|parcel| told.get(&parcel.id).cloned());
+            for bundle in left.chunks(BUNDLE_MAX) {
+                let told = self.tell(&channel, thread, bundle, room).await;
+                at = Some(told.map_err(|failed| (gone(room, failed).trouble, arrived))?);
+                arrived = true;
+            }
+            if thread.is_none() {
+                room.last = at.clone().or(room.last.take());
+            }
+            found = found.or(at);
+        }
+        let newest = parcels.last().expect("a delivery has parcels");
+        self.furnish(room, &channel, newest).await;
+        self.edit(room, &channel, parcels, posted).await;
+        let ts = found.unwrap_or(head);
+        // Behind the workspace's address this is the way to the message.
+        Ok(format!("archives/{channel}/p{}", ts.replace('.', "")))
+    }
+
+    /// One message.
+    async fn tell(
+        &self,
+        channel: &str,
+        thread: Option<&str>,
+        bundle: &[Parcel],
+        room: &Room,
+    ) -> Result<String, Failed> {
+        let mark = mark(bundle);
+        let message = match thread {
+            Some(_) => blocks::thread(bundle),
+            None => blocks::message(bundle, room.silent_since),
+        };
+        match self.api.say(channel, thread, &message, &mark).await {
+            // What Slack shows may change; silence would be worse than the bare words.
+            Err(failed) if failed.is(&UNSHOWABLE) => self.api.say(channel, thread, &blocks::short(bundle), &mark).await,
+            told => told,
+        }
+    }
+}
+
+#[async_trait]
+impl Channel for Slack {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn takes(&self, parcel: &Parcel) -> bool {
+        parcel.audience != Audience::Customers && !parcel.not_by.iter().any(|channel| channel == NAME)
+    }
+
+    fn bundles(&self) -> bool {
+        true
+    }
+
+    async fn deliver(&self, parcels: &[Parcel], again: bool, memory: &mut Memory) -> Result<String, Trouble> {
+        if parcels.is_empty() {
+            return Err(Trouble::refused("there is nothing to deliver"));
+        }
+        let mut room = Room::recall(memory);
+        let brought = self.bring(parcels, again, &mut room).await;
+        let brought = match brought {
+            Ok(found) => {
+                room.silent_since = None;
+                Ok(found)
+            }
+            Err((trouble, arrived)) => {
+                // To be told to wait, or no, is to be reached.
+                if !trouble.refused && trouble.after.is_none() {
+                    room.silent_since.get_or_insert(self.api.now());
+                }
+                // What may have arrived before still may have, and what has arrived must be found.
+                Err(Trouble { ambiguous: trouble.ambiguous || again || arrived, ..trouble })
+            }
+        };
+        room.keep(memory);
+        brought
+    }
+}
+
+/// What a message tells, for whoever reads the channel again.
+fn mark(bundle: &[Parcel]) -> Value {
+    let last = bundle.last().expect("a bundle has parcels");
+    // One text: of lists Slack's description of metadata says nothing.
+    let ids = bundle.iter().map(|parcel| parcel.id.as_str()).collect::<Vec<_>>().join(IDS);
+    json!({ "event_type": PARCEL_EVENT, "event_payload": { "run": last.run, "id": last.key(), "ids": ids } })
+}
+
+/// Forgets what Slack says is not there any more, so that the next attempt looks anew.
+fn gone(room: &mut Room, failed: Failed) -> Failed {
+    if failed.is(&["channel_not_found", "is_archived", "not_in_channel"]) {
+        room.forget();
+    } else if failed.is(&["thread_not_found", "message_not_found"]) {
+        room.behead();
+        let what = format!("{}: the head message is gone and is posted anew", failed.trouble.what);
+        return Failed { trouble: Trouble::passing(what), ..failed };
+    }
+    failed
+}

@@ -1,0 +1,82 @@
+//! A recovery of six hours in simulated time: what people were told, when, by which channel.
+
+mod support;
+
+use dr_comms::parcel::Body;
+use dr_engine::duration::Dur;
+use expect_test::expect_file;
+use std::fmt::Write;
+use support::{INCIDENT, Story, clock};
+
+/// Slack is down from 1:10 to 2:40, mail refuses from 3:00 to 3:20.
+#[test]
+fn people_hear_the_truth_each_hour_whatever_is_down() {
+    let told = Story::six_hours().tell(&[("slack", "1:10", "2:40"), ("mail", "3:00", "3:20")]);
+
+    let mut text = String::new();
+    for it in &told.lines {
+        writeln!(text, "{it}").expect("a text takes all");
+    }
+    for number in [5, told.updates().len()] {
+        let update = &told.updates()[number - 1];
+        writeln!(text, "\n--- update {number}, as it was mailed\n{}", update.to_text()).expect("a text takes all");
+    }
+    expect_file!["six_hours.txt"].assert_eq(&text);
+
+    // Nothing is missing, by either channel, and nothing stands twice.
+    for channel in ["slack", "mail"] {
+        let mut ids: Vec<_> =
+            told.arrived.iter().filter(|(by, _)| by == channel).map(|(_, parcel)| &parcel.id).collect();
+        let updates = ids.iter().filter(|id| id.starts_with("update-")).count();
+        assert_eq!(updates, told.updates().len(), "{channel}");
+        let all = ids.len();
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), all, "{channel} had something twice");
+    }
+    // Every promise is kept.
+    for (at, update) in told.updates().iter().enumerate() {
+        let Some(promised) = update.next_at else {
+            assert_eq!(at + 1, told.updates().len(), "only the last one promises nothing");
+            continue;
+        };
+        let slack = Dur(1_000);
+        let kept = told.updates().iter().any(|it| it.made_at > update.made_at && it.made_at <= promised.after(slack));
+        assert!(kept, "update {} promised {}", update.number, clock(promised));
+    }
+}
+
+#[test]
+fn when_nothing_happens_the_promise_is_kept_all_the_same() {
+    let told = Story::quiet().tell(&[]);
+    let made: Vec<_> = told.updates().iter().map(|update| clock(update.made_at)).collect();
+    // 30m for 2h, then every hour, from the start of the run at 0:10; the run is over at 4:30.
+    assert_eq!(made, ["0:10", "0:40", "1:10", "1:40", "2:10", "3:10", "4:10", "4:30"]);
+    let nothing = &told.updates()[2].since_last;
+    assert!(nothing.iter().all(|line| line.weight == 0), "{nothing:?}");
+}
+
+#[test]
+fn killed_between_any_two_turns_nothing_is_lost_and_a_promise_moves_not() {
+    let whole = Story::six_hours().tell(&[]);
+    for minutes in (10..370).step_by(37) {
+        let stop = INCIDENT.after(Dur(minutes * 60_000 + 1));
+        let killed = Story::six_hours().killed_at(stop).tell(&[]);
+        let ids = |told: &support::Told| {
+            let updates = told.updates();
+            updates.iter().map(|it| (it.number, clock(it.made_at), it.next_at.map(clock))).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(&killed), ids(&whole), "killed at {}", clock(stop));
+    }
+}
+
+#[test]
+fn a_rehearsal_says_so_in_every_first_line() {
+    let told = Story::quiet().drill().tell(&[]);
+    for (_, parcel) in &told.arrived {
+        assert!(parcel.subject().starts_with("[DRILL] "), "{}", parcel.subject());
+        if let Body::Update(update) = &parcel.body {
+            assert!(update.to_text().contains("AUTO"), "{}", update.to_text());
+        }
+    }
+}
