@@ -32,9 +32,15 @@ impl Secret {
     }
 }
 
-impl<T: Into<SecretString>> From<T> for Secret {
-    fn from(text: T) -> Self {
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
         Self(text.into())
+    }
+}
+
+impl From<Secret> for SecretString {
+    fn from(secret: Secret) -> Self {
+        secret.0
     }
 }
 

@@ -18,15 +18,16 @@ pub use check::Access;
 use crate::{
     blocks,
     channel::{Channel, Memory, Trouble},
+    files::Files,
     parcel::{Body, Parcel},
-    secret::Secret,
 };
 use async_trait::async_trait;
 use call::{Api, Failed};
 use dr_engine::{clock::Clock, event::Audience};
 use room::Room;
+use secrecy::SecretString;
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 /// The channel's name in `dr`.
 const NAME: &str = "slack";
@@ -45,7 +46,7 @@ const UNSHOWABLE: [&str; 4] = ["invalid_blocks", "invalid_blocks_format", "msg_b
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The token of an app's bot.
-    pub token: Secret,
+    pub token: SecretString,
     /// The address of the Web API; by plain http only on this machine.
     pub api: String,
     /// The channel's name.
@@ -130,6 +131,15 @@ impl Slack {
             told => told,
         }
     }
+}
+
+/// Where no token is configured: the same messages as files, for whoever looks.
+pub fn files(folder: PathBuf) -> Files {
+    let takes = |parcel: &Parcel| !matches!(parcel.body, Body::Details(_)) && parcel.audience != Audience::Customers;
+    Files::new(NAME, folder, "json", takes, |parcel| {
+        let blocks::Message { text, blocks } = blocks::message(std::slice::from_ref(parcel), None);
+        serde_json::to_vec_pretty(&json!({ "text": text, "blocks": blocks })).map_err(|error| error.to_string())
+    })
 }
 
 #[async_trait]

@@ -10,7 +10,7 @@ use crate::{
     parcel::{Body, Parcel},
     update::{
         Rag, Update,
-        text::{Section, TIMELINE_MAX, of_day},
+        text::{Section, of_day},
     },
 };
 use dr_engine::{event::RunKind, report::clean};
@@ -64,7 +64,7 @@ pub(super) fn page(parcel: &Parcel, picture: Option<&str>) -> Markup {
 }
 
 fn of_update(parcel: &Parcel, update: &Update, picture: Option<&str>) -> Markup {
-    let sections = update.sections(TIMELINE_MAX);
+    let sections = update.sections(text::TIMELINE_MAX);
     let (headline, rest) = sections.split_first().expect("an update has a headline");
     let (before, after) = rest.split_at(rest.iter().position(|part| part.title == "Timeline").unwrap_or(rest.len()));
     html! {

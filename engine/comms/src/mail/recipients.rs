@@ -1,7 +1,7 @@
 //! Who gets mail, and what is kept of whom it could not reach.
 
 use crate::{channel::Memory, parcel::Parcel};
-use dr_engine::{plan::Plan, report::clean};
+use dr_engine::{plan::Plan, report::clean, run::Run};
 use lettre::{Address, message::Mailbox};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,24 +11,38 @@ use url::Host;
 /// must not hold up everybody's next update, nor make mail look as if it could not be reached.
 const TRIES_MAX: u32 = 3;
 
-/// The people of a runbook who have an address.
+/// The people of a run who have an address.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recipients {
     all: Vec<Mailbox>,
-    by_name: BTreeMap<String, Mailbox>,
+    roles: BTreeMap<String, Mailbox>,
+    names: BTreeMap<String, Mailbox>,
     /// What stands where an address should, and why it is none.
     wrong: Vec<String>,
 }
 
 impl Recipients {
+    /// Those of a run. Whoever has taken a role over has an address if the runbook knows them by another role.
+    pub fn of(run: &Run) -> Self {
+        Self::found(run.plan(), |role| run.holder(role))
+    }
+
     /// Those whom the runbook names: by their roles, and under `comms.email`.
-    pub fn of(plan: &Plan) -> Self {
+    pub fn planned(plan: &Plan) -> Self {
+        Self::found(plan, |role| plan.roles.get(role).map(|role| role.name.as_str()))
+    }
+
+    fn found<'a>(plan: &Plan, holder: impl Fn(&str) -> Option<&'a str>) -> Self {
         let mut found = Self::default();
+        let mut by_name = BTreeMap::new();
         for role in plan.roles.values() {
             if let Some(mailbox) = role.email.as_deref().and_then(|email| found.take(Some(&role.name), email)) {
-                found.by_name.entry(role.name.clone()).or_insert(mailbox);
+                by_name.insert(role.name.clone(), mailbox);
             }
         }
+        let held = plan.roles.keys().filter_map(|role| Some((role.clone(), by_name.get(holder(role)?)?.clone())));
+        found.roles = held.collect();
+        found.names = by_name;
         for address in plan.comms.iter().filter_map(|comms| comms.email.as_ref()).flat_map(|email| &email.to) {
             found.take(None, address);
         }
@@ -52,11 +66,13 @@ impl Recipients {
         }
     }
 
-    /// To whom a parcel goes: to all, or to whoever has its role, if the runbook knows their address.
+    /// To whom a parcel goes: to whoever has its role, else to all.
     pub fn to(&self, parcel: &Parcel) -> Vec<Mailbox> {
         match (&parcel.role, &parcel.person) {
             (None, _) => self.all.clone(),
-            (Some(_), person) => person.iter().filter_map(|name| self.by_name.get(name).cloned()).collect(),
+            // A role may have passed on since this began to run.
+            (Some(_), Some(name)) => self.names.get(name).cloned().into_iter().collect(),
+            (Some(role), None) => self.roles.get(role).cloned().into_iter().collect(),
         }
     }
 

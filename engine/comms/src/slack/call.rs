@@ -5,7 +5,7 @@
 //! message of another app with metadata that is not flat text, and a post that
 //! succeeded when its echo has a form that they do not know.
 
-use crate::{blocks::Message, channel::Trouble, secret::Secret};
+use crate::{blocks::Message, channel::Trouble};
 use dr_engine::{
     clock::{Clock, Time},
     duration::Dur,
@@ -23,6 +23,7 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use rustls::{ClientConfig, RootCertStore};
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use slack_morphism::{
@@ -57,7 +58,7 @@ pub(super) struct Api {
     /// For the one call whose headers are wanted, which the crate keeps to itself.
     plain: legacy::Client<Https, Empty<Bytes>>,
     base: String,
-    token: Secret,
+    token: SecretString,
     clock: Arc<dyn Clock>,
     /// When the last message was sent.
     posted_at: Mutex<Option<Time>>,
@@ -101,7 +102,7 @@ impl fmt::Debug for Api {
 }
 
 impl Api {
-    pub(super) fn new(api: &str, token: Secret, clock: Arc<dyn Clock>) -> Result<Self, Trouble> {
+    pub(super) fn new(api: &str, token: SecretString, clock: Arc<dyn Clock>) -> Result<Self, Trouble> {
         let url = Url::parse(api).map_err(|error| Trouble::refused(format!("Slack's `api` is no address: {error}")))?;
         let https = connector(&url).map_err(Trouble::refused)?;
         let base = url.as_str().trim_end_matches('/').to_owned();
@@ -176,7 +177,7 @@ impl Api {
     /// Whose the token is: the answer and its headers, which say what the token may.
     pub(super) async fn whose(&self) -> Result<(Value, HeaderMap), Failed> {
         const METHOD: &str = "auth.test";
-        let bearer = format!("Bearer {}", self.token.expose());
+        let bearer = format!("Bearer {}", self.token.expose_secret());
         let request = Request::get(format!("{}/{METHOD}", self.base)).header(AUTHORIZATION, bearer).body(Empty::new());
         let unfit = |_| Failed::new(Trouble::refused("Slack's token holds what no header takes: set it anew"));
         let request = request.map_err(unfit)?;
@@ -200,7 +201,7 @@ impl Api {
 
     /// Only for as long as a call takes is the token anywhere but in its keeper.
     fn token(&self) -> SlackApiToken {
-        SlackApiToken::new(SlackApiTokenValue(self.token.expose().to_owned()))
+        SlackApiToken::new(SlackApiTokenValue(self.token.expose_secret().to_owned()))
     }
 
     async fn bounded<T>(&self, method: &str, call: impl Future<Output = ClientResult<T>>) -> Result<T, Failed> {

@@ -4,10 +4,6 @@ use super::{Doing, Line, Said, Update};
 use dr_engine::{clock::Time, duration::Dur, report::brief};
 use std::fmt::Write;
 
-/// Of a timeline so many lines are the whole: mail servers refuse what is too large, and an update that is refused
-/// tells nobody anything. What is left out is counted, and stands in the report.
-pub const TIMELINE_MAX: usize = 5_000;
-
 /// A titled part of an update: what every channel shows in its own form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Section {
@@ -77,10 +73,10 @@ impl Update {
         all
     }
 
-    /// The whole as plain text.
-    pub fn to_text(&self) -> String {
+    /// The whole as plain text. Of the timeline the most important `timeline_max` lines.
+    pub fn to_text(&self, timeline_max: usize) -> String {
         let mut text = String::new();
-        for section in self.sections(TIMELINE_MAX) {
+        for section in self.sections(timeline_max) {
             writeln!(text, "{}", section.title.to_uppercase()).expect("a text takes all");
             section.lines.iter().for_each(|line| writeln!(text, "  {line}").expect("a text takes all"));
             text.push('\n');

@@ -1,6 +1,6 @@
 //! Mail against a real server: what arrives, what does not, and what is said of it.
 
-use crate::support::{PASSWORD, Smtpd, people, plan, python, update};
+use crate::support::{PASSWORD, Smtpd, handed_over, people, plan, python, update};
 use dr_comms::{
     channel::{Channel, Memory, Trouble},
     mail::{Mail, Recipients, Settings, message_id},
@@ -262,25 +262,30 @@ async fn who_is_put_off_gets_the_mail_later_and_the_others_once() {
 async fn what_is_for_one_person_goes_to_whoever_has_the_role() {
     let Some(python) = python() else { return };
     let server = Smtpd::start(&python, "starttls");
-    let body = Notice { subject: "What is the state?".into(), lines: vec!["dr note …".into()], urgent: true };
-    let lead = |person: Option<&str>| Parcel {
-        id: "notice-3".into(),
+    let lead = Parcel {
+        id: "ask-lead-3".into(),
         role: Some("technical_lead".into()),
-        person: person.map(str::to_owned),
-        body: Body::Notice(body.clone()),
+        body: Body::Notice(Notice {
+            subject: "What is the state?".into(),
+            lines: vec!["dr note …".into()],
+            urgent: true,
+        }),
         ..update()
     };
-    let plan = plan(&[["incident_commander", "Ana", ANA], ["technical_lead", "Bo", BO]], &["all@example.org", ANA]);
-    let mail = mail(settings("smtp+starttls", server.port, json!({})), server.folder(), Recipients::of(&plan));
-    once(&mail).await.expect("all have it");
-    // As planned, and after the role was handed over to somebody whom the runbook knows by another.
-    for person in ["Bo", "Ana"] {
-        deliver(&mail, &lead(Some(person)), &mut Memory::new()).await.expect("the lead has it");
+    let plan = || plan(&[["incident_commander", "Ana", ANA], ["technical_lead", "Bo", BO]], &["all@example.org", ANA]);
+    let to = |people: Recipients| mail(settings("smtp+starttls", server.port, json!({})), server.folder(), people);
+    once(&to(Recipients::planned(&plan()))).await.expect("all have it");
+    for people in [Recipients::planned(&plan()), Recipients::of(&handed_over(plan(), "technical_lead", "Ana"))] {
+        deliver(&to(people), &lead, &mut Memory::new()).await.expect("the lead has it");
     }
+    // The parcel says who has the role, should it have passed on since the addresses were read.
+    let passed_on = Parcel { person: Some("Ana".into()), ..lead.clone() };
+    deliver(&to(Recipients::planned(&plan())), &passed_on, &mut Memory::new()).await.expect("ana has it");
     let reached: Vec<_> = server.mailbox().iter().map(|taken| taken.facts["to"].clone()).collect();
-    assert_eq!(reached, [json!([ANA, BO, "all@example.org"]), json!([BO]), json!([ANA])]);
-    // Nobody knows Cy's address; nobody has the role.
-    assert!(!mail.takes(&lead(Some("Cy"))) && !mail.takes(&lead(None)));
+    assert_eq!(reached, [json!([ANA, BO, "all@example.org"]), json!([BO]), json!([ANA]), json!([ANA])]);
+    // Nobody knows Cy's address.
+    let unknown = to(Recipients::of(&handed_over(plan(), "technical_lead", "Cy")));
+    assert!(unknown.takes(&update()) && !unknown.takes(&lead));
 }
 
 #[test]

@@ -31,7 +31,7 @@ async fn mail_of(parcel: &Parcel, people: Recipients) -> Vec<u8> {
 }
 
 fn people() -> Recipients {
-    Recipients::of(&plan(&[["executive", "Dana Ng", "dana@example.org"]], &["board@example.org"]))
+    Recipients::planned(&plan(&[["executive", "Dana Ng", "dana@example.org"]], &["board@example.org"]))
 }
 
 /// The header of a mail that Python has read; all of them, if it stands there more than once.
@@ -166,7 +166,8 @@ async fn nothing_written_by_others_becomes_a_header_a_part_or_a_tag() {
         update.risks = vec![text.clone()];
         update.links = vec![(text.clone(), text.clone()), ("Bridge".into(), format!("javascript:{text}"))];
         update.decisions[0].commands = vec![text.clone()];
-        let people = Recipients::of(&plan(&[["executive", &text, "dana@example.org"]], &[&text, "board@example.org"]));
+        let people =
+            Recipients::planned(&plan(&[["executive", &text, "dana@example.org"]], &[&text, "board@example.org"]));
         // A name of a file is short; that the whole corpus is no name of one is no news.
         if text.len() > 100 {
             parcel.id = "update-3".into();

@@ -2,8 +2,11 @@
 
 use dr_comms::{mail::Recipients, parcel::Parcel};
 use dr_engine::{
+    clock::Time,
     comms::{Comms, To},
+    event::{Event, Kind, Opened, Person, RunKind},
     plan::{Mode, Objectives, Plan, Role, Selection},
+    run::Run,
 };
 use serde_json::{Map, Value};
 use std::{
@@ -49,9 +52,30 @@ pub(crate) fn plan(roles: &[[&str; 3]], to: &[&str]) -> Plan {
     }
 }
 
+/// A run of a plan in which a role has been handed over.
+pub(crate) fn handed_over(plan: Plan, role: &str, to: &str) -> Run {
+    let by = Person { name: None, user: "ana".into(), host: "bunker".into(), message: None };
+    let opened = Opened {
+        run: "r".into(),
+        plan,
+        folder: String::new(),
+        kind: RunKind::Live,
+        incident_at: Time(0),
+        incident_assumed: true,
+        detected_at: None,
+        declared_at: None,
+        declared_by: None,
+        by: by.clone(),
+    };
+    let mut run = Run::open(Event { seq: 1, at: Time(0), kind: Kind::Opened(Box::new(opened)) }).expect("it opens");
+    let set = Kind::RoleSet { role: role.into(), to: to.into(), by, why: String::new() };
+    run.apply(&Event { seq: 2, at: Time(1), kind: set }).expect("it is legal");
+    run
+}
+
 /// Those addresses, and nobody in a role.
 pub(crate) fn people(to: &[&str]) -> Recipients {
-    Recipients::of(&plan(&[], to))
+    Recipients::planned(&plan(&[], to))
 }
 
 /// The Python that has aiosmtpd, or `None` after saying that there is none: loudly where `make test` wants it.

@@ -28,9 +28,9 @@ pub(crate) fn parcel(id: &str, made_at: Time, body: Body) -> Parcel {
         audience: Audience::Responders,
         role: None,
         person: None,
+        picture: None,
         not_by: Vec::new(),
         body,
-        picture: None,
     }
 }
 
