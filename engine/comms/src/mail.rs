@@ -178,7 +178,8 @@ impl Mail {
         handed_over: &AtomicBool,
     ) -> Result<T, Trouble> {
         let (server, limit) = (&self.access.server, self.timeout);
-        match self.clock.timeout(limit, talk).await {
+        // Boxed: a conversation under TLS is 20 KB of state.
+        match self.clock.timeout(limit, Box::pin(talk)).await {
             Some(result) => result,
             None if handed_over.load(Ordering::SeqCst) => Err(Trouble::ambiguous(format!(
                 "{server} has the mail and did not say within {limit} whether it keeps it; it may have arrived all the same"
@@ -195,7 +196,8 @@ impl Mail {
     fn not_reached(&self, outcome: &Outcome) -> String {
         let refused = outcome.refused.iter().map(|(address, why)| format!("not to {address} ({why})"));
         let put_off = outcome.put_off.iter().map(|(address, why)| format!("put off by {address} ({why})"));
-        refused.chain(put_off).chain(self.recipients.wrong().iter().cloned()).map(|it| format!("; {it}")).collect()
+        let all = refused.chain(put_off).chain(self.recipients.wrong().iter().cloned());
+        all.fold(String::new(), |said, one| said + "; " + &one)
     }
 }
 
@@ -229,7 +231,7 @@ fn is_mail(parcel: &Parcel) -> bool {
 
 /// Where no mail server is configured: the same mails as files, for whoever looks.
 pub fn files(folder: PathBuf, recipients: Recipients) -> Files {
-    let from = mailbox(Some("dr"), "dr@dr.invalid").expect("it is an address");
+    let from = letter::nobody_at("dr");
     Files::new(NAME, folder, "eml", is_mail, move |parcel| {
         let mail = letter::letter(parcel, &from, &recipients.to(parcel));
         mail.map(|mail| mail.formatted())

@@ -108,8 +108,8 @@ fn kept(line: &str) -> Markup {
 /// `Bridge: https://…`, to be tapped. Only what the runbook names: an address within a message of somebody else's is text.
 fn linked(line: &str) -> Markup {
     match line.split_once(": ") {
-        Some((name, link)) if link.starts_with("https://") || link.starts_with("http://") => {
-            html! { (name) ": " a href=(link) style="color:inherit" { (link) } }
+        Some((name, address)) if address.starts_with("https://") || address.starts_with("http://") => {
+            html! { (name) ": " a href=(address) style="color:inherit" { (address) } }
         }
         _ => html! { (line) },
     }

@@ -14,7 +14,7 @@ pub(super) const TIMELINE_MAX: usize = 5_000;
 pub(super) fn text(parcel: &Parcel) -> String {
     let body = match &parcel.body {
         Body::Update(update) => update.to_text(TIMELINE_MAX),
-        body => lines(body).iter().map(|line| format!("{line}\n")).collect(),
+        body => lines(body).join("\n") + "\n",
     };
     format!("{}\n\n{body}", clean(&parcel.subject()))
 }

@@ -67,7 +67,7 @@ async fn an_update_in_a_mail() {
     let names = names.into_iter().chain(["X-DR-Chain", "MIME-Version", "Importance"]);
     let headers: String = names.map(|name| format!("{name}: {}\n", header(&mail, name))).collect();
     expect![[r#"
-        From: dr <dr@dr.invalid>
+        From: dr@dr.invalid
         To: Dana Ng <dana@example.org>, board@example.org
         Subject: [LIVE] production_region_failover: eu-west-1 to eu-central-1, update 3, 14:00 UTC — AMBER: a question is open; on track for the RTO
         Date: Sun, 22 Nov 2026 14:00:00 +0000
