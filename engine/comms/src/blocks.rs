@@ -224,9 +224,8 @@ fn decisions(title: &str, lines: &[String], room: usize, run: &str) -> Vec<Value
 fn code(lines: &[String], room: usize) -> Value {
     const FENCE: &str = "```";
     // A grave accent would end the code; another command in its place would be worse than none.
-    let plain = |line: &String| match line.contains('`') {
-        true => "# shown by dr status".to_owned(),
-        false => escape(line.trim()),
+    let plain = |line: &String| {
+        if line.contains('`') { "# shown by dr status".to_owned() } else { escape(line.trim()) }
     };
     let (mut text, room) = (String::new(), room - 2 * FENCE.len());
     for (at, line) in lines.iter().map(plain).enumerate() {

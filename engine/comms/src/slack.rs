@@ -23,8 +23,11 @@ use crate::{
 };
 use async_trait::async_trait;
 use call::{Api, Failed};
-use dr_engine::{clock::Clock, event::Audience};
-use room::Room;
+use dr_engine::{
+    clock::{Clock, Time},
+    event::Audience,
+};
+use room::{Kept, Room};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
@@ -79,23 +82,27 @@ impl Slack {
     }
 
     /// Brings parcels, and says whether one of them arrived though another did not.
-    async fn bring(&self, parcels: &[Parcel], again: bool, room: &mut Room) -> Result<String, (Trouble, bool)> {
+    async fn bring(
+        &self,
+        parcels: &[Parcel],
+        again: bool,
+        silent_since: Option<Time>,
+        room: &mut Room,
+    ) -> Result<String, (Trouble, bool)> {
         let before = |trouble| (trouble, false);
         let channel = self.channel(room).await.map_err(before)?;
-        let (head, posted) = self.head(room, &channel, parcels).await.map_err(before)?;
+        let head = self.head(room, &channel, parcels).await.map_err(before)?;
         let details = |parcel: &&Parcel| matches!(parcel.body, Body::Details(_));
         let (threaded, open): (Vec<_>, Vec<_>) = parcels.iter().partition(details);
         let (mut found, mut arrived) = (None, false);
         for (thread, batch) in [(None, open), (Some(head.as_str()), threaded)] {
             let batch: Vec<_> = batch.into_iter().cloned().collect();
-            let told = match again {
-                true => self.told(&channel, thread, &batch).await.map_err(|trouble| (trouble, arrived))?,
-                false => BTreeMap::new(),
-            };
+            let told = if again { self.told(&channel, thread, &batch).await } else { Ok(BTreeMap::new()) };
+            let told = told.map_err(|trouble| (trouble, arrived))?;
             let (there, left): (Vec<_>, Vec<_>) = batch.into_iter().partition(|parcel| told.contains_key(&parcel.id));
             let mut at = there.last().and_then(|parcel| told.get(&parcel.id).cloned());
             for bundle in left.chunks(BUNDLE_MAX) {
-                let told = self.tell(&channel, thread, bundle, room).await;
+                let told = self.tell(&channel, thread, bundle, silent_since).await;
                 at = Some(told.map_err(|failed| (gone(room, failed).trouble, arrived))?);
                 arrived = true;
             }
@@ -104,9 +111,6 @@ impl Slack {
             }
             found = found.or(at);
         }
-        let newest = parcels.last().expect("a delivery has parcels");
-        self.furnish(room, &channel, newest).await;
-        self.edit(room, &channel, parcels, posted).await;
         let ts = found.unwrap_or(head);
         // Behind the workspace's address this is the way to the message.
         Ok(format!("archives/{channel}/p{}", ts.replace('.', "")))
@@ -118,12 +122,12 @@ impl Slack {
         channel: &str,
         thread: Option<&str>,
         bundle: &[Parcel],
-        room: &Room,
+        silent_since: Option<Time>,
     ) -> Result<String, Failed> {
         let mark = mark(bundle);
         let message = match thread {
             Some(_) => blocks::thread(bundle),
-            None => blocks::message(bundle, room.silent_since),
+            None => blocks::message(bundle, silent_since),
         };
         match self.api.say(channel, thread, &message, &mark).await {
             // What Slack shows may change; silence would be worse than the bare words.
@@ -160,24 +164,26 @@ impl Channel for Slack {
         if parcels.is_empty() {
             return Err(Trouble::refused("there is nothing to deliver"));
         }
-        let mut room = Room::recall(memory);
-        let brought = self.bring(parcels, again, &mut room).await;
-        let brought = match brought {
+        let begun = self.api.now();
+        let mut room = Kept::recall(memory);
+        let silent_since = room.silent_since;
+        // Stands if nobody waits for the end of this.
+        room.silent_since.get_or_insert(begun);
+        match self.bring(parcels, again, silent_since, &mut room).await {
             Ok(found) => {
                 room.silent_since = None;
+                self.adorn(&mut room, parcels, begun).await;
                 Ok(found)
             }
             Err((trouble, arrived)) => {
                 // To be told to wait, or no, is to be reached.
-                if !trouble.refused && trouble.after.is_none() {
-                    room.silent_since.get_or_insert(self.api.now());
+                if trouble.refused || trouble.after.is_some() {
+                    room.silent_since = silent_since;
                 }
                 // What may have arrived before still may have, and what has arrived must be found.
                 Err(Trouble { ambiguous: trouble.ambiguous || again || arrived, ..trouble })
             }
-        };
-        room.keep(memory);
-        brought
+        }
     }
 }
 

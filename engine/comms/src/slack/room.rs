@@ -1,7 +1,7 @@
 //! The channel of a run: found or made, and furnished.
 
 use super::{
-    Slack,
+    CALL_MAX, Slack,
     call::{Done, Failed},
 };
 use crate::{
@@ -10,13 +10,21 @@ use crate::{
     parcel::{Body, Parcel},
     update::Update,
 };
-use dr_engine::clock::Time;
+use dr_engine::{clock::Time, duration::Dur};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::{Deref, DerefMut},
+};
 
 /// Slack's limit for a topic and for a purpose.
 const TOPIC_MAX: usize = 250;
+/// What only adorns is begun within this time of a delivery, so that twice a call's
+/// longest time after its beginning the delivery is through.
+const ADORN_MAX: Dur = CALL_MAX;
+/// The pin, among what is done to a channel.
+const PIN: &str = "pin";
 /// Channels asked for at once; Slack gives up to 1,000.
 const LIST_MAX: usize = 1_000;
 /// Pages of channels that are read: a workspace of 50,000.
@@ -26,8 +34,8 @@ const KINDS: [&str; 2] = ["public_channel,private_channel", "public_channel"];
 
 /// What is remembered of a run from one delivery to the next.
 ///
-/// All of it can be found again, or done again without harm: it is lost with a
-/// controller that dies before its first delivery is through.
+/// All of it can be found again, or done again without harm: what a delivery
+/// learned is lost with a controller that dies before it is through.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Room {
@@ -37,6 +45,9 @@ pub(super) struct Room {
     /// The message at its head.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) head: Option<String>,
+    /// What the head says, as far as it is known: the update's number, and what could not be done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shown: Option<Shown>,
     /// The last message for everybody.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) last: Option<String>,
@@ -49,18 +60,47 @@ pub(super) struct Room {
     undone: BTreeMap<String, String>,
 }
 
-impl Room {
-    /// A memory of another form counts as none.
-    pub(super) fn recall(memory: &Memory) -> Self {
-        serde_json::from_value(Value::Object(memory.clone())).unwrap_or_default()
-    }
+/// What a head says: an update's number, 0 before the first, and what could not be done.
+type Shown = (u32, Vec<String>);
 
-    pub(super) fn keep(&self, memory: &mut Memory) {
-        if let Ok(Value::Object(kept)) = serde_json::to_value(self) {
-            *memory = kept;
+/// A room that is put back into memory whatever becomes of the delivery, even
+/// if nobody waits for its end: what was found or made is not sought again.
+pub(super) struct Kept<'a> {
+    room: Room,
+    memory: &'a mut Memory,
+}
+
+impl<'a> Kept<'a> {
+    /// A memory of another form counts as none.
+    pub(super) fn recall(memory: &'a mut Memory) -> Self {
+        let room = serde_json::from_value(Value::Object(memory.clone())).unwrap_or_default();
+        Self { room, memory }
+    }
+}
+
+impl Deref for Kept<'_> {
+    type Target = Room;
+
+    fn deref(&self) -> &Room {
+        &self.room
+    }
+}
+
+impl DerefMut for Kept<'_> {
+    fn deref_mut(&mut self) -> &mut Room {
+        &mut self.room
+    }
+}
+
+impl Drop for Kept<'_> {
+    fn drop(&mut self) {
+        if let Ok(Value::Object(kept)) = serde_json::to_value(&self.room) {
+            *self.memory = kept;
         }
     }
+}
 
+impl Room {
     /// The channel is not what it was: it is looked for again.
     pub(super) fn forget(&mut self) {
         *self = Self { silent_since: self.silent_since, ..Self::default() };
@@ -68,8 +108,8 @@ impl Room {
 
     /// The message at the head is gone.
     pub(super) fn behead(&mut self) {
-        self.head = None;
-        self.done.remove("pin");
+        (self.head, self.shown) = (None, None);
+        self.done.remove(PIN);
     }
 
     fn undone(&self) -> Vec<String> {
@@ -183,35 +223,38 @@ impl Slack {
         self.settings.channel.trim().trim_start_matches('#').to_lowercase()
     }
 
-    /// The message at the head, and what it says if it was posted just now.
-    pub(super) async fn head(
-        &self,
-        room: &mut Room,
-        channel: &str,
-        parcels: &[Parcel],
-    ) -> Result<(String, Option<Message>), Trouble> {
+    /// The message at the head: remembered, found or posted.
+    pub(super) async fn head(&self, room: &mut Room, channel: &str, parcels: &[Parcel]) -> Result<String, Trouble> {
         if let Some(head) = &room.head {
-            return Ok((head.clone(), None));
+            return Ok(head.clone());
         }
         let first = &parcels[0];
         if let Some(head) = self.head_in(channel, &first.run, first.made_at).await? {
-            return Ok((room.head.insert(head).clone(), None));
+            return Ok(room.head.insert(head).clone());
         }
-        let message = self.head_message(room, parcels);
+        let (message, shown) = self.head_message(room, parcels);
         let posted = self.api.say(channel, None, &message, &head_mark(&first.run)).await;
         let head = posted.map_err(|failed| super::gone(room, failed)).map_err(Failed::harmless)?;
-        Ok((room.head.insert(head).clone(), Some(message)))
+        room.shown = Some(shown);
+        Ok(room.head.insert(head).clone())
     }
 
-    /// Edits the head where it says something else now. No parcel fails for it:
-    /// the head says of which moment it is.
-    pub(super) async fn edit(&self, room: &mut Room, channel: &str, parcels: &[Parcel], posted: Option<Message>) {
-        let (Some(head), message) = (room.head.clone(), self.head_message(room, parcels)) else { return };
-        let newer = match posted {
-            Some(posted) => posted != message,
-            None => newest(parcels).is_some(),
-        };
-        if !newer {
+    fn head_message(&self, room: &Room, parcels: &[Parcel]) -> (Message, Shown) {
+        let parcel = parcels.last().expect("a delivery has parcels");
+        let (update, undone) = (newest(parcels), room.undone());
+        let message = blocks::head(Head { parcel, update, bridge: self.settings.bridge.as_deref(), undone: &undone });
+        (message, (update.map_or(0, |update| update.number), undone))
+    }
+
+    /// Furnishes the channel and edits its head, as far as there is time. No
+    /// parcel fails for it: the head says of which moment it is.
+    pub(super) async fn adorn(&self, room: &mut Room, parcels: &[Parcel], begun: Time) {
+        let (Some(channel), Some(head)) = (room.channel.clone(), room.head.clone()) else { return };
+        self.furnish(room, (&channel, &head), parcels, begun).await;
+        let (message, shown) = self.head_message(room, parcels);
+        // Without an update in hand the head would forget the one that it shows.
+        let forgets = newest(parcels).is_none() && room.shown.as_ref().is_none_or(|(update, _)| *update > 0);
+        if room.shown.as_ref() == Some(&shown) || forgets || !self.in_time(begun) {
             return;
         }
         let wanted = json!({
@@ -221,25 +264,20 @@ impl Slack {
             "blocks": message.blocks,
             "metadata": head_mark(&parcels[0].run),
         });
-        let edited = self.api.post::<Done>("chat.update", &wanted).await;
-        if edited.is_err_and(|failed| failed.is(&["message_not_found"])) {
-            room.behead();
+        match self.api.post::<Done>("chat.update", &wanted).await {
+            Ok(Done {}) => room.shown = Some(shown),
+            Err(failed) if failed.is(&["message_not_found"]) => room.behead(),
+            Err(_) => {}
         }
     }
 
-    fn head_message(&self, room: &Room, parcels: &[Parcel]) -> Message {
-        let parcel = parcels.last().expect("a delivery has parcels");
-        let bridge = self.settings.bridge.as_deref();
-        blocks::head(Head { parcel, update: newest(parcels), bridge, undone: &room.undone() })
-    }
-
     /// Pins the head, sets topic and purpose, invites people: what is not done yet.
-    /// What Slack refuses stands in the head; what it did not hear comes with the next delivery.
-    pub(super) async fn furnish(&self, room: &mut Room, channel: &str, parcel: &Parcel) {
-        let Some(head) = room.head.clone() else { return };
-        let (topic, purpose) = self.topic(parcel);
+    /// What Slack refuses stands in the head and is tried again with each update; what
+    /// it did not hear comes with the next delivery.
+    async fn furnish(&self, room: &mut Room, (channel, head): (&str, &str), parcels: &[Parcel], begun: Time) {
+        let (topic, purpose) = self.topic(&parcels[0]);
         let mut wishes = vec![
-            ("pin".to_owned(), "pins.add", json!({ "channel": channel, "timestamp": head })),
+            (PIN.to_owned(), "pins.add", json!({ "channel": channel, "timestamp": head })),
             ("topic".to_owned(), "conversations.setTopic", json!({ "channel": channel, "topic": topic })),
             ("purpose".to_owned(), "conversations.setPurpose", json!({ "channel": channel, "purpose": purpose })),
         ];
@@ -249,13 +287,15 @@ impl Slack {
             (format!("invite {member}"), "conversations.invite", wanted)
         }));
         for (wish, method, wanted) in wishes {
-            if room.done.contains(&wish) {
+            if room.done.contains(&wish) || (room.undone.contains_key(&wish) && newest(parcels).is_none()) {
                 continue;
             }
-            let outcome = self.api.post::<Done>(method, &wanted).await;
-            match outcome {
-                Err(failed) if failed.is(&["already_pinned", "already_in_channel", "cant_invite_self"]) => {}
+            if !self.in_time(begun) {
+                return;
+            }
+            match self.api.post::<Done>(method, &wanted).await {
                 Ok(Done {}) => {}
+                Err(failed) if failed.is(&["already_pinned", "already_in_channel", "cant_invite_self"]) => {}
                 Err(failed) if failed.trouble.refused => {
                     room.undone.insert(wish, failed.trouble.what);
                     continue;
@@ -265,6 +305,11 @@ impl Slack {
             room.undone.remove(&wish);
             room.done.insert(wish);
         }
+    }
+
+    /// Whether there is time for what only adorns.
+    fn in_time(&self, begun: Time) -> bool {
+        self.api.now().since(begun) < ADORN_MAX
     }
 
     fn topic(&self, parcel: &Parcel) -> (String, String) {
