@@ -110,7 +110,7 @@ fn parcel(run: &Run, draft: &Update, promised: Time, now: Time) -> Parcel {
         format!("If that is gone: dr resume {id}"),
         String::new(),
     ];
-    lines.extend(draft.to_text(usize::MAX).lines().map(str::to_owned));
+    lines.extend(draft.to_text(post::TIMELINE_MAX).lines().map(str::to_owned));
     let subject = format!("NOBODY ANSWERS for this recovery; last known state, of {}", of_day(run.at, now));
     let notice = Notice { subject, lines, urgent: true };
     let name = format!("dead-man-{}", promised.0 / 1_000);

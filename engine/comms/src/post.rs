@@ -42,7 +42,7 @@ const SILENT: Dur = Dur(60_000);
 /// Details are told together, at least so far apart.
 const DETAILS: Dur = Dur(10_000);
 /// So many lines of the timeline stand in a draft.
-const TIMELINE_MAX: usize = 40;
+pub(crate) const TIMELINE_MAX: usize = 40;
 /// So many lines of detail at once.
 const DETAILS_MAX: usize = 40;
 

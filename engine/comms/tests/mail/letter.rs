@@ -67,9 +67,9 @@ async fn an_update_in_a_mail() {
     let names = names.into_iter().chain(["X-DR-Chain", "MIME-Version", "Importance"]);
     let headers: String = names.map(|name| format!("{name}: {}\n", header(&mail, name))).collect();
     expect![[r#"
-        From: dr <dr@dr.invalid>
+        From: dr@dr.invalid
         To: Dana Ng <dana@example.org>, board@example.org
-        Subject: [LIVE] production_region_failover: eu-west-1 to eu-central-1, update 3, 14:00 UTC — AMBER: on track for the RTO
+        Subject: [LIVE] production_region_failover: eu-west-1 to eu-central-1, update 3, 14:00 UTC — AMBER: a question is open; on track for the RTO
         Date: Sun, 22 Nov 2026 14:00:00 +0000
         Message-ID: <20261122-122000-production-3fa9.update-3@dr.invalid>
         In-Reply-To: <20261122-122000-production-3fa9@dr.invalid>
@@ -116,7 +116,7 @@ async fn a_notice_says_drill_first_and_that_it_is_urgent() {
     let Some(python) = python() else { return };
     let notice = Notice {
         subject: "Slack cannot be reached".into(),
-        lines: vec!["Meet at https://meet.example.org/dr".into(), "  dr status <RUN>".into()],
+        lines: vec!["Meet here".into(), String::new(), "  dr status <RUN>   where\r\nit stands\u{202e}".into()],
         urgent: true,
     };
     let parcel = Parcel { kind: RunKind::Drill, body: Body::Notice(notice), ..update() };
@@ -126,10 +126,11 @@ async fn a_notice_says_drill_first_and_that_it_is_urgent() {
     assert_eq!(header(&mail, "Subject"), "[DRILL] production_region_failover: Slack cannot be reached");
     let parts = &mail["body"]["parts"];
     let text = "[DRILL] production_region_failover: Slack cannot be reached\n\n\
-                Meet at https://meet.example.org/dr\ndr status <RUN>\n";
+                Meet here\n\n  dr status <RUN>   where  it stands\n";
     assert_eq!(parts[0]["text"], text);
     let page = parts[1]["text"].as_str().expect("a text");
-    assert!(page.contains(">DRILL</strong>") && page.contains("dr status &lt;RUN&gt;"), "{page}");
+    assert!(page.contains(">DRILL</strong>") && page.contains("<div>Meet here</div><div><br></div>"), "{page}");
+    assert!(page.contains("<div>\u{a0} dr status &lt;RUN&gt;\u{a0}  where\u{a0} it stands</div>"), "{page}");
 }
 
 #[tokio::test]
