@@ -232,7 +232,7 @@ fn is_mail(parcel: &Parcel) -> bool {
 /// Where no mail server is configured: the same mails as files, for whoever looks.
 pub fn files(folder: PathBuf, recipients: Recipients) -> Files {
     let from = letter::nobody_at("dr");
-    Files::new(NAME, folder, "eml", is_mail, move |parcel| {
+    Files::new("mail-file", folder, "eml", is_mail, move |parcel| {
         let mail = letter::letter(parcel, &from, &recipients.to(parcel));
         mail.map(|mail| mail.formatted())
             .map_err(|error| format!("the mail cannot be made: {}", clean(&error.to_string())))

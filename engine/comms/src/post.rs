@@ -352,7 +352,8 @@ impl<S: Source, D: Desk> Post<S, D> {
     /// Puts a parcel down for every channel that takes it.
     fn put_down(&mut self, parcel: &Parcel) -> Result<(), Stopped> {
         let takers = self.channels.iter().filter(|channel| {
-            let not_by = parcel.not_by.iter().any(|name| name == channel.name());
+            let by = channel.name().trim_end_matches("-file");
+            let not_by = parcel.not_by.iter().any(|name| name.trim_end_matches("-file") == by);
             !not_by && channel.takes(parcel)
         });
         let takers: Vec<_> = takers.map(|channel| channel.name()).collect();
