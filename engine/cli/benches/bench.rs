@@ -26,10 +26,11 @@ mod polling;
 mod resume;
 mod sleeps;
 mod startup;
+mod telling;
 
 fn main() {
     let wanted: Vec<_> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let parts: [(&str, fn()); 9] = [
+    let parts: [(&str, fn()); 10] = [
         ("chain", chain::bench),
         ("layers", layers::bench),
         ("sleeps", sleeps::bench),
@@ -39,6 +40,7 @@ fn main() {
         ("polling", polling::bench),
         ("live", live::bench),
         ("faces", faces::bench),
+        ("telling", telling::bench),
     ];
     measure::head();
     for (name, bench) in parts {

@@ -455,6 +455,7 @@ pub struct Done {
 }
 
 /// Arguments of `dr note`.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
 #[derive(Debug, ClapArgs)]
 pub struct Note {
     /// The run, or enough of the beginning of its id; `dr status` lists them.

@@ -37,6 +37,8 @@ use std::{
 
 /// So long the last words are waited for when a run is over.
 pub const LINGER: Dur = Dur(20_000);
+/// How often the journal is looked at: one small question to SQLite.
+const LOOK: Dur = Dur(100);
 /// So long, when its controller leaves it.
 pub const LEAVE: Dur = Dur(3_000);
 /// Nobody has asked the post to leave.
@@ -63,7 +65,9 @@ impl Telling {
         let heartbeat = run.plan().comms.as_ref().and_then(|comms| comms.heartbeat.clone());
         let (folder, crash, gap_min) = (folder.to_path_buf(), crash.clone(), settings.update_gap_min);
         let Channels { all: channels, remarks } = channels::of(run, &folder, settings, &clock);
-        remarks.iter().for_each(|remark| show::aside(remark));
+        for remark in &remarks {
+            show::aside(remark);
+        }
         let work = move || -> Result<(), String> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(text)?;
             let leave = || Some(until.load(Ordering::SeqCst)).filter(|at| *at != STAY).map(Time);
@@ -78,7 +82,7 @@ impl Telling {
             let Some(book) = runtime.block_on(open(&folder, &clock, leave)).map_err(text)? else { return Ok(()) };
             let source = Journal(Feed::open(&folder).map_err(text)?);
             let desk = Controller(Inbox::of(&folder));
-            let mut post = Post { book, source, desk, channels, clock, gap_min, crash };
+            let mut post = Post { book, source, desk, channels, clock, look: LOOK, gap_min, crash };
             let told = runtime.block_on(post.go_on(leave)).map_err(text);
             beating.abort();
             // A channel that hangs in a name server's answer ends with the process.

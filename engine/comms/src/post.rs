@@ -27,8 +27,6 @@ use dr_engine::{
 use std::{io, path::Path, sync::Arc};
 use tokio::task::JoinSet;
 
-/// How often the journal is looked at.
-const LOOK: Dur = Dur(500);
 /// An attempt at delivering ends.
 const ATTEMPT: Dur = Dur(30_000);
 /// The pause after a failed attempt: the first, and the longest it grows to.
@@ -86,6 +84,8 @@ pub struct Post<S, D> {
     pub channels: Vec<Arc<dyn Channel>>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// How often the journal is looked at.
+    pub look: Dur,
     /// Two updates that nobody waits for are at least so far apart.
     pub gap_min: Dur,
     /// The power goes there.
@@ -174,7 +174,7 @@ impl<S: Source, D: Desk> Post<S, D> {
                         self.arrived(brought)?;
                     }
                 }
-                () = self.clock.sleep(LOOK) => {}
+                () = self.clock.sleep(self.look) => {}
             }
         }
     }

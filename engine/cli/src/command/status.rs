@@ -107,8 +107,8 @@ fn untold(folder: &Path, now: Time) -> Vec<String> {
         let why = lane.trouble.as_deref().unwrap_or_default();
         format!("NOT TOLD by {name}: {} ({tries} tries, next in {next}): {why}", ids.join(", "))
     };
-    let lines: Vec<_> = lanes.map(line).collect();
-    if lines.is_empty() { lines } else { std::iter::once(String::new()).chain(lines).collect() }
+    let told: Vec<_> = lanes.map(line).collect();
+    if told.is_empty() { told } else { std::iter::once(String::new()).chain(told).collect() }
 }
 
 fn all(here: &Here) -> Result<u8, Failure> {

@@ -55,7 +55,10 @@ pub fn comms(here: &Here, what: Comms) -> Result<u8, Failure> {
     let said = inbox.waiting().unwrap_or_default().into_iter();
     let told: Vec<_> = said.filter(|message| matches!(message.ask, Ask::Told { .. })).collect();
     say::append(&folder, &told)?;
-    told.iter().for_each(|message| drop(inbox.done(message)));
+    for message in &told {
+        // What stays there is known by its id.
+        inbox.done(message).ok();
+    }
     let page = book::read(&folder).ok().flatten().unwrap_or_default();
     let waiting: usize = page.channels.values().map(|lane| lane.waiting.len()).sum();
     if waiting > 0 {

@@ -62,7 +62,9 @@ async fn watch_over(here: &Here, folder: &Path, grace: &str) -> Result<u8, Failu
     let clock = control::clock();
     let (run, _) = state::load(folder)?;
     let Channels { all: channels, remarks } = channels::of(&run, folder, &here.settings_of(&run)?, &clock);
-    remarks.iter().for_each(|remark| show::aside(remark));
+    for remark in &remarks {
+        show::aside(remark);
+    }
     if channels.is_empty() {
         return Err(Failure::before("the runbook names nobody who could be told").hint("give it `comms`"));
     }

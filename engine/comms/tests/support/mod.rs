@@ -295,9 +295,9 @@ impl Story {
             let book = Book::open(folder.path()).expect("a book").expect("free");
             let source = Script { events: self.events.clone(), read: 0, head: [0; 32], clock: clock.clone() };
             let desk = Journalist { clock: clock.clone(), heard: heard.clone() };
-            let (gap_min, crash) = (GAP_MIN, Arc::new(CrashAt::default()));
+            let (look, gap_min, crash) = (Dur(500), GAP_MIN, Arc::new(CrashAt::default()));
             let channels = channels.to_vec();
-            let mut post = Post { book, source, desk, channels, clock: clock.clone(), gap_min, crash };
+            let mut post = Post { book, source, desk, channels, clock: clock.clone(), look, gap_min, crash };
             match end {
                 None => post.go_on(|| None).await.expect("it goes on"),
                 Some(end) => {
