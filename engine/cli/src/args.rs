@@ -314,6 +314,9 @@ pub struct Watch {
     /// Watch over whoever tells of the run: when a promised update does not come, tell people the last known state.
     #[arg(long)]
     pub dead_man: bool,
+    /// So long after its time a promise counts as broken.
+    #[arg(long, value_name = "TIME", default_value = "2m")]
+    pub grace: String,
 }
 
 /// What can be done with updates.

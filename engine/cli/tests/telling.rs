@@ -34,11 +34,11 @@ comms:
   email: { to: [board@example.com] }
   bridge: https://meet.example.com/dr
 steps:
-  restore_db: { do: { command: { argv: [sh, ./work] } } }
+  restore_db: { do: { command: { argv: [sh, ./work], check: { argv: [sh, ./seen] } } } }
   switch_dns:
     needs: [restore_db]
     approve: { question: Send users to eu-central-1?, roles: [executive] }
-    do: { command: { argv: [sh, ./work] } }
+    do: { command: { argv: [sh, ./work], check: { argv: [sh, ./seen] } } }
 "##;
 
 /// No time is lost to what nobody waits for.
@@ -252,4 +252,46 @@ fn settings_that_would_give_a_secret_away_are_refused() {
     place.run(&["answer", &place.id(), "switch_dns!approve", "approve", "--as", "Eve"]).ends(0);
     until("an end", || controller.over());
     controller.end().ends(0).says(&["nothing is sent by Slack (the secret `env:DR_NOT_SET_ANYWHERE` is not set)"]);
+}
+
+#[test]
+fn a_heart_beats_while_a_controller_lives() {
+    let (port, beats) = silence();
+    let beating = format!("  heartbeat: http://127.0.0.1:{port}/alive\n  bridge:");
+    let place = Place::with(&RUNBOOK.replace("  bridge:", &beating));
+    place.write("dr.toml", SETTINGS);
+    let controller = place.begin_drill();
+    until("a beat", || beats.load(Ordering::SeqCst) == 1);
+    until("the question", || !place.asking().is_empty());
+    place.run(&["answer", &place.id(), "switch_dns!approve", "approve", "--as", "Eve"]).ends(0);
+    controller.end().ends(0);
+    // Over the open network nobody's address is called in the clear.
+    let place = Place::with(&RUNBOOK.replace("  bridge:", "  heartbeat: http://192.0.2.1/alive\n  bridge:"));
+    place.write("dr.toml", SETTINGS);
+    let controller = place.begin_drill();
+    until("the question", || !place.asking().is_empty());
+    until("a word about it", || controller.so_far().1.contains("`comms.heartbeat` is not https"));
+    place.run(&["answer", &place.id(), "switch_dns!approve", "approve", "--as", "Eve"]).ends(0);
+    controller.end().ends(0);
+}
+
+#[test]
+fn whoever_watches_over_a_run_speaks_when_its_controller_is_gone() {
+    let place = Place::with(&RUNBOOK.replace("  bridge:", "  every: 1s\n  bridge:"));
+    place.write("dr.toml", SETTINGS);
+    let controller = place.begin_drill();
+    until("the question", || !place.asking().is_empty());
+    let id = place.id();
+    until("an update", || !outbox(&place.run_folder(), ".eml").is_empty());
+    let watch = place.start(&["watch", &id, "--dead-man", "--grace", "1s"]);
+    until("the promise", || watch.so_far().1.contains("an update is promised for"));
+    controller.signal("KILL");
+    until("the broken promise", || watch.so_far().1.contains("DID NOT COME; told by"));
+    let folder = place.run_folder();
+    let spoke = outbox(&folder, ".eml").into_iter().find(|name| name.contains("dead-man")).expect("it spoke");
+    let text = mail(&folder, &spoke);
+    for part in ["NOBODY ANSWERS for this recovery", "last known state", &format!("dr resume {id}"), "HEADLINE"] {
+        assert!(text.contains(part), "no {part:?} in {text}");
+    }
+    watch.signal("TERM");
 }

@@ -23,8 +23,6 @@ use dr_engine::{
 };
 use std::{path::Path, sync::Arc};
 
-/// So long after a promise was due it counts as broken: deliveries take their time.
-pub const GRACE: Dur = Dur(2 * 60_000);
 /// The pause between two looks.
 pub const LOOK: Dur = Dur(10_000);
 /// An attempt at telling ends.
@@ -92,7 +90,7 @@ impl DeadMan<'_> {
 /// When the next update is due, by the last; none after the end.
 fn promised(run: &Run, last: Option<&Update>) -> Option<Time> {
     match last {
-        Some(last) => last.next_at.or_else(|| run.finished.is_none().then(|| last.made_at.after(GRACE))),
+        Some(last) => last.next_at.or_else(|| run.finished.is_none().then_some(last.made_at)),
         // The first comes with the run.
         None => run.finished.is_none().then_some(run.opened_at),
     }

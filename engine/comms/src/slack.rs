@@ -12,6 +12,7 @@ mod check;
 mod past;
 mod room;
 
+pub(crate) use call::connector;
 pub use call::{CALL_MAX, POST_GAP};
 pub use check::Access;
 

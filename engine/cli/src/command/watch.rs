@@ -35,7 +35,7 @@ pub fn watch(here: &Here, args: &Watch) -> Result<u8, Failure> {
     let folder = here.state.folder(&id);
     let runtime = control::runtime()?;
     if args.dead_man {
-        return runtime.block_on(watch_over(here, &folder));
+        return runtime.block_on(watch_over(here, &folder, &args.grace));
     }
     runtime.block_on(async {
         let failed = |e| Failure::before(format!("signals cannot be heard: {e}"));
@@ -57,7 +57,8 @@ pub fn watch(here: &Here, args: &Watch) -> Result<u8, Failure> {
 }
 
 /// Speaks when whoever tells of the run has gone silent; ends with the run.
-async fn watch_over(here: &Here, folder: &Path) -> Result<u8, Failure> {
+async fn watch_over(here: &Here, folder: &Path, grace: &str) -> Result<u8, Failure> {
+    let grace = grace.parse().map_err(|e| Failure::usage(format!("--grace: {e}")))?;
     let clock = control::clock();
     let (run, _) = state::load(folder)?;
     let Channels { all: channels, remarks } = channels::of(&run, folder, &here.settings_of(&run)?, &clock);
@@ -65,7 +66,7 @@ async fn watch_over(here: &Here, folder: &Path) -> Result<u8, Failure> {
     if channels.is_empty() {
         return Err(Failure::before("the runbook names nobody who could be told").hint("give it `comms`"));
     }
-    let watch = DeadMan { folder, channels, clock: clock.clone(), grace: dead_man::GRACE };
+    let watch = DeadMan { folder, channels, clock: clock.clone(), grace };
     let (mut told, mut said) = (None, None);
     loop {
         let seen = watch.look(&mut told).await.map_err(|e| Failure::before(e.to_string()))?;
