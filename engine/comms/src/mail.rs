@@ -8,6 +8,7 @@ mod letter;
 mod recipients;
 mod server;
 mod text;
+mod url;
 
 pub use letter::message_id;
 pub(crate) use letter::word;
@@ -24,7 +25,7 @@ use dr_engine::{clock::Clock, duration::Dur, event::Audience, report::clean};
 use lettre::message::Mailbox;
 use recipients::{Account, mailbox};
 use serde::Deserialize;
-use server::{Access, Outcome, Server};
+use server::{Access, Outcome};
 use std::{
     future::Future,
     path::{Path, PathBuf},
@@ -34,6 +35,7 @@ use std::{
     },
     time::Duration,
 };
+use url::Server;
 
 /// One mail takes at most so long, from connecting to the answer, unless the settings say otherwise.
 pub const TIMEOUT: Dur = Dur(20_000);
