@@ -155,7 +155,7 @@ async fn the_first_delivery_makes_the_channel_and_the_next_ones_use_it() {
     assert_eq!([first, second], [way(&messages[1]), way(&messages[2])]);
     let head = messages[0].words();
     for words in [
-        "[LIVE] orders failover: AMBER: on track for the RTO",
+        "[LIVE] orders failover: us-east-1 to us-west-2, update 1, 13:00 UTC — AMBER: waits for people; on track for the RTO",
         "CLOCK\nOutage began 12:00 UTC",
         "14:00 UTC, or sooner",
         "invite U0NOBODY: Slack refused conversations.invite: user_not_found",
