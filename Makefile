@@ -108,7 +108,7 @@ else
 endif
 	PYTHONPYCACHEPREFIX=$(CURDIR)/target/pycache $(PYTHON) -m compileall -q drills/lab
 
-# What the lab's tests run in: exactly the versions that requirements.txt names.
+# What the tests of the lab and of mail run in: exactly the versions that requirements.txt names.
 $(VENV)/.made-from: drills/lab/requirements.txt | python
 	$(PYTHON) -m venv --clear $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps -r $<

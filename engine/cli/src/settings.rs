@@ -1,7 +1,7 @@
 //! Settings: `--config`, else `dr.toml` beside the runbook, else the user's.
 
 use crate::failure::Failure;
-use dr_comms::pace::GAP_MIN;
+use dr_comms::{mail, pace::GAP_MIN, secret};
 use dr_engine::{duration::Dur, limits};
 use dr_steps::aws::limits::LOOKS_PER_SECOND;
 use serde::Deserialize;
@@ -25,8 +25,27 @@ pub struct Settings {
     pub update_gap_min: Dur,
     /// How many looks per second each service is asked for, in one region.
     pub looks_per_second: BTreeMap<String, u32>,
+    /// How Slack is reached.
+    pub slack: Option<SlackText>,
+    /// How mail is sent.
+    pub mail: Option<mail::Settings>,
     /// The file that was read, if there was one.
     pub file: Option<PathBuf>,
+}
+
+/// How Slack is reached.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SlackText {
+    /// The token of an app's bot, by reference.
+    pub token: secret::Source,
+    /// The address of the Web API.
+    #[serde(default = "slack_api")]
+    pub api: String,
+}
+
+fn slack_api() -> String {
+    dr_comms::slack::Settings::API.into()
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -38,6 +57,8 @@ struct Text {
     dns: DnsText,
     #[serde(default)]
     limits: LimitsText,
+    slack: Option<SlackText>,
+    mail: Option<mail::Settings>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -84,7 +105,7 @@ impl LimitsText {
 }
 
 /// Sections that belong to later versions: refused, not ignored.
-const LATER: [&str; 3] = ["slack", "mail", "statuspage"];
+const LATER: [&str; 1] = ["statuspage"];
 
 impl Settings {
     /// No settings, for what needs none.
@@ -96,8 +117,15 @@ impl Settings {
             poll_gap_min: limits::POLL_GAP_MIN,
             update_gap_min: GAP_MIN,
             looks_per_second,
+            slack: None,
+            mail: None,
             file: None,
         }
+    }
+
+    /// Where paths in them begin.
+    pub fn folder(&self) -> &Path {
+        self.file.as_deref().and_then(Path::parent).unwrap_or(Path::new("."))
     }
 
     /// The settings for a runbook, if one is at hand.
@@ -125,7 +153,16 @@ impl Settings {
         };
         let poll_gap_min = gap("poll_gap_min", text.limits.poll_gap_min, limits::POLL_GAP_MIN)?;
         let update_gap_min = gap("update_gap_min", text.limits.update_gap_min, GAP_MIN)?;
-        Ok(Self { state, nameservers: text.dns.nameservers, poll_gap_min, update_gap_min, looks_per_second, file })
+        Ok(Self {
+            state,
+            nameservers: text.dns.nameservers,
+            poll_gap_min,
+            update_gap_min,
+            looks_per_second,
+            slack: text.slack,
+            mail: text.mail,
+            file,
+        })
     }
 }
 

@@ -3,7 +3,12 @@
 //! The recovery never waits for it. What has arrived it says to the controller
 //! through the inbox, like anybody else.
 
-use crate::{channels, person, settings::Settings, show};
+use crate::{
+    channels::{self, Channels},
+    person,
+    settings::Settings,
+    show,
+};
 use dr_comms::{
     book::Book,
     post::{Desk, Post, Source},
@@ -55,13 +60,8 @@ impl Telling {
         let leave_at = Arc::new(AtomicI64::new(STAY));
         let (until, clock) = (leave_at.clone(), clock.clone());
         let (folder, crash, gap_min) = (folder.to_path_buf(), crash.clone(), settings.update_gap_min);
-        let channels = match channels::of(run, &folder, settings) {
-            Ok(channels) => channels,
-            Err(why) => {
-                show::aside(&format!("NOBODY IS TOLD OF THIS RUN: {why}"));
-                return None;
-            }
-        };
+        let Channels { all: channels, remarks } = channels::of(run, &folder, settings, &clock);
+        remarks.iter().for_each(|remark| show::aside(remark));
         let work = move || -> Result<(), String> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(text)?;
             let Some(book) = Book::open(&folder).map_err(text)? else {

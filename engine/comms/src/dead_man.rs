@@ -110,17 +110,9 @@ fn parcel(run: &Run, draft: &Update, promised: Time, now: Time) -> Parcel {
         format!("If that is gone: dr resume {id}"),
         String::new(),
     ];
-    lines.extend(draft.to_text().lines().map(str::to_owned));
+    lines.extend(draft.to_text(usize::MAX).lines().map(str::to_owned));
     let subject = format!("NOBODY ANSWERS for this recovery; last known state, of {}", of_day(run.at, now));
-    Parcel {
-        id: format!("dead-man-{}", promised.0 / 1_000),
-        run: id.clone(),
-        runbook: run.plan().name.clone(),
-        kind: run.opened.kind,
-        made_at: now,
-        audience: Audience::Executives,
-        role: None,
-        not_by: Vec::new(),
-        body: Body::Notice(Notice { subject, lines, urgent: true }),
-    }
+    let notice = Notice { subject, lines, urgent: true };
+    let name = format!("dead-man-{}", promised.0 / 1_000);
+    Parcel::new(run, name, now, Audience::Executives, Body::Notice(notice))
 }

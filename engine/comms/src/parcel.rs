@@ -5,6 +5,7 @@ use dr_engine::{
     clock::Time,
     event::{Audience, RunKind},
     report::clean,
+    run::Run,
 };
 use serde::{Deserialize, Serialize};
 
@@ -23,14 +24,20 @@ pub struct Parcel {
     pub made_at: Time,
     /// For whom.
     pub audience: Audience,
-    /// Only for whoever has this role now, if it is for one person.
+    /// Only for whoever has this role, if it is for one person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
+    /// Who had it when this was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<String>,
     /// Channels that it is not for: the news of a channel that is down goes by the others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_by: Vec<String>,
     /// What.
     pub body: Body,
+    /// The run as bars over time, an SVG of its own, for those who can show it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<String>,
 }
 
 /// What a parcel holds.
@@ -57,6 +64,29 @@ pub struct Notice {
 }
 
 impl Parcel {
+    /// For all of an audience, by every channel.
+    pub fn new(run: &Run, id: String, made_at: Time, audience: Audience, body: Body) -> Self {
+        Self {
+            id,
+            run: run.opened.run.clone(),
+            runbook: run.plan().name.clone(),
+            kind: run.opened.kind,
+            made_at,
+            audience,
+            role: None,
+            person: None,
+            not_by: Vec::new(),
+            body,
+            picture: None,
+        }
+    }
+
+    /// The same for whoever has this role now.
+    #[must_use]
+    pub fn for_role(self, run: &Run, role: &str) -> Self {
+        Self { role: Some(role.into()), person: run.holder(role).map(str::to_owned), ..self }
+    }
+
     /// Known everywhere: the run's id and the parcel's.
     pub fn key(&self) -> String {
         format!("{}.{}", self.run, self.id)

@@ -20,6 +20,7 @@ use dr_engine::{
     event::{Audience, Event},
     journal,
     message::Ask,
+    picture::bars,
     report::{Report, brief, clean},
     run::{Illegal, Run},
 };
@@ -40,6 +41,8 @@ const ASKED_MAX: Dur = Dur(10 * 60_000);
 const SILENT: Dur = Dur(60_000);
 /// Details are told together, at least so far apart.
 const DETAILS: Dur = Dur(10_000);
+/// So many lines of the timeline stand in a draft.
+const TIMELINE_MAX: usize = 40;
 /// So many lines of detail at once.
 const DETAILS_MAX: usize = 40;
 
@@ -208,13 +211,15 @@ impl<S: Source, D: Desk> Post<S, D> {
         while let Some(due) = known.pace.due(&known.run, now) {
             let parcel = match due {
                 Due::Update { why, asked_lead_at, next_at } => {
-                    let update = self.update(known, now, (why, asked_lead_at, next_at))?;
+                    let (update, picture) = self.update(known, now, (why, asked_lead_at, next_at))?;
                     known.pace.made(update.course);
                     self.book.page.update = Some(update.number);
                     self.desk.show(&format!("update {}: {}", update.number, update.to_short()));
                     let id = format!("update-{}", update.number);
                     known.before = Some(update.clone());
-                    Parcel { id, ..parcel(&known.run, now, Audience::Executives, Body::Update(Box::new(update))) }
+                    let body = Body::Update(Box::new(update));
+                    let parcel = Parcel::new(&known.run, id, now, Audience::Executives, body);
+                    Parcel { picture: Some(picture), ..parcel }
                 }
                 Due::AskLead { promised } => self.ask_lead(known, now, promised),
                 Due::Draft { promised } => self.draft(known, now, promised)?,
@@ -231,11 +236,12 @@ impl<S: Source, D: Desk> Post<S, D> {
         known: &Known,
         now: Time,
         (why, asked_lead_at, next_at): (Vec<String>, Option<Time>, Option<Time>),
-    ) -> Result<Update, Stopped> {
+    ) -> Result<(Update, String), Stopped> {
         let (run, events, before) = (&known.run, &known.events[..], known.before.as_ref());
         let report = &Report::of(events, &known.head, now)?;
         let silent = silent(&self.book.page, now);
-        Ok(Facts { run, events, report, now, before, why, asked_lead_at, next_at, silent }.update())
+        let update = Facts { run, events, report, now, before, why, asked_lead_at, next_at, silent }.update();
+        Ok((update, bars(report)))
     }
 
     /// The question to the technical lead.
@@ -252,32 +258,32 @@ impl<S: Source, D: Desk> Post<S, D> {
             ],
             urgent: false,
         };
-        Parcel { role: Some("technical_lead".into()), ..self.notice(run, now, notice) }
+        self.notice(run, now, notice).for_role(run, "technical_lead")
     }
 
     /// The draft of a promised update, for whoever answers for it.
     fn draft(&mut self, known: &Known, now: Time, promised: Time) -> Result<Parcel, Stopped> {
         let (run, id) = (&known.run, &known.run.opened.run);
         let asked = self.book.page.asked.filter(|(of, _)| *of == promised).map(|(_, at)| at);
-        let draft = self.update(known, now, (vec!["as promised".into()], asked, Some(promised)))?;
+        let (draft, _) = self.update(known, now, (vec!["as promised".into()], asked, Some(promised)))?;
         let mut lines = vec![
             format!("It goes out at {} as it stands then, marked AUTO, unless you send it.", of_day(promised, now)),
             format!("dr update edit {id} TEXT     your own words above the facts"),
             format!("dr update send {id}          now"),
             String::new(),
         ];
-        lines.extend(draft.to_text().lines().map(str::to_owned));
+        lines.extend(draft.to_text(TIMELINE_MAX).lines().map(str::to_owned));
         let subject = format!("draft of update {}, due {}", draft.number, of_day(promised, now));
         self.desk.show(&format!("{subject}: dr update draft {id}"));
         let notice = Notice { subject, lines, urgent: false };
-        let parcel = self.notice(run, now, notice);
-        Ok(Parcel { role: Some("incident_commander".into()), not_by: vec!["slack".into()], ..parcel })
+        let parcel = self.notice(run, now, notice).for_role(run, "incident_commander");
+        Ok(Parcel { not_by: vec!["slack".into()], ..parcel })
     }
 
     fn notice(&mut self, run: &Run, now: Time, notice: Notice) -> Parcel {
         self.book.page.notices += 1;
         let id = format!("notice-{}", self.book.page.notices);
-        Parcel { id, ..parcel(run, now, Audience::Responders, Body::Notice(notice)) }
+        Parcel::new(run, id, now, Audience::Responders, Body::Notice(notice))
     }
 
     /// Line by line what happened, for those who follow closely.
@@ -307,11 +313,11 @@ impl<S: Source, D: Desk> Post<S, D> {
         }
         let id = format!("events-{}-{}", from + 1, known.run.seq);
         let body = Body::Details(lines);
-        self.put_down(&Parcel { id, ..parcel(&known.run, now, Audience::Responders, body) })
+        self.put_down(&Parcel::new(&known.run, id, now, Audience::Responders, body))
     }
 
     fn wants_details(&self, run: &Run, now: Time) -> bool {
-        let probe = parcel(run, now, Audience::Responders, Body::Details(Vec::new()));
+        let probe = Parcel::new(run, String::new(), now, Audience::Responders, Body::Details(Vec::new()));
         self.channels.iter().any(|channel| channel.takes(&probe))
     }
 
@@ -430,19 +436,5 @@ impl<S: Source, D: Desk> Post<S, D> {
             }
         }
         Ok(self.book.write()?)
-    }
-}
-
-fn parcel(run: &Run, now: Time, audience: Audience, body: Body) -> Parcel {
-    Parcel {
-        id: String::new(),
-        run: run.opened.run.clone(),
-        runbook: run.plan().name.clone(),
-        kind: run.opened.kind,
-        made_at: now,
-        audience,
-        role: None,
-        not_by: Vec::new(),
-        body,
     }
 }

@@ -18,6 +18,7 @@ pub use check::Access;
 use crate::{
     blocks,
     channel::{Channel, Memory, Trouble},
+    files::Files,
     parcel::{Body, Parcel},
 };
 use async_trait::async_trait;
@@ -29,7 +30,7 @@ use dr_engine::{
 use room::{Kept, Room};
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 /// The channel's name in `dr`.
 const NAME: &str = "slack";
@@ -134,6 +135,15 @@ impl Slack {
             told => told,
         }
     }
+}
+
+/// Where no token is configured: the same messages as files, for whoever looks.
+pub fn files(folder: PathBuf) -> Files {
+    let takes = |parcel: &Parcel| !matches!(parcel.body, Body::Details(_)) && parcel.audience != Audience::Customers;
+    Files::new(NAME, folder, "json", takes, |parcel| {
+        let blocks::Message { text, blocks } = blocks::message(std::slice::from_ref(parcel), None);
+        serde_json::to_vec_pretty(&json!({ "text": text, "blocks": blocks })).map_err(|error| error.to_string())
+    })
 }
 
 #[async_trait]

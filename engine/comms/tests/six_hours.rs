@@ -19,7 +19,7 @@ fn people_hear_the_truth_each_hour_whatever_is_down() {
     }
     for number in [5, told.updates().len()] {
         let update = &told.updates()[number - 1];
-        writeln!(text, "\n--- update {number}, as it was mailed\n{}", update.to_text()).expect("a text takes all");
+        writeln!(text, "\n--- update {number}, as it was mailed\n{}", update.to_text(usize::MAX)).expect("a text takes all");
     }
     expect_file!["six_hours.txt"].assert_eq(&text);
 
@@ -76,7 +76,7 @@ fn a_rehearsal_says_so_in_every_first_line() {
     for (_, parcel) in &told.arrived {
         assert!(parcel.subject().starts_with("[DRILL] "), "{}", parcel.subject());
         if let Body::Update(update) = &parcel.body {
-            assert!(update.to_text().contains("AUTO"), "{}", update.to_text());
+            assert!(update.to_text(usize::MAX).contains("AUTO"), "{}", update.to_text(usize::MAX));
         }
     }
 }

@@ -42,5 +42,5 @@ fn draft(here: &Here, run: &str) -> Result<String, Failure> {
     let now = control::clock().now();
     let update = post::draft(&folder, &read.events, &hex(&read.head), now);
     let update = update.map_err(|e| Failure::before(format!("the update cannot be drafted: {e}")))?;
-    Ok(format!("{}\n\n{}", update.subject(), update.to_text()))
+    Ok(format!("{}\n\n{}", update.subject(), update.to_text(usize::MAX)))
 }

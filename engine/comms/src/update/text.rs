@@ -73,10 +73,10 @@ impl Update {
         all
     }
 
-    /// The whole as plain text.
-    pub fn to_text(&self) -> String {
+    /// The whole as plain text. Of the timeline the most important `timeline_max` lines.
+    pub fn to_text(&self, timeline_max: usize) -> String {
         let mut text = String::new();
-        for section in self.sections(usize::MAX) {
+        for section in self.sections(timeline_max) {
             writeln!(text, "{}", section.title.to_uppercase()).expect("a text takes all");
             section.lines.iter().for_each(|line| writeln!(text, "  {line}").expect("a text takes all"));
             text.push('\n');

@@ -27,6 +27,8 @@ pub(crate) fn parcel(id: &str, made_at: Time, body: Body) -> Parcel {
         made_at,
         audience: Audience::Responders,
         role: None,
+        person: None,
+        picture: None,
         not_by: Vec::new(),
         body,
     }

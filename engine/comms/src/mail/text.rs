@@ -1,0 +1,29 @@
+//! A parcel as plain text.
+
+use crate::{
+    parcel::{Body, Parcel},
+    update::Line,
+};
+use dr_engine::report::clean;
+
+/// A mail holds no more lines of a timeline: servers refuse what is too large, and an update that is refused
+/// tells nobody anything. What is left out is counted, and stands in the report.
+pub(super) const TIMELINE_MAX: usize = 5_000;
+
+/// The whole, its subject first: LIVE or DRILL, and how it stands.
+pub(super) fn text(parcel: &Parcel) -> String {
+    let body = match &parcel.body {
+        Body::Update(update) => update.to_text(TIMELINE_MAX),
+        body => lines(body).iter().map(|line| format!("{line}\n")).collect(),
+    };
+    format!("{}\n\n{body}", clean(&parcel.subject()))
+}
+
+/// The lines of what is no update.
+pub(super) fn lines(body: &Body) -> Vec<String> {
+    match body {
+        Body::Update(_) => Vec::new(),
+        Body::Notice(notice) => notice.lines.iter().map(|line| clean(line)).collect(),
+        Body::Details(lines) => lines.iter().map(|Line { at, text, .. }| format!("{at} {}", clean(text))).collect(),
+    }
+}
