@@ -41,7 +41,7 @@ pub enum Command {
     /// Show a run, or all of them.
     Status(OneRun),
     /// Follow a run, line by line.
-    Watch(OneRun),
+    Watch(Watch),
     /// Answer a question of a step.
     Answer(Answer),
     /// Say that a step was done by hand.
@@ -54,6 +54,9 @@ pub enum Command {
     /// Pass a role on to somebody else.
     #[command(subcommand)]
     Role(Role),
+    /// What is told to people.
+    #[command(subcommand)]
+    Comms(Comms),
     /// Start nothing new until `dr resume`.
     Pause(Says),
     /// Take back what was done.
@@ -303,6 +306,19 @@ pub struct Saying {
     pub within: String,
 }
 
+/// Arguments of `dr watch`.
+#[derive(Debug, ClapArgs)]
+pub struct Watch {
+    /// The run; the only unfinished one if none is named.
+    pub run: Option<String>,
+    /// Watch over whoever tells of the run: when a promised update does not come, tell people the last known state.
+    #[arg(long)]
+    pub dead_man: bool,
+    /// So long after its time a promise counts as broken.
+    #[arg(long, value_name = "TIME", default_value = "2m")]
+    pub grace: String,
+}
+
 /// What can be done with updates.
 #[derive(Debug, Subcommand)]
 pub enum Update {
@@ -312,6 +328,13 @@ pub enum Update {
     Edit(Worded),
     /// Send an update now, in your name.
     Send(Sent),
+}
+
+/// What can be done with what is told.
+#[derive(Debug, Subcommand)]
+pub enum Comms {
+    /// Bring what has not arrived, of a run that no controller holds.
+    Deliver(TheRun),
 }
 
 /// A run that is named.

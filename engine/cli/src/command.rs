@@ -66,7 +66,7 @@ pub fn run(args: Args) -> Result<u8, Failure> {
         _ => Settings::load(config.as_deref(), args.state.as_deref(), runbook.as_deref())?,
     };
     let told = args.state.is_some() && std::env::var_os("DR_STATE").is_none();
-    let here = Here { state: State::at(&settings.state), settings, json: args.json, told };
+    let here = Here { state: State::at(&settings.state), settings, config, json: args.json, told };
     match args.command {
         Command::Execute(args) => execute::execute(&here, args),
         Command::Plan(args) => plan::plan(&here, &args),
@@ -74,12 +74,13 @@ pub fn run(args: Args) -> Result<u8, Failure> {
         Command::Lint(chosen) => plan::lint(&here, &chosen),
         Command::Resume(args) => resume::resume(&here, args),
         Command::Status(args) => status::status(&here, args.run.as_deref()),
-        Command::Watch(args) => watch::watch(&here, args.run.as_deref()),
+        Command::Watch(args) => watch::watch(&here, &args),
         Command::Answer(args) => say::answer(&here, args),
         Command::Done(args) => say::done(&here, args),
         Command::Note(args) => say::note(&here, args),
         Command::Update(args) => update::update(&here, args),
         Command::Role(args) => update::role(&here, args),
+        Command::Comms(args) => update::comms(&here, args),
         Command::Pause(args) => say::pause(&here, &args),
         Command::Undo(args) => undo::undo(&here, args),
         Command::Logs(args) => logs::logs(&here, &args),
@@ -100,12 +101,21 @@ pub fn run(args: Args) -> Result<u8, Failure> {
 pub struct Here {
     pub settings: Settings,
     pub state: State,
+    /// The settings that were named on the command line or by `DR_CONFIG`.
+    config: Option<PathBuf>,
     pub json: bool,
     /// The folder of runs was given on the command line: the next command has to be given it, too.
     told: bool,
 }
 
 impl Here {
+    /// The settings in force for a run that is there already: beside its runbook, as when it began.
+    pub fn settings_of(&self, run: &Run) -> Result<Settings, Failure> {
+        let runbook = Path::new(&run.opened.folder).join("runbook");
+        let beside = (!run.opened.folder.is_empty()).then_some(runbook.as_path());
+        Settings::load(self.config.as_deref(), Some(&self.settings.state), beside)
+    }
+
     /// Says what stands above a run that begins or goes on here.
     pub fn head(&self, run: &Run) {
         show::aside(&show::lines::head(run));

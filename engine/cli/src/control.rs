@@ -168,7 +168,7 @@ impl Control<'_> {
                 return Err(failure::stopped(stopped, &id));
             }
         };
-        told(if matches!(exit, Exit::Finished(_)) { telling::LINGER } else { telling::LEAVE });
+        told(if matches!(exit, Exit::Finished(_)) { self.settings.last_words_max } else { telling::LEAVE });
         self.write_down_what_was_told();
         let summed_up = screen.end() && io::stderr().is_terminal();
         if let (Exit::Finished(_), Some(claiming)) = (exit, &claiming) {

@@ -1,6 +1,6 @@
 //! Settings: `--config`, else `dr.toml` beside the runbook, else the user's.
 
-use crate::failure::Failure;
+use crate::{failure::Failure, telling::LINGER};
 use dr_comms::{mail, pace::GAP_MIN, secret};
 use dr_engine::{duration::Dur, limits};
 use dr_steps::aws::limits::LOOKS_PER_SECOND;
@@ -23,6 +23,8 @@ pub struct Settings {
     pub poll_gap_min: Dur,
     /// Two updates that nobody waits for are at least so far apart.
     pub update_gap_min: Dur,
+    /// So long the last words of a run are waited for.
+    pub last_words_max: Dur,
     /// How many looks per second each service is asked for, in one region.
     pub looks_per_second: BTreeMap<String, u32>,
     /// How Slack is reached.
@@ -79,6 +81,7 @@ struct DnsText {
 struct LimitsText {
     poll_gap_min: Option<String>,
     update_gap_min: Option<String>,
+    last_words_max: Option<String>,
     rds_per_second: Option<u32>,
     route53_per_second: Option<u32>,
     dynamodb_per_second: Option<u32>,
@@ -116,6 +119,7 @@ impl Settings {
             nameservers,
             poll_gap_min: limits::POLL_GAP_MIN,
             update_gap_min: GAP_MIN,
+            last_words_max: LINGER,
             looks_per_second,
             slack: None,
             mail: None,
@@ -153,11 +157,13 @@ impl Settings {
         };
         let poll_gap_min = gap("poll_gap_min", text.limits.poll_gap_min, limits::POLL_GAP_MIN)?;
         let update_gap_min = gap("update_gap_min", text.limits.update_gap_min, GAP_MIN)?;
+        let last_words_max = gap("last_words_max", text.limits.last_words_max, LINGER)?;
         Ok(Self {
             state,
             nameservers: text.dns.nameservers,
             poll_gap_min,
             update_gap_min,
+            last_words_max,
             looks_per_second,
             slack: text.slack,
             mail: text.mail,

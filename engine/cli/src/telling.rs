@@ -11,6 +11,7 @@ use crate::{
 };
 use dr_comms::{
     book::Book,
+    heartbeat,
     post::{Desk, Post, Source},
 };
 use dr_engine::{
@@ -59,19 +60,27 @@ impl Telling {
         run.plan().comms.as_ref()?;
         let leave_at = Arc::new(AtomicI64::new(STAY));
         let (until, clock) = (leave_at.clone(), clock.clone());
+        let heartbeat = run.plan().comms.as_ref().and_then(|comms| comms.heartbeat.clone());
         let (folder, crash, gap_min) = (folder.to_path_buf(), crash.clone(), settings.update_gap_min);
         let Channels { all: channels, remarks } = channels::of(run, &folder, settings, &clock);
         remarks.iter().for_each(|remark| show::aside(remark));
         let work = move || -> Result<(), String> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(text)?;
-            let Some(book) = Book::open(&folder).map_err(text)? else {
-                return Err("another process tells of this run".into());
+            let leave = || Some(until.load(Ordering::SeqCst)).filter(|at| *at != STAY).map(Time);
+            let beat_clock = clock.clone();
+            let beat = async move {
+                match heartbeat {
+                    Some(url) => heartbeat::beat(&url, &beat_clock, show::aside).await,
+                    None => std::future::pending().await,
+                }
             };
+            let beating = runtime.spawn(beat);
+            let Some(book) = runtime.block_on(open(&folder, &clock, leave)).map_err(text)? else { return Ok(()) };
             let source = Journal(Feed::open(&folder).map_err(text)?);
             let desk = Controller(Inbox::of(&folder));
             let mut post = Post { book, source, desk, channels, clock, gap_min, crash };
-            let leave = || Some(until.load(Ordering::SeqCst)).filter(|at| *at != STAY).map(Time);
             let told = runtime.block_on(post.go_on(leave)).map_err(text);
+            beating.abort();
             // A channel that hangs in a name server's answer ends with the process.
             runtime.shutdown_background();
             told
@@ -89,6 +98,25 @@ impl Telling {
         self.leave_at.store(clock.now().after(most).0, Ordering::SeqCst);
         // It ends by itself: a panic in it was said by the hook.
         self.thread.join().ok();
+    }
+}
+
+/// Opens the book of a run; a controller that was taken over may have it open
+/// until it wakes up and ends. `None` when it is time to leave.
+async fn open(folder: &Path, clock: &Arc<dyn Clock>, leave: impl Fn() -> Option<Time>) -> io::Result<Option<Book>> {
+    let mut told = false;
+    loop {
+        if let Some(book) = Book::open(folder)? {
+            return Ok(Some(book));
+        }
+        if !told {
+            show::aside("another process tells of this run; it is waited for");
+        }
+        told = true;
+        if leave().is_some() {
+            return Ok(None);
+        }
+        clock.sleep(Dur::seconds(1)).await;
     }
 }
 

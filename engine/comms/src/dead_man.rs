@@ -23,8 +23,6 @@ use dr_engine::{
 };
 use std::{path::Path, sync::Arc};
 
-/// So long after a promise was due it counts as broken: deliveries take their time.
-pub const GRACE: Dur = Dur(2 * 60_000);
 /// The pause between two looks.
 pub const LOOK: Dur = Dur(10_000);
 /// An attempt at telling ends.
@@ -92,7 +90,7 @@ impl DeadMan<'_> {
 /// When the next update is due, by the last; none after the end.
 fn promised(run: &Run, last: Option<&Update>) -> Option<Time> {
     match last {
-        Some(last) => last.next_at.or_else(|| run.finished.is_none().then(|| last.made_at.after(GRACE))),
+        Some(last) => last.next_at.or_else(|| run.finished.is_none().then_some(last.made_at)),
         // The first comes with the run.
         None => run.finished.is_none().then_some(run.opened_at),
     }
@@ -110,7 +108,7 @@ fn parcel(run: &Run, draft: &Update, promised: Time, now: Time) -> Parcel {
         format!("If that is gone: dr resume {id}"),
         String::new(),
     ];
-    lines.extend(draft.to_text(usize::MAX).lines().map(str::to_owned));
+    lines.extend(draft.to_text(post::TIMELINE_MAX).lines().map(str::to_owned));
     let subject = format!("NOBODY ANSWERS for this recovery; last known state, of {}", of_day(run.at, now));
     let notice = Notice { subject, lines, urgent: true };
     let name = format!("dead-man-{}", promised.0 / 1_000);

@@ -26,7 +26,8 @@ pub struct Files {
 }
 
 impl Files {
-    /// Files `NNNN-PARCEL.extension` in `folder`, for the parcels that the channel `name` would take.
+    /// Files `NNNN-PARCEL.extension` in `folder`, for the parcels that a channel would take; `name` is that of
+    /// the channel with `-file` behind it, because nobody was told by it.
     pub fn new(
         name: &'static str,
         folder: PathBuf,

@@ -10,6 +10,7 @@ pub mod book;
 pub mod channel;
 pub mod dead_man;
 pub mod files;
+pub mod heartbeat;
 pub mod mail;
 pub mod pace;
 pub mod parcel;

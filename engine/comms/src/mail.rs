@@ -36,11 +36,14 @@ use std::{
 };
 
 /// One mail takes at most so long, from connecting to the answer, unless the settings say otherwise.
-pub const TIMEOUT: Dur = Dur(30_000);
+pub const TIMEOUT: Dur = Dur(20_000);
+/// And never longer than this, since whoever asks for a mail gives up after 30 s without knowing how far it got.
+pub const TIMEOUT_MAX: Dur = Dur(25_000);
 /// Taking leave of a server takes at most so long; it changes nothing any more.
 const LEAVE_MAX: Dur = Dur(1_000);
-/// So long a parcel waits for a mailbox that put it off: greylists take a mail after a minute or more.
-const PUT_OFF_PAUSE: Dur = Dur(60_000);
+/// So long a parcel waits for a mailbox that put it off; with all its tries less than the minute after which people
+/// are told that a channel cannot be reached.
+const PUT_OFF_PAUSE: Dur = Dur(20_000);
 
 /// The name of the channel.
 pub const NAME: &str = "mail";
@@ -79,8 +82,8 @@ impl<'de> Deserialize<'de> for Settings {
             (Some(_), Some(_)) | (None, None) => {}
         }
         let timeout = text.timeout.unwrap_or(TIMEOUT);
-        if timeout <= Dur(0) {
-            return Err(D::Error::custom("`timeout` has to be longer than nothing"));
+        if timeout <= Dur(0) || timeout > TIMEOUT_MAX {
+            return Err(D::Error::custom(format!("`timeout` has to be more than nothing and at most {TIMEOUT_MAX}")));
         }
         Ok(Self { server, from, password: text.password, ca: text.ca, timeout })
     }
@@ -175,7 +178,8 @@ impl Mail {
         handed_over: &AtomicBool,
     ) -> Result<T, Trouble> {
         let (server, limit) = (&self.access.server, self.timeout);
-        match self.clock.timeout(limit, talk).await {
+        // Boxed: a conversation under TLS is 20 KB of state.
+        match self.clock.timeout(limit, Box::pin(talk)).await {
             Some(result) => result,
             None if handed_over.load(Ordering::SeqCst) => Err(Trouble::ambiguous(format!(
                 "{server} has the mail and did not say within {limit} whether it keeps it; it may have arrived all the same"
@@ -192,7 +196,8 @@ impl Mail {
     fn not_reached(&self, outcome: &Outcome) -> String {
         let refused = outcome.refused.iter().map(|(address, why)| format!("not to {address} ({why})"));
         let put_off = outcome.put_off.iter().map(|(address, why)| format!("put off by {address} ({why})"));
-        refused.chain(put_off).chain(self.recipients.wrong().iter().cloned()).map(|it| format!("; {it}")).collect()
+        let all = refused.chain(put_off).chain(self.recipients.wrong().iter().cloned());
+        all.fold(String::new(), |said, one| said + "; " + &one)
     }
 }
 
@@ -226,8 +231,8 @@ fn is_mail(parcel: &Parcel) -> bool {
 
 /// Where no mail server is configured: the same mails as files, for whoever looks.
 pub fn files(folder: PathBuf, recipients: Recipients) -> Files {
-    let from = mailbox(Some("dr"), "dr@dr.invalid").expect("it is an address");
-    Files::new(NAME, folder, "eml", is_mail, move |parcel| {
+    let from = letter::nobody_at("dr");
+    Files::new("mail-file", folder, "eml", is_mail, move |parcel| {
         let mail = letter::letter(parcel, &from, &recipients.to(parcel));
         mail.map(|mail| mail.formatted())
             .map_err(|error| format!("the mail cannot be made: {}", clean(&error.to_string())))

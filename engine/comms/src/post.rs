@@ -42,7 +42,7 @@ const SILENT: Dur = Dur(60_000);
 /// Details are told together, at least so far apart.
 const DETAILS: Dur = Dur(10_000);
 /// So many lines of the timeline stand in a draft.
-const TIMELINE_MAX: usize = 40;
+pub(crate) const TIMELINE_MAX: usize = 40;
 /// So many lines of detail at once.
 const DETAILS_MAX: usize = 40;
 
@@ -352,7 +352,8 @@ impl<S: Source, D: Desk> Post<S, D> {
     /// Puts a parcel down for every channel that takes it.
     fn put_down(&mut self, parcel: &Parcel) -> Result<(), Stopped> {
         let takers = self.channels.iter().filter(|channel| {
-            let not_by = parcel.not_by.iter().any(|name| name == channel.name());
+            let by = channel.name().trim_end_matches("-file");
+            let not_by = parcel.not_by.iter().any(|name| name.trim_end_matches("-file") == by);
             !not_by && channel.takes(parcel)
         });
         let takers: Vec<_> = takers.map(|channel| channel.name()).collect();

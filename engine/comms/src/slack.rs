@@ -12,6 +12,7 @@ mod check;
 mod past;
 mod room;
 
+pub(crate) use call::connector;
 pub use call::{CALL_MAX, POST_GAP};
 pub use check::Access;
 
@@ -140,7 +141,7 @@ impl Slack {
 /// Where no token is configured: the same messages as files, for whoever looks.
 pub fn files(folder: PathBuf) -> Files {
     let takes = |parcel: &Parcel| !matches!(parcel.body, Body::Details(_)) && parcel.audience != Audience::Customers;
-    Files::new(NAME, folder, "json", takes, |parcel| {
+    Files::new("slack-file", folder, "json", takes, |parcel| {
         let blocks::Message { text, blocks } = blocks::message(std::slice::from_ref(parcel), None);
         serde_json::to_vec_pretty(&json!({ "text": text, "blocks": blocks })).map_err(|error| error.to_string())
     })

@@ -19,7 +19,8 @@ fn people_hear_the_truth_each_hour_whatever_is_down() {
     }
     for number in [5, told.updates().len()] {
         let update = &told.updates()[number - 1];
-        writeln!(text, "\n--- update {number}, as it was mailed\n{}", update.to_text(usize::MAX)).expect("a text takes all");
+        writeln!(text, "\n--- update {number}, as it was mailed\n{}", update.to_text(usize::MAX))
+            .expect("a text takes all");
     }
     expect_file!["six_hours.txt"].assert_eq(&text);
 

@@ -49,7 +49,7 @@ fn try_to_let_go(here: &Here, mut known: Known) -> Result<(), Failure> {
     Endpoints::in_force().allow(&known.run)?;
     let clock = control::clock();
     let runtime = control::runtime()?;
-    let world = crate::command::world(&known.run.opened, &known.folder, &here.settings);
+    let world = crate::command::world(&known.run.opened, &known.folder, &here.settings_of(&known.run)?);
     let wish = Wish { break_it: false, without: false, why: String::new(), by: person::here(None) };
     let epoch = sqlite::epoch(&known.folder)? + 1;
     let Some(mut it) = Claiming::of(&known.run.opened, epoch, &world, &clock, wish) else { return Ok(()) };

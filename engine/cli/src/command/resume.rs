@@ -76,7 +76,8 @@ pub fn drive(
     Endpoints::in_force().allow(&known.run)?;
     let holder = sqlite::holder(&folder)?;
     let runtime = control::runtime()?;
-    let world = super::world(&known.run.opened, &folder, &here.settings);
+    let settings = here.settings_of(&known.run)?;
+    let world = super::world(&known.run.opened, &folder, &settings);
     // Before anything is written, as whoever will hold the run; a journal that
     // cannot be read any more says so below.
     let next = sqlite::epoch(&folder).unwrap_or_default() + 1;
@@ -122,7 +123,7 @@ pub fn drive(
         claiming,
         world,
         registry: dr_steps::registry(),
-        settings: &here.settings,
+        settings: &settings,
         driving,
         json: here.json,
         crash,

@@ -175,7 +175,8 @@ pub fn say(here: &Here, run: &str, ask: Ask, saying: &Saying) -> Result<u8, Fail
         Ask::Note { .. } | Ask::Clock { .. } | Ask::Impact { .. } | Ask::Role { .. } | Ask::Word { .. }
     );
     if beside {
-        return append(&folder, &message);
+        append(&folder, std::slice::from_ref(&message))?;
+        return Ok(failure::DONE);
     }
     if message.ask == Ask::Pause && known.finished.is_none() {
         show::aside(&format!("no controller runs, so nothing starts; dr resume {id} goes on"));
@@ -261,14 +262,21 @@ fn send(folder: &Path, id: &str, message: &Message, within: Dur) -> Result<u8, F
 
 /// Notes and clocks need no controller: whoever says them takes the lock,
 /// writes, and lets go.
-fn append(folder: &Path, message: &Message) -> Result<u8, Failure> {
+pub fn append(folder: &Path, messages: &[Message]) -> Result<(), Failure> {
     let crash = control::crash_at()?;
     let (mut journal, read) = Sqlite::take(folder, &person::process(), crash, false)?;
     let mut run: Run = state::fold(&read.events)?;
-    let events = match message::take(&run, message).map_err(Failure::before)? {
-        Taken::Events(kinds) => kinds,
-        Taken::Prove { .. } => return Err(Failure::before("that needs a controller")),
-    };
+    let mut events = Vec::new();
+    for message in messages {
+        match message::take(&run, message).map_err(Failure::before)? {
+            _ if message.by.message.as_ref().is_some_and(|id| run.taken.contains(id)) => {}
+            Taken::Events(kinds) => events.extend(kinds),
+            Taken::Prove { .. } => return Err(Failure::before("that needs a controller")),
+        }
+    }
+    if events.is_empty() {
+        return Ok(());
+    }
     let now = control::clock().now().max(run.at);
     let first = control::joined(journal.epoch(), None);
     let mut batch = Vec::new();
@@ -278,6 +286,5 @@ fn append(folder: &Path, message: &Message) -> Result<u8, Failure> {
         batch.push(event);
     }
     debug_assert!(batch.iter().any(|e| e.kind.is_beside()));
-    journal.append(&batch)?;
-    Ok(failure::DONE)
+    Ok(journal.append(&batch)?)
 }

@@ -2,6 +2,8 @@
 
 use super::Here;
 use crate::{
+    args::Watch,
+    channels::{self, Channels},
     control,
     failure::{self, Failure},
     show::{
@@ -9,7 +11,9 @@ use crate::{
         says::{self, Words},
         screen::Screen,
     },
+    state,
 };
+use dr_comms::dead_man::{self, DeadMan, Seen};
 use dr_engine::{
     clock::Clock,
     duration::Dur,
@@ -26,10 +30,13 @@ const LOOK: Dur = Dur(100);
 const SELDOM: u32 = 10;
 
 /// Follows a run until it is over, or until nobody wants to see more.
-pub fn watch(here: &Here, run: Option<&str>) -> Result<u8, Failure> {
-    let id = here.state.find_or_only(run)?;
+pub fn watch(here: &Here, args: &Watch) -> Result<u8, Failure> {
+    let id = here.state.find_or_only(args.run.as_deref())?;
     let folder = here.state.folder(&id);
     let runtime = control::runtime()?;
+    if args.dead_man {
+        return runtime.block_on(watch_over(here, &folder, &args.grace));
+    }
     runtime.block_on(async {
         let failed = |e| Failure::before(format!("signals cannot be heard: {e}"));
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
@@ -47,6 +54,40 @@ pub fn watch(here: &Here, run: Option<&str>) -> Result<u8, Failure> {
         }
         outcome
     })
+}
+
+/// Speaks when whoever tells of the run has gone silent; ends with the run.
+async fn watch_over(here: &Here, folder: &Path, grace: &str) -> Result<u8, Failure> {
+    let grace = grace.parse().map_err(|e| Failure::usage(format!("--grace: {e}")))?;
+    let clock = control::clock();
+    let (run, _) = state::load(folder)?;
+    let Channels { all: channels, remarks } = channels::of(&run, folder, &here.settings_of(&run)?, &clock);
+    remarks.iter().for_each(|remark| show::aside(remark));
+    if channels.is_empty() {
+        return Err(Failure::before("the runbook names nobody who could be told").hint("give it `comms`"));
+    }
+    let watch = DeadMan { folder, channels, clock: clock.clone(), grace };
+    let (mut told, mut said) = (None, None);
+    loop {
+        let seen = watch.look(&mut told).await.map_err(|e| Failure::before(e.to_string()))?;
+        if Some(&seen) != said.as_ref() {
+            match &seen {
+                Seen::Kept(next) => {
+                    let next = next.map_or("unknown".into(), |next| next.to_string());
+                    show::aside(&format!("an update is promised for {next}"));
+                }
+                Seen::Broken(promised, became) => {
+                    show::aside(&format!("THE UPDATE PROMISED FOR {promised} DID NOT COME; {}", became.join("; ")));
+                }
+                Seen::Over => {
+                    show::aside("the run is over, and its last update made");
+                    return Ok(failure::DONE);
+                }
+            }
+        }
+        said = Some(seen);
+        clock.sleep(dead_man::LOOK).await;
+    }
 }
 
 async fn follow(here: &Here, folder: &Path, clock: &Arc<dyn Clock>, shown: &mut Option<Screen>) -> Result<u8, Failure> {

@@ -214,7 +214,7 @@ pub fn sentence(event: &Event, run: &Run) -> Option<String> {
         Kind::RoleSet { role, to, by, .. } => (String::new(), format!("{to} IS NOW {role}, says {}", name(by))),
         Kind::Worded { by, send: true, .. } => (String::new(), format!("{} sends the update now", name(by))),
         Kind::Worded { by, .. } => (String::new(), format!("{} words the next update", name(by))),
-        Kind::Told { item, channel, .. } => (String::new(), format!("{item} told by {channel}")),
+        Kind::Told { item, channel, .. } => (String::new(), dr_engine::report::telling(item, channel)),
         Kind::Amended { step, inputs, by, .. } => {
             let names: Vec<_> = inputs.keys().map(String::as_str).collect();
             (id(step), format!("{} changed {}", name(by), names.join(", ")))

@@ -210,6 +210,9 @@ fn remarks(plan: &Plan, prediction: &Prediction, text: &mut String) {
     }
     if let Some(comms) = &plan.comms {
         line(text, &told(plan, comms));
+        if comms.sms.is_some() {
+            line(text, "sms: kept, not acted on by this version: nobody gets short messages");
+        }
     }
     if plan.failback.is_some() {
         line(text, "failback: kept, not acted on by this version");

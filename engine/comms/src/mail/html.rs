@@ -53,7 +53,7 @@ pub(super) fn page(parcel: &Parcel, picture: Option<&str>) -> Markup {
                         div style=(COLUMN) {
                             p style=(FIRST) { (mark(parcel)) " " (clean(&parcel.runbook)) }
                             h1 style=(HEADLINE) { (subject) }
-                            (said(&text::lines(other)))
+                            @for line in text::lines(other) { (kept(&line)) }
                         }
                         (shown(picture))
                     }
@@ -98,11 +98,18 @@ fn part(section: &Section) -> Markup {
     }
 }
 
+/// A line with its spaces: what stands in a notice was set by whoever wrote it, a whole draft among it.
+fn kept(line: &str) -> Markup {
+    // A page takes several spaces for one, and Outlook knows no `white-space`.
+    let line = line.replace("  ", "\u{a0} ");
+    html! { div { @if line.is_empty() { br; } @else { (line) } } }
+}
+
 /// `Bridge: https://…`, to be tapped. Only what the runbook names: an address within a message of somebody else's is text.
 fn linked(line: &str) -> Markup {
     match line.split_once(": ") {
-        Some((name, link)) if link.starts_with("https://") || link.starts_with("http://") => {
-            html! { (name) ": " a href=(link) style="color:inherit" { (link) } }
+        Some((name, address)) if address.starts_with("https://") || address.starts_with("http://") => {
+            html! { (name) ": " a href=(address) style="color:inherit" { (address) } }
         }
         _ => html! { (line) },
     }

@@ -72,9 +72,13 @@ pub(super) fn letter(parcel: &Parcel, from: &Mailbox, to: &[Mailbox]) -> Result<
         Body::Notice(_) | Body::Details(_) => head,
     };
     // Nobody to write to: such a mail is only ever kept as a file.
-    let nobody = || Mailbox::new(None, Address::new("nobody", DOMAIN).expect("it is an address"));
-    let all = if to.is_empty() { vec![nobody()] } else { to.to_vec() };
+    let all = if to.is_empty() { vec![nobody_at("nobody")] } else { to.to_vec() };
     all.into_iter().fold(head, MessageBuilder::to).multipart(parts(parcel))
+}
+
+/// A sender or recipient for what is never sent.
+pub(super) fn nobody_at(user: &str) -> Mailbox {
+    Mailbox::new(None, Address::new(user, DOMAIN).expect("it is an address"))
 }
 
 /// Text and page with the same facts. Whoever shows the page shows the picture in it.

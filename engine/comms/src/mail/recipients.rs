@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use url::Host;
 
-/// How often a parcel is brought again to those whose mailbox put it off while others have it.
-/// A mailbox that stays full must not hold up everybody's next update.
-const TRIES_MAX: u32 = 4;
+/// How often a parcel is brought to those whose mailbox puts it off while others have it. A mailbox that stays full
+/// must not hold up everybody's next update, nor make mail look as if it could not be reached.
+const TRIES_MAX: u32 = 3;
 
 /// The people of a run who have an address.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

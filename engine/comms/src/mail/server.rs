@@ -250,7 +250,7 @@ impl Server {
 
     /// What the server said, with its code, or what became of the connection.
     fn answer(&self, error: &Error, password: Option<&Secret>) -> String {
-        let said = error.source().map_or_else(|| error.to_string(), |source| chain(source));
+        let said = error.source().map_or_else(|| error.to_string(), chain);
         let said = match password {
             Some(password) => {
                 let user = self.user.as_deref().unwrap_or_default();

@@ -104,7 +104,7 @@ impl fmt::Debug for Api {
 impl Api {
     pub(super) fn new(api: &str, token: SecretString, clock: Arc<dyn Clock>) -> Result<Self, Trouble> {
         let url = Url::parse(api).map_err(|error| Trouble::refused(format!("Slack's `api` is no address: {error}")))?;
-        let https = connector(&url).map_err(Trouble::refused)?;
+        let https = connector(&url, "Slack's `api`").map_err(Trouble::refused)?;
         let base = url.as_str().trim_end_matches('/').to_owned();
         let client = SlackClientHyperConnector::with_connector(https.clone()).with_slack_api_url(&base);
         Ok(Self {
@@ -217,12 +217,12 @@ impl Failed {
 }
 
 /// A way to the address: encrypted, or on this machine.
-fn connector(api: &Url) -> Result<Https, String> {
+pub(crate) fn connector(api: &Url, what: &str) -> Result<Https, String> {
     let here = match api.host() {
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
         Some(Host::Ipv6(ip)) => ip.is_loopback(),
         Some(Host::Domain(name)) => name == "localhost",
-        None => return Err("Slack's `api` names no host".into()),
+        None => return Err(format!("{what} names no host")),
     };
     let mut http = HttpConnector::new();
     http.enforce_http(false);
@@ -232,7 +232,7 @@ fn connector(api: &Url) -> Result<Https, String> {
     if api.scheme() == "https" {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         if roots.is_empty() {
-            return Err("this machine has no certificates to trust Slack by: set SSL_CERT_FILE".into());
+            return Err("this machine has no certificates to trust anybody by: set SSL_CERT_FILE".into());
         }
     }
     // The same cryptography as the AWS SDK's, so that the binary holds one.
@@ -243,7 +243,7 @@ fn connector(api: &Url) -> Result<Https, String> {
     match api.scheme() {
         "https" => Ok(builder.https_only().enable_http1().wrap_connector(http)),
         "http" if here => Ok(builder.https_or_http().enable_http1().wrap_connector(http)),
-        _ => Err("Slack's `api` is not https, and anybody on the way could read the token: use https".into()),
+        _ => Err(format!("{what} is not https, and anybody on the way could read what is sent: use https")),
     }
 }
 

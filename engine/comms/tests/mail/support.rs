@@ -79,6 +79,7 @@ pub(crate) fn people(to: &[&str]) -> Recipients {
 }
 
 /// The Python that has aiosmtpd, or `None` after saying that there is none: loudly where `make test` wants it.
+#[expect(clippy::print_stderr, reason = "whoever runs the tests by hand learns what was not run")]
 pub(crate) fn python() -> Option<PathBuf> {
     let named = |name| std::env::var(name).ok().map(PathBuf::from);
     let python = named("DR_LAB_PYTHON").or_else(|| named("DR_LAB_VENV").map(|venv| venv.join("bin/python")));

@@ -75,7 +75,7 @@ impl Report {
             })).collect::<Vec<_>>(),
             "comms": story.told.iter().map(|it| json!({
                 "time": stamp(it.at), "item": it.item, "audience": it.audience.word(), "channel": it.channel,
-                "delivered": true, "reference": it.reference,
+                "delivered": !it.channel.ends_with("-file"), "reference": it.reference,
             })).collect::<Vec<_>>(),
             "lessons": self.lessons(),
             "issues": self.issues(),

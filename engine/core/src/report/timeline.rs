@@ -94,7 +94,7 @@ pub(super) fn line(run: &Run, event: &Event) -> String {
             format!("{} {verb}{}", who(by), why(text))
         }
         Kind::Told { item, audience, channel, .. } => {
-            format!("{} told {} by {}", clean(item), audience.word(), clean(channel))
+            format!("{} for {}", telling(item, channel), audience.word())
         }
         Kind::Amended { step, inputs, by, why: text } => {
             let inputs: Vec<_> = inputs.iter().map(|(name, to)| format!("{} = {}", clean(name), value(to))).collect();
@@ -116,6 +116,15 @@ fn opened_line(opened: &Opened) -> String {
     let (kind, mode, steps) = (opened.kind.word(), plan.mode.word(), plan.steps.len());
     let steps = if steps == 1 { "1 step".into() } else { format!("{steps} steps") };
     format!("run of {} opened by {by}: {kind}, {mode}, {steps}", clean(&plan.name))
+}
+
+/// That something was told by a channel, or kept as a file where there was none.
+pub fn telling(item: &str, channel: &str) -> String {
+    let (item, channel) = (clean(item), clean(channel));
+    match channel.strip_suffix("-file") {
+        Some(channel) => format!("{item} kept as a file, not sent by {channel}"),
+        None => format!("{item} told by {channel}"),
+    }
 }
 
 /// A failure and the call it came from.

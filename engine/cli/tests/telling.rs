@@ -1,0 +1,297 @@
+//! People are told of a run: what they get, and that nothing of it holds a
+//! recovery up, is lost, or gives a secret away.
+
+mod support;
+
+use dr_engine::event::{Event, Kind};
+use serde_json::Value;
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Read,
+    net::TcpListener,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+use support::{Place, until};
+
+/// Two steps, and a person between them.
+const RUNBOOK: &str = r##"
+dr: v1
+name: failover
+regions: { primary: eu-west-1, recovery: eu-central-1 }
+objectives: { rto: 2h }
+roles:
+  executive: { name: Eve }
+  incident_commander: { name: Ana, email: ana@example.com, deputies: [Bo] }
+  technical_lead: { name: Cy, email: cy@example.com }
+comms:
+  slack: { channel: "#dr", create: true }
+  email: { to: [board@example.com] }
+  bridge: https://meet.example.com/dr
+steps:
+  restore_db: { do: { command: { argv: [sh, ./work], check: { argv: [sh, ./seen] } } } }
+  switch_dns:
+    needs: [restore_db]
+    approve: { question: Send users to eu-central-1?, roles: [executive] }
+    do: { command: { argv: [sh, ./work], check: { argv: [sh, ./seen] } } }
+"##;
+
+/// No time is lost to what nobody waits for.
+const SETTINGS: &str = "[limits]\nupdate_gap_min = \"0s\"\nlast_words_max = \"5s\"\n";
+
+/// The names of the files that stand for messages, by their ending.
+fn outbox(folder: &Path, ending: &str) -> Vec<String> {
+    let entries = fs::read_dir(folder.join("outbox")).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut names: Vec<_> = names.filter(|name| name.ends_with(ending)).collect();
+    names.sort();
+    names
+}
+
+/// How often each thing was told, by the journal.
+fn told(events: &[Event]) -> BTreeMap<(String, String), usize> {
+    let mut told = BTreeMap::new();
+    for event in events {
+        if let Kind::Told { item, channel, .. } = &event.kind {
+            *told.entry((channel.clone(), item.clone())).or_default() += 1;
+        }
+    }
+    told
+}
+
+fn status(place: &Place) -> Value {
+    let said = place.run(&["status", &place.id(), "--json"]).ends(0);
+    serde_json::from_str(&said.out).expect("JSON")
+}
+
+#[test]
+fn a_run_is_told_in_files_where_neither_slack_nor_mail_is_configured() {
+    let place = Place::with(RUNBOOK);
+    place.write("dr.toml", SETTINGS);
+    place.run(&["plan", "runbook.yaml"]).ends(0).prints(&["updates every 1h: Slack #dr, mail to 3 addresses"]);
+    let controller = place.begin_drill();
+    until("the question", || !place.asking().is_empty());
+    let (id, folder) = (place.id(), place.run_folder());
+    until("an update about it", || outbox(&folder, ".eml").len() >= 2);
+
+    place.run(&["note", &id, "--impact", "Checkout fails.", "--as", "Ana"]).ends(0);
+    place.run(&["update", "draft", &id]).ends(0).prints(&[
+        "Checkout fails. (Ana",
+        "wanted from Eve (executive)",
+        "AUTO: facts only",
+        "chain ",
+    ]);
+    place.run(&["update", "edit", &id, " "]).ends(2).says(&["there are no words"]);
+    place.run(&["update", "send", &id, "Users follow when Eve agrees.", "--as", "Ana"]).ends(0);
+    let sent = || outbox(&folder, ".eml").iter().any(|name| mail(&folder, name).contains("Sent by Ana."));
+    until("the update that Ana sent", sent);
+
+    place.run(&["role", "set", &id, "incident_commander", "--to", "Zoe"]).ends(1).says(&["`Zoe` is not named", "Bo"]);
+    place.run(&["role", "set", &id, "commander", "--to", "Bo"]).ends(1).says(&["nobody has the role `commander`"]);
+    place
+        .run(&["role", "set", &id, "executive", "--to", "Bo", "--as", "Eve", "--why", "asleep"])
+        .ends(0)
+        .prints(&["executive Bo"]);
+    place.run(&["answer", &id, "switch_dns!approve", "approve", "--as", "Eve"]).ends(1).says(&["may not answer"]);
+    place.run(&["answer", &id, "switch_dns!approve", "approve", "--as", "Bo"]).ends(0);
+    controller.end().ends(0).says(&["nothing is sent by Slack (no [slack] in the settings): it is kept in"]);
+
+    let (mails, blocks) = (outbox(&folder, ".eml"), outbox(&folder, ".json"));
+    assert_eq!(mails.len(), blocks.len(), "{mails:?} {blocks:?}");
+    let last = mail(&folder, mails.last().expect("mails"));
+    assert!(last.contains("[DRILL] failover"), "{last}");
+    assert!(last.contains("None: the run is over."), "{last}");
+    let told = told(&place.events());
+    assert!(told.values().all(|times| *times == 1), "{told:?}");
+    assert_eq!(told.len(), mails.len() + blocks.len(), "{told:?}");
+    place.run(&["audit", "verify", &id]).ends(0);
+    let report: Value =
+        serde_json::from_str(&place.run(&["report", &id, "--format", "json"]).ends(0).out).expect("JSON");
+    assert_eq!(report["comms"][0]["delivered"], false, "a file is not a person: {}", report["comms"][0]);
+    assert_eq!(report["impact"][0]["text"], "Checkout fails.");
+    assert_eq!(status(&place)["undelivered"], Value::Array(Vec::new()));
+}
+
+/// The text part of a mail, its soft line ends undone.
+fn mail(folder: &Path, name: &str) -> String {
+    let text = fs::read_to_string(folder.join("outbox").join(name)).expect("a mail");
+    text.replace("=\r\n", "")
+}
+
+#[test]
+fn killed_before_or_after_any_message_every_update_is_there_once() {
+    let runbook = RUNBOOK.replace("    approve: { question: Send users to eu-central-1?, roles: [executive] }\n", "");
+    let mut points = 0;
+    for edge in ["before", "after"] {
+        for number in 1.. {
+            let place = Place::with(&runbook);
+            place.write("dr.toml", SETTINGS);
+            let mut command = place.dr(&["execute", "runbook.yaml", "--kind", "drill", "--yes"]);
+            command.env("DR_CRASH_AT", format!("tell:{number}:{edge}"));
+            let killed = place.end(command);
+            if killed.code() == 0 {
+                // There are no more messages than that.
+                assert!(number > 4, "two updates go two ways: {}", killed.err);
+                break;
+            }
+            points += 1;
+            let id = place.id();
+            if place.fold().is_some_and(|run| run.finished.is_none()) {
+                place.run(&["resume", &id]).ends(0);
+            } else {
+                // It died with its last words: whoever comes next says them.
+                place.run(&["comms", "deliver", &id]).ends(0);
+            }
+            let (folder, told) = (place.run_folder(), told(&place.events()));
+            let updates = outbox(&folder, ".eml");
+            assert!(told.values().all(|times| *times == 1), "tell:{number}:{edge}: {told:?}");
+            for ending in [".eml", ".json"] {
+                let mut ids: Vec<_> = outbox(&folder, ending).iter().map(|name| name[5..].to_owned()).collect();
+                let all = ids.len();
+                ids.sort();
+                ids.dedup();
+                assert_eq!(ids.len(), all, "tell:{number}:{edge}: something stands twice");
+                assert_eq!(all, updates.len(), "tell:{number}:{edge}: something is missing");
+            }
+            let last = mail(&folder, updates.last().expect("mails"));
+            assert!(last.contains("None: the run is over."), "tell:{number}:{edge}: {last}");
+        }
+    }
+    println!("{points} points");
+}
+
+/// Takes connections, counts them, and never says a word.
+fn silence() -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let (port, count) = (listener.local_addr().expect("an address").port(), Arc::new(AtomicUsize::new(0)));
+    let counted = count.clone();
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            counted.fetch_add(1, Ordering::SeqCst);
+            thread::spawn(move || {
+                let mut stream = stream;
+                // What is sent is read: the other side waits for an answer and for nothing else.
+                std::io::copy(&mut stream.by_ref(), &mut std::io::sink()).ok();
+            });
+        }
+    });
+    (port, count)
+}
+
+const CANARY: &str = "canary-7c1e9d";
+
+#[test]
+fn a_dead_slack_and_a_silent_mail_server_hold_up_nothing_and_get_no_secret_out() {
+    let runbook = RUNBOOK.replace("    approve: { question: Send users to eu-central-1?, roles: [executive] }\n", "");
+    let place = Place::with(&runbook);
+    let ((slack, asked_slack), (smtp, asked_mail)) = (silence(), silence());
+    place.write("password", CANARY);
+    let settings = format!(
+        "{SETTINGS}[slack]\ntoken = {{ secret = \"env:DR_TEST_TOKEN\" }}\napi = \"http://127.0.0.1:{slack}/api\"\n\
+         [mail]\nurl = \"smtp://dr@127.0.0.1:{smtp}\"\npassword = {{ secret = \"file:password\" }}\nfrom = \"dr@example.com\"\n"
+    );
+    place.write("dr.toml", &settings.replace("5s", "2s"));
+    let mut command = place.dr(&["execute", "runbook.yaml", "--kind", "drill", "--yes"]);
+    command.env("DR_TEST_TOKEN", format!("xoxb-{CANARY}"));
+    let said = place.end(command).ends(0);
+    assert!(asked_slack.load(Ordering::SeqCst) > 0, "Slack was asked: {}", said.err);
+    assert!(asked_mail.load(Ordering::SeqCst) > 0, "the mail server was asked: {}", said.err);
+    let run = place.fold().expect("a run");
+    let took = run.at.since(run.opened_at);
+    assert!(took.0 < 2_000, "the steps took {took}, and waited for nobody");
+    let undelivered = status(&place)["undelivered"].clone();
+    let channels: Vec<_> = undelivered.as_array().expect("a list").iter().map(|it| it["channel"].clone()).collect();
+    assert_eq!(channels, ["mail", "slack"], "{undelivered}");
+    // No secret is anywhere.
+    for text in [&said.out, &said.err] {
+        assert!(!text.contains(CANARY), "{text}");
+    }
+    let mut folders = vec![place.run_folder()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder").flatten() {
+            if entry.path().is_dir() {
+                folders.push(entry.path());
+                continue;
+            }
+            let bytes = fs::read(entry.path()).expect("a file");
+            let found = bytes.windows(CANARY.len()).any(|part| part == CANARY.as_bytes());
+            assert!(!found, "{}", entry.path().display());
+        }
+    }
+    for format in ["json", "md", "html"] {
+        let said = place.run(&["report", &place.id(), "--format", format]).ends(0);
+        assert!(!said.out.contains(CANARY), "{format}");
+    }
+}
+
+#[test]
+fn settings_that_would_give_a_secret_away_are_refused() {
+    let place = Place::with(RUNBOOK);
+    for (settings, why) in [
+        ("[slack]\ntoken = { secret = \"xoxb-1\" }\n", "a secret is named, never written down: env:NAME or file:PATH"),
+        ("[mail]\nurl = \"smtp://mail.example.com\"\nfrom = \"dr@example.com\"\n", "smtp+starttls"),
+        (
+            "[mail]\nurl = \"smtps://dr@mail.example.com\"\nfrom = \"dr@example.com\"\n",
+            "`password` is wanted, by reference",
+        ),
+        ("[slack]\ntokens = 1\n", "unknown field `tokens`"),
+        ("[limits]\nupdate_gap_min = \"soon\"\n", "limits.update_gap_min"),
+    ] {
+        place.write("dr.toml", settings);
+        place.drill().ends(2).says(&[why]);
+    }
+    // What cannot be read when the run begins is no reason not to recover.
+    place.write("dr.toml", "[slack]\ntoken = { secret = \"env:DR_NOT_SET_ANYWHERE\" }\n");
+    let mut controller = place.begin_drill();
+    until("the question", || !place.asking().is_empty());
+    place.run(&["answer", &place.id(), "switch_dns!approve", "approve", "--as", "Eve"]).ends(0);
+    until("an end", || controller.over());
+    controller.end().ends(0).says(&["nothing is sent by Slack (the secret `env:DR_NOT_SET_ANYWHERE` is not set)"]);
+}
+
+#[test]
+fn a_heart_beats_while_a_controller_lives() {
+    let (port, beats) = silence();
+    let beating = format!("  heartbeat: http://127.0.0.1:{port}/alive\n  bridge:");
+    let place = Place::with(&RUNBOOK.replace("  bridge:", &beating));
+    place.write("dr.toml", SETTINGS);
+    let controller = place.begin_drill();
+    until("a beat", || beats.load(Ordering::SeqCst) == 1);
+    until("the question", || !place.asking().is_empty());
+    place.run(&["answer", &place.id(), "switch_dns!approve", "approve", "--as", "Eve"]).ends(0);
+    controller.end().ends(0);
+    // Over the open network nobody's address is called in the clear.
+    let place = Place::with(&RUNBOOK.replace("  bridge:", "  heartbeat: http://192.0.2.1/alive\n  bridge:"));
+    place.write("dr.toml", SETTINGS);
+    let controller = place.begin_drill();
+    until("the question", || !place.asking().is_empty());
+    until("a word about it", || controller.so_far().1.contains("`comms.heartbeat` is not https"));
+    place.run(&["answer", &place.id(), "switch_dns!approve", "approve", "--as", "Eve"]).ends(0);
+    controller.end().ends(0);
+}
+
+#[test]
+fn whoever_watches_over_a_run_speaks_when_its_controller_is_gone() {
+    let place = Place::with(&RUNBOOK.replace("  bridge:", "  every: 1s\n  bridge:"));
+    place.write("dr.toml", SETTINGS);
+    let controller = place.begin_drill();
+    until("the question", || !place.asking().is_empty());
+    let id = place.id();
+    until("an update", || !outbox(&place.run_folder(), ".eml").is_empty());
+    let watch = place.start(&["watch", &id, "--dead-man", "--grace", "1s"]);
+    until("the promise", || watch.so_far().1.contains("an update is promised for"));
+    controller.signal("KILL");
+    until("the broken promise", || watch.so_far().1.contains("DID NOT COME; told by"));
+    let folder = place.run_folder();
+    let spoke = outbox(&folder, ".eml").into_iter().find(|name| name.contains("dead-man")).expect("it spoke");
+    let text = mail(&folder, &spoke);
+    for part in ["NOBODY ANSWERS for this recovery", "last known state", &format!("dr resume {id}"), "HEADLINE"] {
+        assert!(text.contains(part), "no {part:?} in {text}");
+    }
+    watch.signal("TERM");
+}
