@@ -264,11 +264,8 @@ fn notification(shown: &Parcel, told: Option<&str>) -> String {
 }
 
 fn title(parcel: &Parcel, update: Option<&Update>) -> String {
-    let runbook = clean(&parcel.runbook);
-    match update {
-        Some(update) => format!("[{}] {runbook}: {}: {}", parcel.mark(), update.rag.word(), update.course.words()),
-        None => format!("[{}] {runbook}: the recovery has begun", parcel.mark()),
-    }
+    let stands = update.map_or_else(|| "the recovery has begun".to_owned(), |update| clean(&update.subject()));
+    format!("[{}] {}: {stands}", parcel.mark(), clean(&parcel.runbook))
 }
 
 /// Lines below a title, in sections; those for which there is no room are counted.
