@@ -37,7 +37,7 @@ use std::{
 
 /// So long the last words are waited for when a run is over.
 pub const LINGER: Dur = Dur(20_000);
-/// How often the journal is looked at: one small question to SQLite.
+/// How often the journal is looked at: one small question to `SQLite`.
 const LOOK: Dur = Dur(100);
 /// So long, when its controller leaves it.
 pub const LEAVE: Dur = Dur(3_000);

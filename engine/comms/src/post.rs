@@ -357,7 +357,8 @@ impl<S: Source, D: Desk> Post<S, D> {
             !not_by && channel.takes(parcel)
         });
         let takers: Vec<_> = takers.map(|channel| channel.name()).collect();
-        if !takers.is_empty() {
+        // The next update is told against this one, even if nobody hears of it.
+        if !takers.is_empty() || matches!(parcel.body, Body::Update(_)) {
             self.book.keep(parcel)?;
             for name in takers {
                 self.book.page.channels.entry(name.into()).or_default().waiting.push_back(parcel.id.clone());
