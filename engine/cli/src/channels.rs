@@ -9,7 +9,7 @@ use dr_comms::{
     secret::Unread,
     slack::{self, Slack},
 };
-use dr_engine::{clock::Clock, comms::SlackChannel, event::RunKind, run::Run};
+use dr_engine::{clock::Clock, comms::SlackChannel, event::RunKind, plan::Plan, run::Run};
 use std::{path::Path, sync::Arc};
 use url::{Host, Url};
 
@@ -31,7 +31,9 @@ pub fn of(run: &Run, folder: &Path, settings: &Settings, clock: &Arc<dyn Clock>)
         let way = match &settings.slack {
             None => Err("no [slack] in the settings".into()),
             Some(text) if lab && !text.on_loopback() => Err("this is a LAB run".into()),
-            Some(text) => slack_way(run, wanted, text, settings, clock),
+            Some(text) => {
+                slack_of(run.plan(), wanted, text, settings, clock).map(|slack| Arc::new(slack) as Arc<dyn Channel>)
+            }
         };
         ways.add("Slack", way, || Arc::new(slack::files(outbox.clone())), &outbox);
     }
@@ -50,6 +52,54 @@ pub fn of(run: &Run, folder: &Path, settings: &Settings, clock: &Arc<dyn Clock>)
     ways
 }
 
+/// Asks Slack and the mail server whether they could be used for this plan;
+/// nothing is posted. What was found, or what is in the way.
+pub async fn asked(
+    plan: &Plan,
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+) -> Vec<(&'static str, Result<String, String>)> {
+    let mut found = Vec::new();
+    let Some(comms) = &plan.comms else { return found };
+    if let Some(wanted) = &comms.slack {
+        let slack = match &settings.slack {
+            None => Err("no [slack] in the settings: what it would be told is kept as files".into()),
+            Some(text) => slack_of(plan, wanted, text, settings, clock),
+        };
+        found.push((
+            "slack",
+            match slack {
+                Ok(slack) => {
+                    slack.check().await.map_err(|trouble| trouble.to_string()).and_then(|access| told(&access))
+                }
+                Err(why) => Err(why),
+            },
+        ));
+    }
+    let recipients = Recipients::planned(plan);
+    if comms.email.is_some() || !recipients.all().is_empty() {
+        found.push((
+            "mail",
+            match &settings.mail {
+                None => Err("no [mail] in the settings: the mails are kept as files".into()),
+                Some(text) => {
+                    let mail = Mail::new(text.clone(), settings.folder(), recipients, clock.clone());
+                    mail.check().await.map_err(|trouble| trouble.to_string())
+                }
+            },
+        ));
+    }
+    found
+}
+
+/// What Slack would let us do.
+fn told(access: &slack::Access) -> Result<String, String> {
+    let lacks = access.missing.iter().chain(&access.unseen).cloned().collect::<Vec<_>>().join("; ");
+    let channel = access.channel.as_deref().map_or("the channel would be made".into(), |id| format!("channel {id}"));
+    let found = format!("{}, {channel}", access.who);
+    if lacks.is_empty() { Ok(found) } else { Err(format!("{found}: {lacks}")) }
+}
+
 impl Channels {
     fn add(
         &mut self,
@@ -65,27 +115,24 @@ impl Channels {
     }
 }
 
-fn slack_way(
-    run: &Run,
+fn slack_of(
+    plan: &Plan,
     wanted: &SlackChannel,
     text: &SlackText,
     settings: &Settings,
     clock: &Arc<dyn Clock>,
-) -> Result<Arc<dyn Channel>, String> {
+) -> Result<Slack, String> {
     let token = text.token.read(settings.folder()).map_err(|error: Unread| error.to_string())?;
-    let members = run.plan().roles.values().filter_map(|role| role.slack.clone());
+    let members = plan.roles.values().filter_map(|role| role.slack.clone());
     let given = slack::Settings {
         token: token.into(),
         api: text.api.clone(),
         channel: wanted.channel.clone(),
         create: wanted.create,
         invite: members.chain(wanted.invite.iter().cloned()).collect(),
-        bridge: run.plan().comms.as_ref().and_then(|comms| comms.bridge.clone()),
+        bridge: plan.comms.as_ref().and_then(|comms| comms.bridge.clone()),
     };
-    match Slack::new(given, clock.clone()) {
-        Ok(slack) => Ok(Arc::new(slack)),
-        Err(trouble) => Err(trouble.to_string()),
-    }
+    Slack::new(given, clock.clone()).map_err(|trouble| trouble.to_string())
 }
 
 impl SlackText {

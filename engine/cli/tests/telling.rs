@@ -295,3 +295,22 @@ fn whoever_watches_over_a_run_speaks_when_its_controller_is_gone() {
     }
     watch.signal("TERM");
 }
+
+#[test]
+fn a_doctor_asks_slack_and_the_mail_server_and_posts_nothing() {
+    let place = Place::with(RUNBOOK);
+    let doctor = || place.run(&["doctor", "runbook.yaml"]).ends(1);
+    doctor().prints(&["BAD  slack      no [slack] in the settings", "BAD  mail       no [mail] in the settings"]);
+    // Nobody listens there.
+    let free = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+    let settings = format!(
+        "[slack]\ntoken = {{ secret = \"file:token\" }}\napi = \"http://127.0.0.1:{free}/api\"\n\
+         [mail]\nurl = \"smtp://127.0.0.1:{free}\"\nfrom = \"dr@example.com\"\n"
+    );
+    place.write("dr.toml", &settings);
+    doctor().prints(&["BAD  slack      the secret `file:token` cannot be read"]);
+    place.write("token", CANARY);
+    let said = doctor();
+    assert_eq!(said.out.matches("refused").count(), 2, "{}", said.out);
+    assert!(!said.out.contains(CANARY), "{}", said.out);
+}

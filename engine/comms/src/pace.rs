@@ -31,6 +31,8 @@ pub struct Pace {
     reasons: Vec<Reason>,
     /// The update that is promised next.
     promised: Option<Time>,
+    /// People were told of that promise.
+    given: bool,
     /// The promise before which the technical lead was asked, and when.
     asked: Option<(Time, Time)>,
     /// The promise before which a draft was shown.
@@ -81,7 +83,8 @@ impl Pace {
     pub fn new(every: Every, gap_min: Dur, before: Option<&Update>) -> Self {
         let last = before.map(|it| Last { made_at: it.made_at, phase: it.phase.clone(), course: it.course });
         let promised = before.and_then(|before| before.next_at);
-        Self { every, gap_min, last, reasons: Vec::new(), promised, asked: None, drafted: None }
+        let given = promised.is_some();
+        Self { every, gap_min, last, reasons: Vec::new(), promised, given, asked: None, drafted: None }
     }
 
     /// Takes an event in that `run` has taken in, and no update has told of.
@@ -98,18 +101,24 @@ impl Pace {
             Kind::DeadlinePassed { which: Deadline::Rpo(step) } => {
                 (format!("{} lost more data than its RPO allows", id(*step)), false)
             }
+            Kind::Joined(controller) if controller.epoch > 1 => ("another controller goes on with it".into(), false),
             Kind::Affected { .. } => ("the impact changed".into(), false),
             Kind::RoleSet { role, to, .. } => {
                 (format!("{} is now {}", clean(to), clean(role).replace('_', " ")), false)
             }
             Kind::Paused { .. } => ("the recovery is paused".into(), false),
             Kind::Continued { .. } => ("the recovery goes on".into(), false),
-            Kind::CancelAsked { .. } => ("the recovery is interrupted".into(), false),
+            Kind::CancelAsked { .. } => ("the recovery is interrupted".into(), true),
             Kind::UndoAsked { .. } => ("steps are taken back".into(), false),
             Kind::Worded { send: true, by, .. } => {
                 (format!("sent by {}", clean(by.name.as_deref().unwrap_or(&by.user))), true)
             }
             Kind::Finished { outcome } => (format!("the run is over: {}", words(*outcome)), true),
+            // Told where the book of deliveries is not at hand: what came before is no news.
+            Kind::Told { item, .. } if self.last.is_none() && item.starts_with("update-") => {
+                self.reasons.clear();
+                return;
+            }
             Kind::Reopened { .. } => {
                 self.promised = Some(event.at.after(self.every.gap(Dur(0))));
                 ("the run was opened again".into(), false)
@@ -144,13 +153,13 @@ impl Pace {
 
     /// What is due now; whoever asks makes it.
     pub fn due(&mut self, run: &Run, now: Time) -> Option<Due> {
-        let over = run.finished.is_some();
+        let driven = run.finished.is_none() && !run.leaving;
         let promised = self.promised?;
-        let kept = !over && now >= promised;
+        let kept = driven && now >= promised;
         if kept || self.wanted_at().is_some_and(|at| now >= at) {
             return Some(self.update(run, now, kept));
         }
-        if over {
+        if !driven {
             return None;
         }
         let gap = self.every.gap(now.since(run.opened_at));
@@ -178,7 +187,7 @@ impl Pace {
     fn update(&mut self, run: &Run, now: Time, kept: bool) -> Due {
         let mut why: Vec<String> = std::mem::take(&mut self.reasons).into_iter().map(|reason| reason.text).collect();
         why.dedup();
-        if kept {
+        if kept && self.given {
             why.push("as promised".into());
         }
         let sent = self.drafted.is_some() && self.drafted == self.promised && !kept;
@@ -196,7 +205,10 @@ impl Pace {
             phase: phase(run).map(str::to_owned),
             course: self.last.take().map_or(Course::Unknown, |last| last.course),
         });
-        let next_at = self.promised.filter(|_| run.finished.is_none());
+        // Nobody is there to keep a promise once the controller leaves.
+        let driven = run.finished.is_none() && !run.leaving;
+        let next_at = self.promised.filter(|_| driven);
+        self.given = next_at.is_some();
         Due::Update { why, asked_lead_at, next_at }
     }
 

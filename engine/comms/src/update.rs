@@ -62,8 +62,11 @@ pub struct Update {
     pub lead: Option<LeadFacts>,
     /// What may go wrong.
     pub risks: Vec<String>,
-    /// When the next one comes at the latest; none comes after the end.
+    /// When the next one comes at the latest; none is promised after the end, and while nobody drives the run.
     pub next_at: Option<Time>,
+    /// The run is over.
+    #[serde(default)]
+    pub over: bool,
     /// Where to look further.
     pub links: Vec<(String, String)>,
     /// The number of the last event it was made from.

@@ -72,6 +72,28 @@ fn killed_between_any_two_turns_nothing_is_lost_and_a_promise_moves_not() {
 }
 
 #[test]
+fn nothing_is_promised_while_nobody_drives_the_run() {
+    let told = Story::interrupted().tell(&[]);
+    let seen =
+        |update: &dr_comms::update::Update| (clock(update.made_at), update.next_at.map(clock), update.why.join("; "));
+    let seen: Vec<_> = told.updates().iter().map(seen).collect();
+    let line = |at: &str, next: Option<&str>, why: &str| (at.to_owned(), next.map(str::to_owned), why.to_owned());
+    assert_eq!(
+        seen,
+        [
+            line("0:10", Some("0:40"), "the recovery began"),
+            line("0:40", Some("1:10"), "as promised"),
+            line("1:00", None, "the recovery is interrupted"),
+            line("2:00", Some("2:10"), "another controller goes on with it"),
+            line("2:10", Some("3:10"), "as promised"),
+            line("2:30", None, "the run is over: done, not verified"),
+        ]
+    );
+    let interrupted = told.updates()[2].to_text(usize::MAX);
+    assert!(interrupted.contains("Not known: nobody drives the recovery."), "{interrupted}");
+}
+
+#[test]
 fn a_rehearsal_says_so_in_every_first_line() {
     let told = Story::quiet().drill().tell(&[]);
     for (_, parcel) in &told.arrived {

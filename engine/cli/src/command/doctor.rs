@@ -5,7 +5,7 @@
 use super::{Here, plan, plan_of};
 use crate::{
     args::{Chosen, Doctor, ModeArg},
-    claim,
+    channels, claim,
     control::{self, clock},
     endpoints::Endpoints,
     failure::{self, Failure},
@@ -51,6 +51,16 @@ pub fn doctor(here: &Here, args: &Doctor) -> Result<u8, Failure> {
         runtime.shutdown_background();
     } else {
         sheet.say(Mark::Unknown, "account", "not asked: these endpoints are no place to ask");
+    }
+    if let Some(plan) = &plan {
+        let runtime = control::runtime()?;
+        for (what, found) in runtime.block_on(channels::asked(plan, settings, &clock())) {
+            match found {
+                Ok(found) => sheet.say(Mark::Good, what, &found),
+                Err(why) => sheet.say(Mark::Bad, what, &why),
+            }
+        }
+        runtime.shutdown_background();
     }
     Ok(sheet.end())
 }

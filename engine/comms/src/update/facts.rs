@@ -45,7 +45,7 @@ impl Facts<'_> {
         let (rag, rag_why) = self.rag(course);
         let glance = glance(run, self.now);
         Update {
-            number: self.before.map_or(0, |before| before.number) + 1,
+            number: self.before.map_or_else(|| self.told(), |before| before.number) + 1,
             made_at: self.now,
             regions: regions(run),
             words,
@@ -69,11 +69,22 @@ impl Facts<'_> {
             lead: self.lead(),
             risks: self.risks(),
             next_at: self.next_at,
+            over: run.finished.is_some(),
             links: self.links(),
             seq: run.seq,
             head: report.integrity.head.chars().take(12).collect(),
             why: self.why,
         }
+    }
+
+    /// The last update that the journal knows to have been told: of a run that
+    /// was taken in from elsewhere the book of deliveries stayed there.
+    fn told(&self) -> u32 {
+        let number = |event: &Event| match &event.kind {
+            Kind::Told { item, .. } => item.strip_prefix("update-")?.parse().ok(),
+            _ => None,
+        };
+        self.events.iter().filter_map(number).max().unwrap_or_default()
     }
 
     /// The Incident Commander's last words since the update before, and who sent them.

@@ -63,10 +63,11 @@ impl Update {
             all.push(section("From the technical lead", none(said, &nobody)));
         }
         all.push(section("Risks", none(self.risks.clone(), "None known.")));
-        let next = self.next_at.map_or_else(
-            || "None: the run is over.".into(),
-            |next| format!("{}, or sooner if phase, impact or forecast change.", at(next)),
-        );
+        let next = match self.next_at {
+            Some(next) => format!("{}, or sooner if phase, impact or forecast change.", at(next)),
+            None if self.over => "None: the run is over.".into(),
+            None => "Not known: nobody drives the recovery. It comes when somebody goes on with it (dr resume).".into(),
+        };
         all.push(section("Next update", vec![next]));
         all.push(section("Timeline", self.told(&self.timeline, timeline_max)));
         all.push(section("Links", self.links.iter().map(|(name, link)| format!("{name}: {link}")).collect()));

@@ -244,13 +244,7 @@ impl Story {
 
     /// Nothing happens for hours.
     pub(crate) fn quiet() -> Self {
-        let mut plan = plan();
-        let comms = json!({ "email": { "to": ["board@example.com"] }, "every": ["30m for 2h", "1h"] });
-        plan.comms = Some(serde_json::from_value(comms).expect("comms"));
-        plan.roles.clear();
-        plan.objectives = Objectives::default();
-        plan.steps.truncate(1);
-        plan.steps[0].estimate = None;
+        let plan = Self::quiet_plan();
         let by = person("Ana");
         Self::of(
             plan,
@@ -259,6 +253,35 @@ impl Story {
                 ("4:30", Kind::Succeeded { step: StepIx(0), attempt: 1, output: Output::default(), found: false }),
                 ("4:30", Kind::Noted { by, text: "done".into(), help_wanted: false, learned: None }),
                 ("4:30", Kind::Finished { outcome: Outcome::Unverified }),
+            ],
+        )
+    }
+
+    fn quiet_plan() -> Plan {
+        let mut plan = plan();
+        let comms = json!({ "email": { "to": ["board@example.com"] }, "every": ["30m for 2h", "1h"] });
+        plan.comms = Some(serde_json::from_value(comms).expect("comms"));
+        plan.roles.clear();
+        plan.objectives = Objectives::default();
+        plan.steps.truncate(1);
+        plan.steps[0].estimate = None;
+        plan
+    }
+
+    /// Its controller leaves, and another goes on an hour later.
+    pub(crate) fn interrupted() -> Self {
+        let by = person("Ana");
+        let controller = Controller { host: "ops-2".into(), pid: 8, epoch: 2, version: "1".into(), why: None };
+        let (step, output) = (StepIx(0), Output::default());
+        let started = |step, attempt| Kind::Started { step, attempt };
+        Self::of(
+            Self::quiet_plan(),
+            vec![
+                ("0:10", started(step, 1)),
+                ("0:50", Kind::Succeeded { step, attempt: 1, output, found: false }),
+                ("1:00", Kind::CancelAsked { by }),
+                ("2:00", Kind::Joined(controller)),
+                ("2:30", Kind::Finished { outcome: Outcome::Unverified }),
             ],
         )
     }

@@ -55,6 +55,7 @@ pub(crate) fn facts(number: u32, minutes: i64) -> Update {
     let timeline: Vec<_> =
         (1..=14).map(|seq| line(seq, i64::try_from(seq).expect("few") * 4, "a step is done", 3)).collect();
     Update {
+        over: false,
         number,
         why: vec!["an hour has passed".into()],
         made_at: at(minutes),
