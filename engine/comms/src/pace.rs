@@ -132,7 +132,7 @@ impl Pace {
     pub fn look(&mut self, run: &Run, now: Time) {
         self.promised.get_or_insert_with(|| run.opened_at.after(self.every.gap(Dur(0))));
         let Some(last) = &mut self.last else { return };
-        if run.finished.is_some() || run.opened.plan.steps.is_empty() {
+        if run.finished.is_some() {
             return;
         }
         let phase = phase(run);

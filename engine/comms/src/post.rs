@@ -25,8 +25,10 @@ use dr_engine::{
     run::{Illegal, Run},
 };
 use std::{io, path::Path, sync::Arc};
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinSet};
 
+/// Without an event, phase and forecast are looked at so often.
+const TICK: Dur = Dur(1_000);
 /// An attempt at delivering ends.
 const ATTEMPT: Dur = Dur(30_000);
 /// The pause after a failed attempt: the first, and the longest it grows to.
@@ -100,6 +102,8 @@ struct Known {
     pace: Pace,
     /// The last update.
     before: Option<Update>,
+    /// At which event, and when, phase and forecast were looked at last.
+    looked: (u64, Time),
     details_at: Time,
 }
 
@@ -147,7 +151,7 @@ impl<S: Source, D: Desk> Post<S, D> {
     pub async fn go_on(&mut self, mut leave: impl FnMut() -> Option<Time>) -> Result<(), Stopped> {
         let mut known: Option<Known> = None;
         let mut under_way: JoinSet<Brought> = JoinSet::new();
-        let mut busy = vec![false; self.channels.len()];
+        let mut busy = vec![None; self.channels.len()];
         loop {
             // Before the journal is read: what was written until then is told.
             let until = leave();
@@ -159,8 +163,7 @@ impl<S: Source, D: Desk> Post<S, D> {
                 known.head = head;
                 self.make(known)?;
                 self.send(&mut under_way, &mut busy)?;
-                let idle =
-                    !busy.contains(&true) && self.book.page.channels.values().all(|lane| lane.waiting.is_empty());
+                let idle = busy.iter().all(Option::is_none) && self.nothing_waits();
                 let leaving = known.run.finished.is_some() || until.is_some();
                 if leaving && idle || until.is_some_and(|until| self.clock.now() >= until) {
                     return Ok(());
@@ -168,15 +171,32 @@ impl<S: Source, D: Desk> Post<S, D> {
             }
             tokio::select! {
                 biased;
-                Some(brought) = under_way.join_next() => {
+                Some(ended) = under_way.join_next() => {
+                    let brought = ended.or_else(|error| self.panicked(&busy, &error).ok_or(()));
                     if let Ok(brought) = brought {
-                        busy[brought.channel] = false;
+                        busy[brought.channel] = None;
                         self.arrived(brought)?;
                     }
                 }
                 () = self.clock.sleep(self.look) => {}
             }
         }
+    }
+
+    /// Whether no way that there is has anything left. What waits for one that
+    /// is configured no more is nobody's.
+    fn nothing_waits(&self) -> bool {
+        let mut lanes = self.channels.iter().filter_map(|channel| self.book.page.channels.get(channel.name()));
+        lanes.all(|lane| lane.waiting.is_empty())
+    }
+
+    /// A channel that panics has failed like any other: the next attempt is made.
+    fn panicked(&self, busy: &[Option<Id>], error: &JoinError) -> Option<Brought> {
+        let channel = busy.iter().position(|id| *id == Some(error.id()))?;
+        let lane = self.book.page.channels.get(self.channels[channel].name());
+        let memory = lane.map_or_else(Memory::new, |lane| lane.memory.clone());
+        let outcome = Err(Trouble::ambiguous("this is a defect of dr: the channel panicked"));
+        Some(Brought { channel, parcels: Vec::new(), memory, outcome })
     }
 
     fn hear(&mut self, known: &mut Option<Known>, event: Event) -> Result<(), Stopped> {
@@ -193,7 +213,7 @@ impl<S: Source, D: Desk> Post<S, D> {
                 pace.hear(&run, &event);
             }
             let (events, head, details_at) = (vec![event], String::new(), Time::default());
-            *known = Some(Known { run, events, head, pace, before, details_at });
+            *known = Some(Known { run, events, head, pace, before, looked: (0, Time::default()), details_at });
             return Ok(());
         };
         it.run.apply(&event)?;
@@ -207,7 +227,11 @@ impl<S: Source, D: Desk> Post<S, D> {
     /// Makes what is due, and puts it down for every channel that takes it.
     fn make(&mut self, known: &mut Known) -> Result<(), Stopped> {
         let now = self.clock.now().max(known.run.at);
-        known.pace.look(&known.run, now);
+        // It looks at every step of the plan, which may be very many.
+        if known.run.seq != known.looked.0 || now.since(known.looked.1) >= TICK {
+            known.looked = (known.run.seq, now);
+            known.pace.look(&known.run, now);
+        }
         while let Some(due) = known.pace.due(&known.run, now) {
             let parcel = match due {
                 Due::Update { why, asked_lead_at, next_at } => {
@@ -368,11 +392,11 @@ impl<S: Source, D: Desk> Post<S, D> {
     }
 
     /// Begins what is due by every channel that is free.
-    fn send(&mut self, under_way: &mut JoinSet<Brought>, busy: &mut [bool]) -> Result<(), Stopped> {
+    fn send(&mut self, under_way: &mut JoinSet<Brought>, busy: &mut [Option<Id>]) -> Result<(), Stopped> {
         let now = self.clock.now();
         for (at, channel) in self.channels.iter().enumerate() {
             let Some(lane) = self.book.page.channels.get_mut(channel.name()) else { continue };
-            if busy[at] || lane.waiting.is_empty() || now < lane.next {
+            if busy[at].is_some() || lane.waiting.is_empty() || now < lane.next {
                 continue;
             }
             // What was begun before goes again as it was: a channel that looks for it finds it.
@@ -388,14 +412,14 @@ impl<S: Source, D: Desk> Post<S, D> {
             self.book.write()?;
             let parcels = ids.iter().map(|id| self.book.parcel(id)).collect::<io::Result<Vec<_>>>()?;
             let (channel, clock, crash) = (channel.clone(), self.clock.clone(), self.crash.clone());
-            busy[at] = true;
-            under_way.spawn(async move {
+            let task = under_way.spawn(async move {
                 crash.pass(Place::Telling, Edge::Before);
                 let outcome = clock.timeout(ATTEMPT, channel.deliver(&parcels, again, &mut memory)).await;
                 crash.pass(Place::Telling, Edge::After);
                 let silence = || Trouble::ambiguous(format!("no answer within {ATTEMPT}"));
                 Brought { channel: at, parcels, memory, outcome: outcome.unwrap_or_else(|| Err(silence())) }
             });
+            busy[at] = Some(task.id());
         }
         Ok(())
     }

@@ -72,6 +72,15 @@ fn killed_between_any_two_turns_nothing_is_lost_and_a_promise_moves_not() {
 }
 
 #[test]
+fn a_channel_that_panics_is_tried_again_and_stops_no_other() {
+    let told = Story::quiet().panicking().tell(&[("mail", "0:30", "1:00")]);
+    let made: Vec<_> = told.updates().iter().map(|update| clock(update.made_at)).collect();
+    assert_eq!(made, ["0:10", "0:40", "1:10", "1:40", "2:10", "3:10", "4:10", "4:30"]);
+    let said = told.lines.iter().any(|line| line.contains("mail: this is a defect of dr: the channel panicked"));
+    assert!(said, "{:#?}", told.lines);
+}
+
+#[test]
 fn nothing_is_promised_while_nobody_drives_the_run() {
     let told = Story::interrupted().tell(&[]);
     let seen =

@@ -49,6 +49,7 @@ pub(crate) fn clock(at: Time) -> String {
 pub(crate) struct Story {
     events: Vec<Event>,
     killed_at: Option<Time>,
+    panics: bool,
 }
 
 /// What was told.
@@ -147,7 +148,7 @@ impl Story {
         // A story that cannot happen is no story.
         let mut run = Run::open(events[0].clone()).expect("opened");
         events[1..].iter().for_each(|event| run.apply(event).expect("legal"));
-        Self { events, killed_at: None }
+        Self { events, killed_at: None, panics: false }
     }
 
     /// Much happens.
@@ -294,6 +295,11 @@ impl Story {
         self
     }
 
+    /// Channels that are down panic.
+    pub(crate) fn panicking(self) -> Self {
+        Self { panics: true, ..self }
+    }
+
     /// Whoever tells is killed then, and another goes on a minute later.
     pub(crate) fn killed_at(mut self, at: Time) -> Self {
         self.killed_at = Some(at);
@@ -312,7 +318,8 @@ impl Story {
         let heard = Arc::new(Mutex::new(Told { lines: Vec::new(), arrived: Vec::new() }));
         let channels = ["slack", "mail"].map(|name| {
             let downs = downs.iter().filter(|(of, ..)| *of == name).map(|(_, from, to)| (at(from), at(to))).collect();
-            Arc::new(Scripted { name, downs, clock: clock.clone(), heard: heard.clone() }) as Arc<dyn Channel>
+            Arc::new(Scripted { name, downs, panics: self.panics, clock: clock.clone(), heard: heard.clone() })
+                as Arc<dyn Channel>
         });
         for end in [self.killed_at, None] {
             let book = Book::open(folder.path()).expect("a book").expect("free");
@@ -379,6 +386,8 @@ impl Desk for Journalist {
 struct Scripted {
     name: &'static str,
     downs: Vec<(Time, Time)>,
+    /// It panics where it would be down.
+    panics: bool,
     clock: Arc<dyn Clock>,
     heard: Arc<Mutex<Told>>,
 }
@@ -400,6 +409,7 @@ impl Channel for Scripted {
     async fn deliver(&self, parcels: &[Parcel], _: bool, _: &mut Memory) -> Result<String, Trouble> {
         let now = self.clock.now();
         if self.downs.iter().any(|(from, to)| *from <= now && now < *to) {
+            assert!(!self.panics, "a defect of this channel");
             return Err(Trouble::passing("connection refused"));
         }
         let mut heard = self.heard.lock().expect("whole");
