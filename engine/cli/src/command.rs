@@ -21,7 +21,7 @@ mod update;
 mod watch;
 
 use crate::{
-    args::{Args, Audit, Chosen, Command, ModeArg},
+    args::{self, Args, Audit, Chosen, Command, ModeArg},
     failure::Failure,
     settings::Settings,
     show,
@@ -55,6 +55,7 @@ pub fn run(args: Args) -> Result<u8, Failure> {
         Command::Plan(plan) => Some(plan.chosen.runbook.clone()),
         Command::Graph(graph) => Some(graph.chosen.runbook.clone()),
         Command::Doctor(doctor) => doctor.runbook.clone(),
+        Command::Comms(args::Comms::Test(test)) => Some(test.runbook.clone()),
         _ => None,
     };
     // A shell that was in a lab still names the settings of it; that must not
@@ -201,6 +202,22 @@ pub fn plan_of(chosen: &Chosen) -> Result<Plan, Failure> {
         let count = problems.problems.len();
         let message = format!("{path} has {count} mistake{}", if count == 1 { "" } else { "s" });
         Failure { problems: Some(Box::new(problems)), ..Failure::usage(message) }
+    })
+}
+
+/// The plan of a runbook as a whole, or the plan that was saved.
+pub fn plan_at(path: &Path, params: &[String]) -> Result<Plan, Failure> {
+    if let Some(saved) = plan::saved(path)? {
+        return Ok(saved.plan);
+    }
+    plan_of(&Chosen {
+        runbook: path.to_path_buf(),
+        params: params.to_vec(),
+        mode: ModeArg::Ungraceful,
+        only: Vec::new(),
+        until: Vec::new(),
+        skip: Vec::new(),
+        accept_irreversible: false,
     })
 }
 

@@ -314,3 +314,19 @@ fn a_doctor_asks_slack_and_the_mail_server_and_posts_nothing() {
     assert_eq!(said.out.matches("refused").count(), 2, "{}", said.out);
     assert!(!said.out.contains(CANARY), "{}", said.out);
 }
+
+#[test]
+fn a_test_message_goes_the_ways_of_the_runbook_and_says_which_are_none() {
+    let place = Place::with(RUNBOOK);
+    let said = place.run(&["comms", "test", "runbook.yaml"]).ends(1);
+    said.prints(&["BAD  slack      no [slack] in the settings", "BAD  mail       no [mail] in the settings"]);
+    place
+        .run(&["comms", "test", "runbook.yaml", "--by", "fax"])
+        .ends(2)
+        .says(&["the runbook names no way `fax`", "slack, mail"]);
+    let (before, rest) = RUNBOOK.split_once("comms:").expect("it has some");
+    let (_, steps) = rest.split_once("steps:").expect("it has some");
+    let quiet = format!("{before}steps:{steps}");
+    place.write("quiet.yaml", &quiet);
+    place.run(&["comms", "test", "quiet.yaml"]).ends(1).says(&["the runbook names nobody who could be told"]);
+}

@@ -190,7 +190,8 @@ fn whole(parcel: &Parcel, room: usize) -> Vec<Value> {
         }
         Body::Notice(notice) => {
             blocks.extend(sections("", &notice.lines, room));
-            blocks.push(context(&format!("Run {}, {}.", parcel.run, time(parcel.made_at))));
+            let run = if parcel.trial { "No run".into() } else { format!("Run {}", parcel.run) };
+            blocks.push(context(&format!("{run}, {}.", time(parcel.made_at))));
         }
         Body::Details(_) => blocks.extend(sections("", &detail_lines(parcel), room)),
     }

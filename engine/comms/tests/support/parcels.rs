@@ -24,6 +24,7 @@ pub(crate) fn parcel(id: &str, made_at: Time, body: Body) -> Parcel {
         run: "r-2043".into(),
         runbook: "orders failover".into(),
         kind: RunKind::Live,
+        trial: false,
         made_at,
         audience: Audience::Responders,
         role: None,
