@@ -64,10 +64,7 @@ pub fn of(run: &Run, folder: &Path, settings: &Settings, clock: &Arc<dyn Clock>)
     let lab = run.opened.kind == RunKind::Lab;
     let mut channels = Channels { all: Vec::new(), remarks: Vec::new() };
     for Way { name, channel, instead } in ways(run.plan(), Recipients::of(run), settings, clock) {
-        let stays = channel.and_then(|way| match way.leaves() {
-            true if lab => Err("this is a LAB run".into()),
-            _ => Ok(way),
-        });
+        let stays = channel.and_then(|way| if lab && way.leaves() { Err("this is a LAB run".into()) } else { Ok(way) });
         channels.all.push(stays.unwrap_or_else(|why| {
             channels.remarks.push(format!("nothing is sent by {name} ({why}): it is kept in {}", outbox.display()));
             instead(outbox.clone())

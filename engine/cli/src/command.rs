@@ -27,6 +27,7 @@ use crate::{
     show,
     state::State,
 };
+use dr_comms::template;
 use dr_engine::{
     clock::Time,
     event::Opened,
@@ -198,11 +199,16 @@ pub fn plan_of(chosen: &Chosen) -> Result<Plan, Failure> {
         limits: Limits { bytes_max: bytes_max(), ..Limits::default() },
     };
     let path = chosen.runbook.display().to_string();
-    build::plan(&path, &Files, &dr_steps::registry(), &options).map_err(|problems| {
+    let plan = build::plan(&path, &Files, &dr_steps::registry(), &options).map_err(|problems| {
         let count = problems.problems.len();
         let message = format!("{path} has {count} mistake{}", if count == 1 { "" } else { "s" });
         Failure { problems: Some(Box::new(problems)), ..Failure::usage(message) }
-    })
+    })?;
+    match plan.comms.as_ref().and_then(|comms| comms.template.as_deref()).map(template::check) {
+        None | Some(Ok(())) => Ok(plan),
+        Some(Err(why)) => Err(Failure::usage(format!("{path}: `comms.template`, {why}"))
+            .hint("the README lists the values that a template may name")),
+    }
 }
 
 /// The plan of a runbook as a whole, or the plan that was saved.

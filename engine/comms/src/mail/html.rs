@@ -89,7 +89,7 @@ fn of_update(parcel: &Parcel, update: &Update, picture: Option<&str>) -> Markup 
 
 fn part(section: &Section) -> Markup {
     html! {
-        h2 style=(TITLE) { (section.title) }
+        @if !section.title.is_empty() { h2 style=(TITLE) { (section.title) } }
         @if section.title == "Links" {
             ul style=(LIST) { @for line in &section.lines { li { (linked(line)) } } }
         } @else {

@@ -1,6 +1,9 @@
 //! Mail against a real server: what arrives, what does not, and what is said of it.
 
-use crate::support::{PASSWORD, Smtpd, handed_over, parsed, people, plan, python, update};
+use crate::{
+    smtpd::{PASSWORD, Smtpd, python},
+    support::{handed_over, parsed, people, plan, update},
+};
 use dr_comms::{
     channel::{Channel, Memory, Trouble},
     mail::{Mail, Recipients, Settings, message_id},

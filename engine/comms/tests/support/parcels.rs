@@ -107,5 +107,6 @@ pub(crate) fn facts(number: u32, minutes: i64) -> Update {
         links: vec![("Bridge".into(), "https://meet.example.com/dr".into())],
         seq: 14,
         head: "0123456789ab".into(),
+        parts: None,
     }
 }
