@@ -2,14 +2,20 @@
 //! the settings say how. What cannot be reached is kept as files, and said so:
 //! nobody may believe that somebody was told.
 
-use crate::settings::{Settings, SlackText};
+use crate::{
+    command,
+    endpoints::Endpoints,
+    settings::{Settings, SlackText},
+};
 use dr_comms::{
     channel::Channel,
     mail::{self, Mail, Recipients},
     secret::Unread,
     slack::{self, Slack},
+    sms::{self, Sms},
 };
 use dr_engine::{clock::Clock, comms::SlackChannel, event::RunKind, plan::Plan, run::Run};
+use dr_steps::{sms::Sns, world::World};
 use std::{path::Path, sync::Arc};
 use url::{Host, Url};
 
@@ -48,6 +54,10 @@ pub fn of(run: &Run, folder: &Path, settings: &Settings, clock: &Arc<dyn Clock>)
             }
         };
         ways.add("mail", way, || Arc::new(mail::files(outbox.clone(), recipients.clone())), &outbox);
+    }
+    if comms.sms.is_some() {
+        let way = sms_of(run.plan(), run.opened.kind, settings, clock).map(|sms| Arc::new(sms) as Arc<dyn Channel>);
+        ways.add("SMS", way, || Arc::new(sms::files(outbox.clone())), &outbox);
     }
     ways
 }
@@ -89,7 +99,34 @@ pub async fn asked(
             },
         ));
     }
+    if comms.sms.is_some() {
+        // A run from here would be of the kind that the endpoints say.
+        let kind = Endpoints::in_force().kind(true, None).map_err(|failure| failure.message);
+        let sms = kind.and_then(|kind| sms_of(plan, kind, settings, clock));
+        found.push((
+            "sms",
+            match sms {
+                Ok(sms) => sms.check().await.map_err(|trouble| trouble.to_string()),
+                Err(why) => Err(format!("{why}: an SMS is kept as a file")),
+            },
+        ));
+    }
     found
+}
+
+/// SMS by Amazon SNS: of the lab's in a lab, of no lab's in any other run.
+fn sms_of(plan: &Plan, kind: RunKind, settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Sms, String> {
+    let Some(text) = &settings.sms else { return Err("no [sms] in the settings".into()) };
+    let region = text.region.as_ref().or(plan.regions.get("recovery")).cloned();
+    let Some(region) = region else { return Err("neither [sms] nor the runbook names a region".into()) };
+    let recipients = sms::Recipients::of(plan);
+    if recipients.numbers().is_empty() {
+        return Err("the runbook names no number for it".into());
+    }
+    Endpoints::in_force().allow_calls(kind).map_err(|failure| failure.message)?;
+    let World { aws, accounts, .. } = command::world_of(Some(plan), World::default(), settings);
+    let sns = Sns::new(aws, region, accounts, text.sender.clone(), clock.clone());
+    Ok(Sms::new(Arc::new(sns), recipients, clock.clone()))
 }
 
 /// What Slack would let us do.

@@ -3,8 +3,8 @@
 use crate::{failure::Failure, telling::LINGER};
 use dr_comms::{mail, pace::GAP_MIN, secret};
 use dr_engine::{duration::Dur, limits};
-use dr_steps::aws::limits::LOOKS_PER_SECOND;
-use serde::Deserialize;
+use dr_steps::{aws::limits::LOOKS_PER_SECOND, sms::Sender};
+use serde::{Deserialize, Deserializer, de};
 use std::{
     collections::BTreeMap,
     env, fs,
@@ -31,6 +31,8 @@ pub struct Settings {
     pub slack: Option<SlackText>,
     /// How mail is sent.
     pub mail: Option<mail::Settings>,
+    /// How an SMS is sent.
+    pub sms: Option<SmsText>,
     /// The file that was read, if there was one.
     pub file: Option<PathBuf>,
 }
@@ -44,6 +46,21 @@ pub struct SlackText {
     /// The address of the Web API.
     #[serde(default = "slack_api")]
     pub api: String,
+}
+
+/// How an SMS is sent: by Amazon SNS, with the credentials of the AWS configuration.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SmsText {
+    /// The region that sends; else the recovery region of the runbook.
+    pub region: Option<String>,
+    /// The name that some countries show in the place of a sender's number.
+    #[serde(default, deserialize_with = "sender")]
+    pub sender: Option<Sender>,
+}
+
+fn sender<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Sender>, D::Error> {
+    String::deserialize(deserializer)?.parse().map(Some).map_err(de::Error::custom)
 }
 
 fn slack_api() -> String {
@@ -61,6 +78,7 @@ struct Text {
     limits: LimitsText,
     slack: Option<SlackText>,
     mail: Option<mail::Settings>,
+    sms: Option<SmsText>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -87,6 +105,7 @@ struct LimitsText {
     dynamodb_per_second: Option<u32>,
     ecs_per_second: Option<u32>,
     cloudfront_per_second: Option<u32>,
+    sns_per_second: Option<u32>,
     sts_per_second: Option<u32>,
 }
 
@@ -99,6 +118,7 @@ impl LimitsText {
             ("dynamodb", self.dynamodb_per_second),
             ("ecs", self.ecs_per_second),
             ("cloudfront", self.cloudfront_per_second),
+            ("sns", self.sns_per_second),
             ("sts", self.sts_per_second),
         ];
         let usual = LOOKS_PER_SECOND.map(|(service, rate)| (service.to_owned(), rate));
@@ -123,6 +143,7 @@ impl Settings {
             looks_per_second,
             slack: None,
             mail: None,
+            sms: None,
             file: None,
         }
     }
@@ -167,6 +188,7 @@ impl Settings {
             looks_per_second,
             slack: text.slack,
             mail: text.mail,
+            sms: text.sms,
             file,
         })
     }

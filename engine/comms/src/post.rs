@@ -9,7 +9,7 @@ use crate::{
     book::{self, Book, Lane, Page},
     channel::{Channel, Memory, Trouble},
     pace::{Due, Pace},
-    parcel::{Body, Notice, Parcel},
+    parcel::{Body, Meet, Notice, Parcel},
     update::{Facts, Line, Update, text::of_day, weight},
 };
 use dr_engine::{
@@ -281,6 +281,7 @@ impl<S: Source, D: Desk> Post<S, D> {
                 "What you say stands in the update; if nobody answers, it says so.".into(),
             ],
             urgent: false,
+            meet: Meet::default(),
         };
         self.notice(run, now, notice).for_role(run, "technical_lead")
     }
@@ -299,7 +300,7 @@ impl<S: Source, D: Desk> Post<S, D> {
         lines.extend(draft.to_text(TIMELINE_MAX).lines().map(str::to_owned));
         let subject = format!("draft of update {}, due {}", draft.number, of_day(promised, now));
         self.desk.show(&format!("{subject}: dr update draft {id}"));
-        let notice = Notice { subject, lines, urgent: false };
+        let notice = Notice { subject, lines, urgent: false, meet: Meet::default() };
         let parcel = self.notice(run, now, notice).for_role(run, "incident_commander");
         Ok(Parcel { not_by: vec!["slack".into()], ..parcel })
     }
@@ -352,20 +353,17 @@ impl<S: Source, D: Desk> Post<S, D> {
         let (name, since) = (name.clone(), lane.silent_since.unwrap_or(now));
         let trouble = lane.trouble.clone().unwrap_or_default();
         let run = &known.run;
-        let comms = run.plan().comms.as_ref();
-        let meet = match comms.and_then(|comms| comms.bridge.as_deref()) {
-            Some(bridge) => format!("Meet here: {}", clean(bridge)),
+        let last = known.before.as_ref().map(|update| format!("Last known: {}", update.to_short()));
+        let meet = Meet { last, ..Meet::of(run) };
+        let mut lines = vec![format!("{name} cannot be reached: {trouble}")];
+        lines.push(match &meet.bridge {
+            Some(bridge) => format!("Meet here: {bridge}"),
             None => "The runbook names no bridge to meet on.".into(),
-        };
-        let commander = run.plan().roles.get("incident_commander");
-        let phone =
-            commander.and_then(|role| role.phone.as_deref()).map_or(String::new(), |it| format!(", {}", clean(it)));
-        let reach = run.holder("incident_commander").map(|name| format!("Incident commander: {}{phone}", clean(name)));
-        let mut lines = vec![format!("{name} cannot be reached: {trouble}"), meet];
-        lines.extend(reach);
-        lines.extend(known.before.as_ref().map(|update| format!("Last known: {}", update.to_short())));
+        });
+        lines.extend(meet.commander.as_ref().map(|commander| format!("Incident commander: {commander}")));
+        lines.extend(meet.last.clone());
         let subject = format!("{name} cannot be reached since {}", of_day(since, now));
-        let notice = Notice { subject, lines, urgent: true };
+        let notice = Notice { subject, lines, urgent: true, meet };
         let parcel = Parcel { not_by: vec![name.clone()], ..self.notice(run, now, notice) };
         if let Some(lane) = self.book.page.channels.get_mut(&name) {
             lane.silence_told = true;
