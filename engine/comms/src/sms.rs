@@ -136,6 +136,8 @@ impl Missed {
 
     fn told(&self, wrong: &[String]) -> String {
         let why = self.why.iter().map(|((doubt, why), numbers)| {
+            let mut numbers = numbers.clone();
+            numbers.sort();
             let numbers = numbers.join(", ");
             if *doubt { format!("{numbers} may have it ({why})") } else { format!("not for {numbers} ({why})") }
         });

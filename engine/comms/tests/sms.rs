@@ -100,6 +100,8 @@ fn words(most: usize) -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn an_sms_is_short_and_its_bridge_is_whole(
         runbook in words(12),
@@ -123,9 +125,9 @@ proptest! {
         // Whatever is cut is cut between words, so that no link and no number is torn.
         let all = format!("{mark} {runbook} {subject} {line} {} {}", commander.unwrap_or_default(), last.unwrap_or_default());
         let all = format!("{all} {}", all.replace('—', "-").replace('…', "..."));
-        for word in said.split_whitespace().filter(|word| !["...", "IC:", "Meet:"].contains(word)) {
-            let word = word.strip_suffix(':').unwrap_or(word);
-            prop_assert!(bridge.len() > BRIDGE_BYTES_MAX || all.contains(word), "{word} is torn: {said}");
+        for word in said.split_whitespace().map(|word| word.strip_suffix(':').unwrap_or(word)) {
+            let ours = ["...", "IC", "Meet"].contains(&word);
+            prop_assert!(ours || bridge.len() > BRIDGE_BYTES_MAX || all.contains(word), "{word} is torn: {said}");
         }
     }
 }
@@ -273,11 +275,7 @@ fn while_nobody_knows_whether_anybody_was_reached_nobody_is_woken_every_minute()
         for pause in [Dur(15_000), Dur(300_000), Dur(300_000)] {
             let trouble = deliver(&sms, "notice-1", &mut memory).await.expect_err("nobody answers");
             assert_eq!((trouble.ambiguous, trouble.after), (true, Some(pause)));
-            assert_eq!(
-                trouble.what,
-                "taken for 0 of 2; +1…0100, +4…1820 may have it (no answer within 12s)"
-                    .replace("+1…0100, +4…1820", "+4…1820, +1…0100")
-            );
+            assert_eq!(trouble.what, "taken for 0 of 2; +1…0100, +4…1820 may have it (no answer within 12s)");
         }
         // What was surely not taken is another matter: the post decides when.
         let throttled = Arc::new(Scripted::default());
@@ -303,7 +301,7 @@ fn where_all_refuse_it_a_person_has_to_mend_something() {
         assert!(trouble.refused, "{trouble:?}");
         assert_eq!(
             trouble.what,
-            "taken for 0 of 2; not for +4…1820, +1…0100 (the caller needs the permission `sns:Publish`)"
+            "taken for 0 of 2; not for +1…0100, +4…1820 (the caller needs the permission `sns:Publish`)"
         );
     });
 }

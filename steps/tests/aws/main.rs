@@ -13,5 +13,6 @@ mod outage;
 mod rds;
 mod route53;
 mod s3;
+mod sms;
 mod status_page;
 mod sweep;
