@@ -1,7 +1,7 @@
 //! Settings: `--config`, else `dr.toml` beside the runbook, else the user's.
 
 use crate::{failure::Failure, telling::LINGER};
-use dr_comms::{mail, pace::GAP_MIN, secret};
+use dr_comms::{mail, pace::GAP_MIN, post::SILENT, secret};
 use dr_engine::{duration::Dur, limits};
 use dr_steps::{aws::limits::LOOKS_PER_SECOND, sms::Sender};
 use serde::{Deserialize, Deserializer, de};
@@ -23,6 +23,8 @@ pub struct Settings {
     pub poll_gap_min: Dur,
     /// Two updates that nobody waits for are at least so far apart.
     pub update_gap_min: Dur,
+    /// After so long without an arrival people are told that a channel cannot be reached.
+    pub silent_after: Dur,
     /// So long the last words of a run are waited for.
     pub last_words_max: Dur,
     /// How many looks per second each service is asked for, in one region.
@@ -99,6 +101,7 @@ struct DnsText {
 struct LimitsText {
     poll_gap_min: Option<String>,
     update_gap_min: Option<String>,
+    silent_after: Option<String>,
     last_words_max: Option<String>,
     rds_per_second: Option<u32>,
     route53_per_second: Option<u32>,
@@ -139,6 +142,7 @@ impl Settings {
             nameservers,
             poll_gap_min: limits::POLL_GAP_MIN,
             update_gap_min: GAP_MIN,
+            silent_after: SILENT,
             last_words_max: LINGER,
             looks_per_second,
             slack: None,
@@ -178,12 +182,14 @@ impl Settings {
         };
         let poll_gap_min = gap("poll_gap_min", text.limits.poll_gap_min, limits::POLL_GAP_MIN)?;
         let update_gap_min = gap("update_gap_min", text.limits.update_gap_min, GAP_MIN)?;
+        let silent_after = gap("silent_after", text.limits.silent_after, SILENT)?;
         let last_words_max = gap("last_words_max", text.limits.last_words_max, LINGER)?;
         Ok(Self {
             state,
             nameservers: text.dns.nameservers,
             poll_gap_min,
             update_gap_min,
+            silent_after,
             last_words_max,
             looks_per_second,
             slack: text.slack,

@@ -37,8 +37,8 @@ const PAUSE: (Dur, Dur) = (Dur(5_000), Dur(60_000));
 const REFUSED: Dur = Dur(5 * 60_000);
 /// The longest pause that another side can ask for.
 const ASKED_MAX: Dur = Dur(10 * 60_000);
-/// After so long without an arrival the others are told that a channel is silent.
-const SILENT: Dur = Dur(60_000);
+/// After so long without an arrival the others are told that a channel is silent, unless the settings say otherwise.
+pub const SILENT: Dur = Dur(60_000);
 /// Details are told together, at least so far apart.
 const DETAILS: Dur = Dur(10_000);
 /// So many lines of the timeline stand in a draft.
@@ -90,6 +90,8 @@ pub struct Post<S, D> {
     pub look: Dur,
     /// Two updates that nobody waits for are at least so far apart.
     pub gap_min: Dur,
+    /// After so long without an arrival the others are told that a channel is silent.
+    pub silent_after: Dur,
     /// The power goes there.
     pub crash: Arc<CrashAt>,
 }
@@ -348,7 +350,8 @@ impl<S: Source, D: Desk> Post<S, D> {
 
     /// Tells the others of a channel that has been silent for too long, once.
     fn silence(&mut self, known: &Known, now: Time) -> Result<(), Stopped> {
-        let silent = |lane: &&Lane| !lane.silence_told && lane.silent_since.is_some_and(|s| now.since(s) >= SILENT);
+        let long = |since: Time| now.since(since) >= self.silent_after;
+        let silent = |lane: &&Lane| !lane.silence_told && lane.silent_since.is_some_and(long);
         let Some((name, lane)) = self.book.page.channels.iter().find(|(_, lane)| silent(lane)) else { return Ok(()) };
         let (name, since) = (name.clone(), lane.silent_since.unwrap_or(now));
         let trouble = lane.trouble.clone().unwrap_or_default();

@@ -6,7 +6,7 @@ use dr_comms::{
     channel::{Channel, Memory, Trouble},
     pace::GAP_MIN,
     parcel::{Body, Parcel},
-    post::{Desk, Post, Source},
+    post::{Desk, Post, SILENT, Source},
     sms,
     update::Update,
 };
@@ -326,9 +326,10 @@ impl Story {
             let book = Book::open(folder.path()).expect("a book").expect("free");
             let source = Script { events: self.events.clone(), read: 0, head: [0; 32], clock: clock.clone() };
             let desk = Journalist { clock: clock.clone(), heard: heard.clone() };
-            let (look, gap_min, crash) = (Dur(500), GAP_MIN, Arc::new(CrashAt::default()));
+            let (look, gap_min, silent_after, crash) = (Dur(500), GAP_MIN, SILENT, Arc::new(CrashAt::default()));
             let channels = channels.to_vec();
-            let mut post = Post { book, source, desk, channels, clock: clock.clone(), look, gap_min, crash };
+            let mut post =
+                Post { book, source, desk, channels, clock: clock.clone(), look, gap_min, silent_after, crash };
             match end {
                 None => post.go_on(|| None).await.expect("it goes on"),
                 Some(end) => {
