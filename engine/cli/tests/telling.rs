@@ -331,7 +331,7 @@ fn where_slack_is_dead_telephones_say_where_to_meet() {
     ]);
     let in_lab = |args: &[&str]| estate.dr(&place, &[&["--config", "dr.toml"], args].concat());
     place.end(in_lab(&["doctor", "runbook.yaml"])).ends(1).prints(&[
-        "BAD  sms        SNS in eu-central-1, 3 numbers, at most 1 USD a month; whether sns:Publish is allowed shows when \
+        "ok   sms        SNS in eu-central-1, 3 numbers, at most 1 USD a month; whether sns:Publish is allowed shows when \
          one is sent; no SMS to Cy",
     ]);
     // One of them wants none; SNS would take it all the same.

@@ -61,17 +61,11 @@ impl Sms {
         Self { gateway, recipients, clock }
     }
 
-    /// Whether an SMS could be sent now; sends none.
+    /// Whether an SMS could be sent now; sends none. A telephone that takes no SMS is named, and no mistake.
     pub async fn check(&self) -> Result<String, Trouble> {
+        let with = |what: String| [&[what], self.recipients.wrong()].concat().join("; ");
         let found = self.gateway.check(self.recipients.numbers()).await;
-        match (found, self.recipients.wrong()) {
-            (Ok(found), []) => Ok(found),
-            (Ok(found), wrong) => Err(Trouble::refused(format!("{found}; {}", wrong.join("; ")))),
-            (Err(trouble), wrong) => {
-                let what = [&[trouble.what], wrong].concat().join("; ");
-                Err(Trouble { what, ..trouble })
-            }
-        }
+        found.map(with).map_err(|trouble| Trouble { what: with(trouble.what.clone()), ..trouble })
     }
 
     async fn bring(&self, parcel: &Parcel, notice: &Notice, memory: &mut Memory) -> Result<String, Trouble> {

@@ -13,9 +13,10 @@ use dr_comms::{
 use dr_engine::{
     clock::{Clock, SimClock},
     duration::Dur,
-    event::RunKind,
+    event::{Event, Kind, Opened, Person, RunKind},
     phone::Number,
     plan::{Plan, Role},
+    run::Run,
 };
 use parcels::{at, parcel};
 use proptest::prelude::*;
@@ -156,16 +157,19 @@ impl Gateway for Scripted {
     }
 }
 
+fn role((role, name, phone): (&str, &str, &str)) -> (String, Role) {
+    (role.into(), Role { name: name.into(), phone: Some(phone.into()), ..Role::default() })
+}
+
 fn plan(to: &[&str], phones: &[(&str, &str)]) -> Plan {
-    let role = |(name, phone): &(&str, &str)| {
-        let role = Role { name: (*name).into(), phone: Some((*phone).into()), ..Role::default() };
-        (format!("role-{name}"), role)
-    };
     let text = json!({
         "format": 1, "name": "evacuate", "params": {}, "mode": "ungraceful", "objectives": {}, "phases": [], "steps": [],
         "regions": {}, "accounts": {}, "selection": {}, "roles": {}, "comms": { "sms": { "to": to } },
     });
-    Plan { roles: phones.iter().map(role).collect(), ..serde_json::from_value(text).expect("a plan") }
+    Plan {
+        roles: phones.iter().map(|(name, phone)| role((*name, *name, *phone))).collect(),
+        ..serde_json::from_value(text).expect("a plan")
+    }
 }
 
 fn channel(gateway: &Arc<Scripted>, recipients: Recipients) -> Sms {
@@ -205,6 +209,33 @@ fn who_hears_is_who_has_a_number() {
     );
     let none = Plan { comms: None, ..plan(&[], &[("Ana", ANA)]) };
     assert_eq!(Recipients::of(&none), Recipients::default(), "who did not ask for SMS gets none");
+}
+
+#[test]
+fn people_are_given_the_number_of_whoever_has_the_role_now() {
+    let by = || Person { name: None, user: "ana".into(), host: "bunker".into(), message: None };
+    let mut plan = plan(&[BO], &[("Ana", ANA), ("Bo", BO)]);
+    plan.roles = [("incident_commander", "Ana", ANA), ("technical_lead", "Bo", BO)].map(role).into();
+    let opened = Opened {
+        run: "r".into(),
+        plan,
+        folder: String::new(),
+        kind: RunKind::Live,
+        incident_at: at(0),
+        incident_assumed: true,
+        detected_at: None,
+        declared_at: None,
+        declared_by: None,
+        by: by(),
+    };
+    let mut run = Run::open(Event { seq: 1, at: at(0), kind: Kind::Opened(Box::new(opened)) }).expect("it opens");
+    for (seq, to, commander) in
+        [(2, "Ana", format!("Ana, {ANA}")), (3, "Bo", format!("Bo, {BO}")), (4, "Di", "Di".into())]
+    {
+        let set = Kind::RoleSet { role: "incident_commander".into(), to: to.into(), by: by(), why: String::new() };
+        run.apply(&Event { seq, at: at(1), kind: set }).expect("it is legal");
+        assert_eq!(Meet::of(&run).commander, Some(commander));
+    }
 }
 
 #[test]
