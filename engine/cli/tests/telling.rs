@@ -384,6 +384,29 @@ fn killed_before_or_after_an_sms_it_comes_once_or_twice_and_never_not_at_all() {
 }
 
 #[test]
+fn whoever_watches_over_a_run_wakes_nobody_again_who_was_reached() {
+    let Some(lab) = support::lab::lab() else { return };
+    let runbook = by_telephone().replace("  slack: { channel: \"#dr\", create: true }\n", "  every: 1s\n");
+    let (estate, place) = (Estate::new(lab), Place::with(&runbook));
+    place.write("dr.toml", &format!("{SETTINGS}[sms]\n"));
+    let in_lab = |args: &[&str]| estate.dr(&place, &[&["--config", "dr.toml"], args].concat());
+    let controller = place.begin(in_lab(&["execute", "runbook.yaml", "--kind", "lab", "--yes"]));
+    until("the question", || !place.asking().is_empty());
+    // Of three, the answer to one is lost: that one may have it.
+    estate.faults(&json!([{ "operation": "Publish", "nth": 1, "do": "drop_after" }]));
+    controller.signal("KILL");
+    let watch = place.begin(in_lab(&["watch", &place.id(), "--dead-man", "--grace", "1s"]));
+    until("a doubt", || watch.so_far().1.contains("NOT told by sms: taken for 2 of 3"));
+    until("an end of it", || watch.so_far().1.contains("DID NOT COME; told by sms: taken for 3 of 3"));
+    let mut often = BTreeMap::<_, u32>::new();
+    estate.texts().into_iter().for_each(|(to, _)| *often.entry(to).or_default() += 1);
+    let mut often: Vec<_> = often.into_values().collect();
+    often.sort_unstable();
+    assert_eq!(often, [1, 1, 2]);
+    watch.signal("TERM");
+}
+
+#[test]
 fn an_sms_that_nobody_can_be_sent_is_kept_and_said_to_be() {
     for (settings, endpoint, why) in [
         ("", None, "nothing is sent by SMS (no [sms] in the settings): it is kept in"),
