@@ -81,7 +81,7 @@ impl Sms {
                     // At once: whoever waits for us may give up before the last has answered.
                     account.keep(memory);
                 }
-                Err(trouble) => missed.put(&number, trouble),
+                Err(trouble) => missed.put(&number, &trouble),
             }
         }
         account.tried();
@@ -121,7 +121,7 @@ struct Missed {
 }
 
 impl Missed {
-    fn put(&mut self, number: &Number, trouble: Trouble) {
+    fn put(&mut self, number: &Number, trouble: &Trouble) {
         self.open |= !trouble.refused;
         self.doubt |= trouble.ambiguous;
         self.after = self.after.max(trouble.after);
