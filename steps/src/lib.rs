@@ -20,6 +20,7 @@ pub mod manual;
 pub mod output;
 pub mod probe;
 pub mod process;
+mod rds;
 pub mod rds_restore_snapshot;
 mod reach;
 pub mod redact;

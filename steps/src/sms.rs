@@ -89,7 +89,7 @@ impl Sns {
         let made = self.clients.get_or_try_init(|| async {
             self.aws.acting(&self.region, &self.clock, &self.accounts, Arc::new(Anybody)).await
         });
-        match self.clock.timeout(limits::SMS_LOOK, made).await {
+        match self.clock.timeout(limits::SMS_LOOK, Box::pin(made)).await {
             Some(clients) => clients.map_err(|failure| trouble(&failure)),
             None => Err(Trouble::passing(late("AWS", limits::SMS_LOOK))),
         }

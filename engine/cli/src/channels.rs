@@ -16,8 +16,10 @@ use dr_comms::{
 };
 use dr_engine::{clock::Clock, comms::SlackChannel, event::RunKind, plan::Plan, run::Run};
 use dr_steps::{sms::Sns, world::World};
-use std::{path::Path, sync::Arc};
-use url::{Host, Url};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// The ways of a run, and what has to be said about them.
 pub struct Channels {
@@ -27,129 +29,81 @@ pub struct Channels {
     pub remarks: Vec<String>,
 }
 
-/// The ways of a run whose folder this is.
-pub fn of(run: &Run, folder: &Path, settings: &Settings, clock: &Arc<dyn Clock>) -> Channels {
-    let mut ways = Channels { all: Vec::new(), remarks: Vec::new() };
-    let Some(comms) = &run.plan().comms else { return ways };
-    let outbox = folder.join("outbox");
-    let lab = run.opened.kind == RunKind::Lab;
+/// A way that a runbook names.
+pub struct Way {
+    /// Its name, for people.
+    pub name: &'static str,
+    /// The way, or why there is none.
+    pub channel: Result<Arc<dyn Channel>, String>,
+    /// What stands in its place then, in a folder.
+    instead: Box<dyn Fn(PathBuf) -> Arc<dyn Channel>>,
+}
+
+/// The ways that a runbook names, to these recipients.
+pub fn ways(plan: &Plan, recipients: Recipients, settings: &Settings, clock: &Arc<dyn Clock>) -> Vec<Way> {
+    let mut ways = Vec::new();
+    let Some(comms) = &plan.comms else { return ways };
     if let Some(wanted) = &comms.slack {
-        let way = match &settings.slack {
-            None => Err("no [slack] in the settings".into()),
-            Some(text) if lab && !text.on_loopback() => Err("this is a LAB run".into()),
-            Some(text) => {
-                slack_of(run.plan(), wanted, text, settings, clock).map(|slack| Arc::new(slack) as Arc<dyn Channel>)
-            }
-        };
-        ways.add("Slack", way, || Arc::new(slack::files(outbox.clone())), &outbox);
+        let slack = settings.slack.as_ref().ok_or("no [slack] in the settings".into());
+        let slack = slack.and_then(|text| slack_of(plan, wanted, text, settings, clock));
+        ways.push(Way {
+            name: "Slack",
+            channel: slack.map(|it| Arc::new(it) as Arc<dyn Channel>),
+            instead: Box::new(|folder| Arc::new(slack::files(folder))),
+        });
     }
-    let recipients = Recipients::of(run);
     if comms.email.is_some() || !recipients.all().is_empty() {
-        let way = match &settings.mail {
-            None => Err("no [mail] in the settings".into()),
-            Some(text) if lab && !text.on_loopback() => Err("this is a LAB run".into()),
-            Some(text) => {
-                let mail = Mail::new(text.clone(), settings.folder(), recipients.clone(), clock.clone());
-                Ok(Arc::new(mail) as Arc<dyn Channel>)
-            }
-        };
-        ways.add("mail", way, || Arc::new(mail::files(outbox.clone(), recipients.clone())), &outbox);
+        let mail = settings.mail.clone().ok_or("no [mail] in the settings".into());
+        let mail = mail.map(|text| Mail::new(text, settings.folder(), recipients.clone(), clock.clone()));
+        ways.push(Way {
+            name: "mail",
+            channel: mail.map(|it| Arc::new(it) as Arc<dyn Channel>),
+            instead: Box::new(move |folder| Arc::new(mail::files(folder, recipients.clone()))),
+        });
     }
     if comms.sms.is_some() {
-        let way = sms_of(run.plan(), run.opened.kind, settings, clock).map(|sms| Arc::new(sms) as Arc<dyn Channel>);
-        ways.add("SMS", way, || Arc::new(sms::files(outbox.clone())), &outbox);
+        ways.push(Way {
+            name: "SMS",
+            channel: sms_of(plan, settings, clock).map(|it| Arc::new(it) as Arc<dyn Channel>),
+            instead: Box::new(|folder| Arc::new(sms::files(folder))),
+        });
     }
     ways
 }
 
-/// Asks Slack and the mail server whether they could be used for this plan;
-/// nothing is posted. What was found, or what is in the way.
-pub async fn asked(
-    plan: &Plan,
-    settings: &Settings,
-    clock: &Arc<dyn Clock>,
-) -> Vec<(&'static str, Result<String, String>)> {
-    let mut found = Vec::new();
-    let Some(comms) = &plan.comms else { return found };
-    if let Some(wanted) = &comms.slack {
-        let slack = match &settings.slack {
-            None => Err("no [slack] in the settings: what it would be told is kept as files".into()),
-            Some(text) => slack_of(plan, wanted, text, settings, clock),
-        };
-        found.push((
-            "slack",
-            match slack {
-                Ok(slack) => {
-                    slack.check().await.map_err(|trouble| trouble.to_string()).and_then(|access| told(&access))
-                }
-                Err(why) => Err(why),
-            },
-        ));
-    }
-    let recipients = Recipients::planned(plan);
-    if comms.email.is_some() || !recipients.all().is_empty() {
-        found.push((
-            "mail",
-            match &settings.mail {
-                None => Err("no [mail] in the settings: the mails are kept as files".into()),
-                Some(text) => {
-                    let mail = Mail::new(text.clone(), settings.folder(), recipients, clock.clone());
-                    mail.check().await.map_err(|trouble| trouble.to_string())
-                }
-            },
-        ));
-    }
-    if comms.sms.is_some() {
-        // A run from here would be of the kind that the endpoints say.
-        let kind = Endpoints::in_force().kind(true, None).map_err(|failure| failure.message);
-        let sms = kind.and_then(|kind| sms_of(plan, kind, settings, clock));
-        found.push((
-            "sms",
-            match sms {
-                Ok(sms) => sms.check().await.map_err(|trouble| trouble.to_string()),
-                Err(why) => Err(format!("{why}: an SMS is kept as a file")),
-            },
-        ));
-    }
-    found
-}
-
-/// SMS by Amazon SNS: of the lab's in a lab, of no lab's in any other run.
-fn sms_of(plan: &Plan, kind: RunKind, settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Sms, String> {
-    let Some(text) = &settings.sms else { return Err("no [sms] in the settings".into()) };
+/// SMS by Amazon SNS, wherever AWS is from here.
+fn sms_of(plan: &Plan, settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Sms, String> {
+    let text = settings.sms.as_ref().ok_or("no [sms] in the settings")?;
     let region = text.region.as_ref().or(plan.regions.get("recovery")).cloned();
-    let Some(region) = region else { return Err("neither [sms] nor the runbook names a region".into()) };
+    let region = region.ok_or("neither [sms] nor the runbook names a region")?;
     let recipients = sms::Recipients::of(plan);
     if recipients.numbers().is_empty() {
         return Err("the runbook names no number for it".into());
     }
-    Endpoints::in_force().allow_calls(kind).map_err(|failure| failure.message)?;
+    let kind = Endpoints::in_force().kind(true, None).map_err(|failure| failure.message)?;
     let World { aws, accounts, .. } = command::world_of(Some(plan), World::default(), settings);
     let sns = Sns::new(aws, region, accounts, text.sender.clone(), clock.clone());
-    Ok(Sms::new(Arc::new(sns), recipients, clock.clone()))
+    Ok(Sms::new(Arc::new(sns), recipients, kind != RunKind::Lab, clock.clone()))
 }
 
-/// What Slack would let us do.
-fn told(access: &slack::Access) -> Result<String, String> {
-    let lacks = access.missing.iter().chain(&access.unseen).cloned().collect::<Vec<_>>().join("; ");
-    let channel = access.channel.as_deref().map_or("the channel would be made".into(), |id| format!("channel {id}"));
-    let found = format!("{}, {channel}", access.who);
-    if lacks.is_empty() { Ok(found) } else { Err(format!("{found}: {lacks}")) }
-}
-
-impl Channels {
-    fn add(
-        &mut self,
-        name: &str,
-        way: Result<Arc<dyn Channel>, String>,
-        files: impl Fn() -> Arc<dyn Channel>,
-        outbox: &Path,
-    ) {
-        self.all.push(way.unwrap_or_else(|why| {
-            self.remarks.push(format!("nothing is sent by {name} ({why}): it is kept in {}", outbox.display()));
-            files()
+/// The ways of a run whose folder this is; nothing leaves this machine from a LAB run.
+pub fn of(run: &Run, folder: &Path, settings: &Settings, clock: &Arc<dyn Clock>) -> Channels {
+    let outbox = folder.join("outbox");
+    let lab = run.opened.kind == RunKind::Lab;
+    let mut channels = Channels { all: Vec::new(), remarks: Vec::new() };
+    for Way { name, channel, instead } in ways(run.plan(), Recipients::of(run), settings, clock) {
+        let stays = channel.and_then(|way| match (lab, way.leaves()) {
+            (true, true) => Err("this is a LAB run".into()),
+            // No telephone would ring, and the others may well be on this machine: a mail server, a tunnel.
+            (false, false) if way.name() == sms::NAME => Err("this is no LAB run, and AWS would be a local one".into()),
+            _ => Ok(way),
+        });
+        channels.all.push(stays.unwrap_or_else(|why| {
+            channels.remarks.push(format!("nothing is sent by {name} ({why}): it is kept in {}", outbox.display()));
+            instead(outbox.clone())
         }));
     }
+    channels
 }
 
 fn slack_of(
@@ -170,17 +124,4 @@ fn slack_of(
         bridge: plan.comms.as_ref().and_then(|comms| comms.bridge.clone()),
     };
     Slack::new(given, clock.clone()).map_err(|trouble| trouble.to_string())
-}
-
-impl SlackText {
-    /// Whether it is said to this machine itself.
-    pub fn on_loopback(&self) -> bool {
-        let url = Url::parse(&self.api);
-        match url.as_ref().ok().and_then(Url::host) {
-            Some(Host::Ipv4(ip)) => ip.is_loopback(),
-            Some(Host::Ipv6(ip)) => ip.is_loopback(),
-            Some(Host::Domain(name)) => name == "localhost",
-            None => false,
-        }
-    }
 }

@@ -137,11 +137,6 @@ impl Endpoints {
         self.allow_kind(run.opened.kind, run.plan().calls_provider())
     }
 
-    /// Whether a run of this kind may call the provider here, whatever its plan does.
-    pub fn allow_calls(&self, kind: RunKind) -> Result<(), Failure> {
-        self.allow_kind(kind, true)
-    }
-
     fn allow_kind(&self, kind: RunKind, calls_provider: bool) -> Result<(), Failure> {
         if !calls_provider {
             return Ok(());

@@ -14,7 +14,7 @@ pub use text::{BRIDGE_BYTES_MAX, PARTS_MAX, parts, text};
 use crate::{
     channel::{Channel, Memory, Trouble},
     files::Files,
-    parcel::{Body, Notice, Parcel},
+    parcel::{Body, Meet, Notice, Parcel},
 };
 use account::Account;
 use async_trait::async_trait;
@@ -24,6 +24,8 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 /// The name of the channel.
 pub const NAME: &str = "sms";
+/// What is said of what is not urgent.
+const NOTHING: &str = "this is nothing for an SMS";
 /// One number takes at most so long. Whoever asks for an SMS gives up after 30 s: that is enough for two after another.
 pub const TIMEOUT: Dur = Dur(12_000);
 /// So many numbers are sent to at the same time.
@@ -52,20 +54,14 @@ pub trait Gateway: Send + Sync {
 pub struct Sms {
     gateway: Arc<dyn Gateway>,
     recipients: Recipients,
+    leaves: bool,
     clock: Arc<dyn Clock>,
 }
 
 impl Sms {
-    /// SMS by this gateway.
-    pub fn new(gateway: Arc<dyn Gateway>, recipients: Recipients, clock: Arc<dyn Clock>) -> Self {
-        Self { gateway, recipients, clock }
-    }
-
-    /// Whether an SMS could be sent now; sends none. A telephone that takes no SMS is named, and no mistake.
-    pub async fn check(&self) -> Result<String, Trouble> {
-        let with = |what: String| [&[what], self.recipients.wrong()].concat().join("; ");
-        let found = self.gateway.check(self.recipients.numbers()).await;
-        found.map(with).map_err(|trouble| Trouble { what: with(trouble.what.clone()), ..trouble })
+    /// SMS by this gateway; `leaves` says whether it brings them further than this machine.
+    pub fn new(gateway: Arc<dyn Gateway>, recipients: Recipients, leaves: bool, clock: Arc<dyn Clock>) -> Self {
+        Self { gateway, recipients, leaves, clock }
     }
 
     async fn bring(&self, parcel: &Parcel, notice: &Notice, memory: &mut Memory) -> Result<String, Trouble> {
@@ -149,13 +145,30 @@ impl Channel for Sms {
         urgent(parcel).is_some()
     }
 
+    fn leaves(&self) -> bool {
+        self.leaves
+    }
+
     async fn deliver(&self, parcels: &[Parcel], _again: bool, memory: &mut Memory) -> Result<String, Trouble> {
         let mut told = Vec::new();
         for parcel in parcels {
-            let notice = urgent(parcel).ok_or_else(|| Trouble::refused("this is nothing for an SMS"))?;
+            let notice = urgent(parcel).ok_or_else(|| Trouble::refused(NOTHING))?;
             told.push(self.bring(parcel, notice, memory).await?);
         }
         Ok(told.join("; "))
+    }
+
+    /// A telephone that takes no SMS is named, and no mistake.
+    async fn check(&self) -> Result<String, Trouble> {
+        let with = |what: String| [&[what], self.recipients.wrong()].concat().join("; ");
+        let found = self.gateway.check(self.recipients.numbers()).await;
+        found.map(with).map_err(|trouble| Trouble { what: with(trouble.what.clone()), ..trouble })
+    }
+
+    async fn trial(&self, parcel: &Parcel) -> Result<String, Trouble> {
+        let Body::Notice(notice) = &parcel.body else { return Err(Trouble::refused(NOTHING)) };
+        let meet = Meet { last: Some(notice.lines.join(" ")), ..notice.meet.clone() };
+        self.bring(parcel, &Notice { meet, ..notice.clone() }, &mut Memory::new()).await
     }
 }
 
@@ -176,7 +189,7 @@ pub fn files(folder: PathBuf) -> Files {
         "txt",
         |parcel| urgent(parcel).is_some(),
         |parcel| {
-            let notice = urgent(parcel).ok_or("this is nothing for an SMS")?;
+            let notice = urgent(parcel).ok_or(NOTHING)?;
             Ok(format!("{}\n", text(parcel, notice)).into_bytes())
         },
     )

@@ -174,7 +174,7 @@ fn plan(to: &[&str], phones: &[(&str, &str)]) -> Plan {
 
 fn channel(gateway: &Arc<Scripted>, recipients: Recipients) -> Sms {
     let clock: Arc<dyn Clock> = Arc::new(SimClock::new(at(0)));
-    Sms::new(gateway.clone(), recipients, clock)
+    Sms::new(gateway.clone(), recipients, true, clock)
 }
 
 fn urgent(id: &str) -> Parcel {
@@ -322,6 +322,24 @@ fn while_nobody_knows_whether_anybody_was_reached_nobody_is_woken_every_minute()
 }
 
 #[test]
+fn a_trial_rings_once_and_says_that_nothing_has_happened() {
+    let trial = Parcel::of_trial("evacuate", at(0), "ana on bunker");
+    let Body::Notice(notice) = &trial.body else { panic!("a notice") };
+    let said = sms::text(
+        &trial,
+        &Notice { meet: Meet { last: Some("There is nothing to do.".into()), ..Meet::default() }, ..notice.clone() },
+    );
+    assert_eq!(said, "TEST evacuate: this is a test, nothing has happened\nThere is nothing to do.");
+    simulated(async {
+        let gateway = Arc::new(Scripted::default());
+        let sms = channel(&gateway, Recipients::of(&plan(&[ANA, BO], &[])));
+        assert!(!sms.takes(&trial), "no run sends it");
+        sms.trial(&trial).await.expect("both have it");
+        assert_eq!(gateway.sent.lock().expect("whole").len(), 2);
+    });
+}
+
+#[test]
 fn where_all_refuse_it_a_person_has_to_mend_something() {
     simulated(async {
         let gateway = Arc::new(Scripted::default());
@@ -344,7 +362,7 @@ fn many_numbers_of_a_dead_gateway_are_given_up_before_the_post_gives_up() {
         let numbers: Vec<_> = (0..20).map(|n| format!("+1415555{n:04}")).collect();
         let numbers: Vec<_> = numbers.iter().map(String::as_str).collect();
         let clock: Arc<dyn Clock> = Arc::new(SimClock::new(at(0)));
-        let sms = Sms::new(gateway.clone(), Recipients::of(&plan(&numbers, &[])), clock.clone());
+        let sms = Sms::new(gateway.clone(), Recipients::of(&plan(&numbers, &[])), true, clock.clone());
         deliver(&sms, "notice-1", &mut Memory::new()).await.expect_err("nobody answers");
         let took = clock.now().since(at(0));
         assert!(took <= Dur(25_000), "{took}");

@@ -32,7 +32,7 @@ fn sms_of(config: SdkConfig, account: &str, to: &[&str]) -> Sms {
     let to = To { to: to.iter().map(ToString::to_string).collect() };
     let comms = Comms { sms: Some(to), ..Comms::default() };
     let plan = Plan { comms: Some(comms), ..crate::drive::plan("manual", &json!({})) };
-    Sms::new(Arc::new(sns), Recipients::of(&plan), clock)
+    Sms::new(Arc::new(sns), Recipients::of(&plan), false, clock)
 }
 
 fn sms(estate: &Estate, to: &[&str]) -> Sms {
@@ -53,6 +53,7 @@ async fn tell(sms: &Sms, memory: &mut Memory) -> Result<String, Trouble> {
         runbook: "evacuate".into(),
         kind: RunKind::Lab,
         made_at: Time(0),
+        trial: false,
         audience: Audience::Responders,
         role: None,
         person: None,

@@ -80,7 +80,8 @@ pub fn text(parcel: &Parcel, notice: &Notice) -> String {
         mark: parcel.mark(),
         runbook: plain(&parcel.runbook),
         subject: plain(&notice.subject),
-        bridge: format!("Meet: {bridge}"),
+        // In a trial there is nothing to meet for.
+        bridge: if parcel.trial { String::new() } else { format!("Meet: {bridge}") },
         commander: commander.as_deref().map(|it| format!("IC: {}", plain(it))).unwrap_or_default(),
         last: last.as_deref().map(plain).unwrap_or_default(),
     };
