@@ -6,6 +6,7 @@ from moto.core.utils import utcnow
 from moto.rds.models import DBSnapshot
 
 from . import bridge
+from .patches import rds_pitr
 
 #: minutes since the data in each snapshot was current, and since it was copied
 #: here: the oldest was copied last, so the creation time misleads
@@ -30,6 +31,7 @@ def databases(account, primary, recovery):
             }
         )  # fmt: skip
         database.dbi_resource_id = f"db-LAB{account.name}{source.upper()}"
+        rds_pitr.plant(away, account.name, recovery, primary, database)
         for label, data, copied in SNAPSHOTS:
             names[label] = f"{source}-2026-{label}"
             plant(away, database, names[label], now - timedelta(minutes=data), now - timedelta(minutes=copied))

@@ -21,6 +21,7 @@ pub mod output;
 pub mod probe;
 pub mod process;
 mod rds;
+pub mod rds_restore_pitr;
 pub mod rds_restore_snapshot;
 mod reach;
 pub mod redact;
@@ -48,6 +49,7 @@ pub fn registry() -> Registry {
         Kind::of::<ecs_scale_service::ScaleService>("ecs.scale_service"),
         Kind::of::<http::Http>("http"),
         Kind::of::<manual::Manual>("manual"),
+        Kind::of::<rds_restore_pitr::RestorePitr>("rds.restore_pitr"),
         Kind::of::<rds_restore_snapshot::RestoreSnapshot>("rds.restore_snapshot"),
         Kind::of::<route53_upsert::Upsert>("route53.upsert"),
         Kind::of::<s3_sync_point_in_time::SyncPointInTime>("s3.sync_point_in_time"),

@@ -11,6 +11,7 @@ mod errors;
 mod lab;
 mod outage;
 mod rds;
+mod rds_pitr;
 mod route53;
 mod s3;
 mod sms;
