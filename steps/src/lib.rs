@@ -31,6 +31,7 @@ pub mod redact;
 pub mod route53_upsert;
 pub mod s3_sync_point_in_time;
 pub mod secret;
+pub mod sms;
 pub mod status_page_static;
 pub mod text;
 pub mod verify;

@@ -2,14 +2,20 @@
 //! the settings say how. What cannot be reached is kept as files, and said so:
 //! nobody may believe that somebody was told.
 
-use crate::settings::{Settings, SlackText};
+use crate::{
+    command,
+    endpoints::Endpoints,
+    settings::{Settings, SlackText},
+};
 use dr_comms::{
     channel::Channel,
     mail::{self, Mail, Recipients},
     secret::Unread,
     slack::{self, Slack},
+    sms::{self, Sms},
 };
 use dr_engine::{clock::Clock, comms::SlackChannel, event::RunKind, plan::Plan, run::Run};
+use dr_steps::{sms::Sns, world::World};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -55,7 +61,29 @@ pub fn ways(plan: &Plan, recipients: Recipients, settings: &Settings, clock: &Ar
             instead: Box::new(move |folder| Arc::new(mail::files(folder, recipients.clone()))),
         });
     }
+    if comms.sms.is_some() {
+        ways.push(Way {
+            name: "SMS",
+            channel: sms_of(plan, settings, clock).map(|it| Arc::new(it) as Arc<dyn Channel>),
+            instead: Box::new(|folder| Arc::new(sms::files(folder))),
+        });
+    }
     ways
+}
+
+/// SMS by Amazon SNS, wherever AWS is from here.
+fn sms_of(plan: &Plan, settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Sms, String> {
+    let text = settings.sms.as_ref().ok_or("no [sms] in the settings")?;
+    let region = text.region.as_ref().or(plan.regions.get("recovery")).cloned();
+    let region = region.ok_or("neither [sms] nor the runbook names a region")?;
+    let recipients = sms::Recipients::of(plan);
+    if recipients.numbers().is_empty() {
+        return Err("the runbook names no number for it".into());
+    }
+    let kind = Endpoints::in_force().kind(true, None).map_err(|failure| failure.message)?;
+    let World { aws, accounts, .. } = command::world_of(Some(plan), World::default(), settings);
+    let sns = Sns::new(aws, region, accounts, text.sender.clone(), clock.clone());
+    Ok(Sms::new(Arc::new(sns), recipients, kind != RunKind::Lab, clock.clone()))
 }
 
 /// The ways of a run whose folder this is; nothing leaves this machine from a LAB run.
@@ -64,7 +92,12 @@ pub fn of(run: &Run, folder: &Path, settings: &Settings, clock: &Arc<dyn Clock>)
     let lab = run.opened.kind == RunKind::Lab;
     let mut channels = Channels { all: Vec::new(), remarks: Vec::new() };
     for Way { name, channel, instead } in ways(run.plan(), Recipients::of(run), settings, clock) {
-        let stays = channel.and_then(|way| if lab && way.leaves() { Err("this is a LAB run".into()) } else { Ok(way) });
+        let stays = channel.and_then(|way| match (lab, way.leaves()) {
+            (true, true) => Err("this is a LAB run".into()),
+            // No telephone would ring, and the others may well be on this machine: a mail server, a tunnel.
+            (false, false) if way.name() == sms::NAME => Err("this is no LAB run, and AWS would be a local one".into()),
+            _ => Ok(way),
+        });
         channels.all.push(stays.unwrap_or_else(|why| {
             channels.remarks.push(format!("nothing is sent by {name} ({why}): it is kept in {}", outbox.display()));
             instead(outbox.clone())

@@ -17,5 +17,6 @@ pub mod parcel;
 pub mod post;
 pub mod secret;
 pub mod slack;
+pub mod sms;
 pub mod template;
 pub mod update;

@@ -15,5 +15,6 @@ mod rds;
 mod rds_pitr;
 mod route53;
 mod s3;
+mod sms;
 mod status_page;
 mod sweep;
