@@ -1,5 +1,6 @@
 """The seed's databases and tables."""
 
+import time
 from datetime import timedelta
 
 from moto.core.utils import utcnow
@@ -116,6 +117,8 @@ def make_table(here, name, hash_key, range_key, ttl):
     )  # fmt: skip
     table.ttl = {"TimeToLiveStatus": "ENABLED", "AttributeName": ttl}
     here.update_continuous_backups(name, {"PointInTimeRecoveryEnabled": True})
+    week_ago = int(time.time()) - 7 * 86400
+    table.continuous_backups["PointInTimeRecoveryDescription"]["EarliestRestorableDateTime"] = week_ago
     for number in range(20):
         here.put_item(name, item(name, number, "before"))
     return table

@@ -12,11 +12,14 @@ pub mod cloudfront_update_origin;
 pub mod command;
 mod dns;
 pub mod dns_verify;
+mod dynamodb;
 pub mod dynamodb_restore_backup;
+pub mod dynamodb_restore_pitr;
 pub mod ecs_scale_service;
 pub mod http;
 pub mod limits;
 pub mod manual;
+mod moments;
 pub mod output;
 pub mod probe;
 pub mod process;
@@ -46,6 +49,7 @@ pub fn registry() -> Registry {
         Kind::of::<command::Command>("command"),
         Kind::of::<dns_verify::DnsVerify>("dns.verify"),
         Kind::of::<dynamodb_restore_backup::RestoreBackup>("dynamodb.restore_backup"),
+        Kind::of::<dynamodb_restore_pitr::RestorePitr>("dynamodb.restore_pitr"),
         Kind::of::<ecs_scale_service::ScaleService>("ecs.scale_service"),
         Kind::of::<http::Http>("http"),
         Kind::of::<manual::Manual>("manual"),

@@ -3,13 +3,13 @@
 
 use super::RestorePitr;
 use crate::{
-    aws::{Clients, error::code, moment},
+    aws::{Clients, error::code},
+    moments::{Asked, Window},
     rds::Origin,
 };
 use aws_sdk_rds::types::{DbInstanceAutomatedBackup, Filter};
 use dr_engine::{
     clock::Time,
-    duration::Dur,
     outcome::{Failure, RecoveryPoint},
     step::ReadCx,
 };
@@ -29,21 +29,11 @@ pub(super) struct Chosen {
     asked: Asked,
 }
 
-/// The inputs that a choice follows from. A person can change them with `retry --set`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Asked {
-    source: String,
-    at: String,
-    before: Option<String>,
-}
-
 /// The name of the fact that holds it.
 pub(super) const CHOSEN: &str = "restore_point";
-/// The moment newer than every other.
-const LATEST: &str = "latest";
 /// `RestoreTime` has to be before the latest moment, and counts in seconds
 /// (AWS RDS API Reference, `RestoreDBInstanceToPointInTime`).
-const SECOND: i64 = 1_000;
+const LESS: i64 = 1;
 
 pub(super) fn chosen(cx: &ReadCx) -> Option<Chosen> {
     cx.fact(CHOSEN).and_then(|fact| serde_json::from_value(fact.clone()).ok())
@@ -62,43 +52,19 @@ impl Chosen {
     }
 }
 
-/// A backup, and the moments to which it can be restored: from, and not up to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Window {
-    arn: Option<String>,
-    resource_id: String,
-    from: Time,
-    until: Time,
-}
-
-impl Window {
-    /// Of a backup that can be restored from. One that is still being made has none.
-    fn of(backup: &DbInstanceAutomatedBackup) -> Option<Self> {
-        let millis = |at: &aws_sdk_rds::primitives::DateTime| at.to_millis().ok().map(Time);
-        let window = backup.restore_window()?;
-        Some(Self {
-            arn: backup.db_instance_automated_backups_arn().map(Into::into),
-            resource_id: backup.dbi_resource_id()?.to_owned(),
-            from: millis(window.earliest_time()?)?,
-            until: millis(window.latest_time()?)?,
-        })
-    }
-
-    /// The last moment that it can be restored to, not later than `before`.
-    fn last(&self, before: Option<Time>) -> Option<Time> {
-        let last = Time((self.until.0 - 1).div_euclid(SECOND) * SECOND);
-        let last = before.map_or(last, |before| last.min(Time(before.0.div_euclid(SECOND) * SECOND)));
-        (last >= self.from).then_some(last)
-    }
+/// A backup that can be restored from, and its moments. One that is still being made has none.
+fn window(backup: &DbInstanceAutomatedBackup) -> Option<(Window, (Option<String>, String))> {
+    let millis = |at: &aws_sdk_rds::primitives::DateTime| at.to_millis().ok();
+    let window = backup.restore_window()?;
+    let (first, end) = (millis(window.earliest_time()?)?, millis(window.latest_time()?)?);
+    let arn = backup.db_instance_automated_backups_arn().map(Into::into);
+    Some((Window { first: Time(first), last: Time(end - LESS) }, (arn, backup.dbi_resource_id()?.to_owned())))
 }
 
 impl RestorePitr {
     fn asked(&self) -> Asked {
-        Asked {
-            source: self.source.get().to_lowercase(),
-            at: self.at.as_ref().map_or(LATEST.into(), |at| at.get().clone()),
-            before: self.before.as_ref().map(|before| before.get().clone()),
-        }
+        let [at, before] = [&self.at, &self.before].map(|input| input.as_ref().map(|text| text.get()));
+        Asked::new(&self.source.get().to_lowercase(), at, before)
     }
 
     /// What is to be restored: what was written down, or what the inputs ask
@@ -129,49 +95,17 @@ async fn backups(clients: &Clients, source: &str) -> Result<Vec<DbInstanceAutoma
 }
 
 fn choose(found: &[DbInstanceAutomatedBackup], asked: Asked, region: &str) -> Result<Chosen, Failure> {
-    let source = asked.source.clone();
-    let before = asked.before.as_deref().map(|text| moment("before", text)).transpose()?;
-    let windows: Vec<_> = found.iter().filter_map(Window::of).collect();
+    let windows: Vec<_> = found.iter().filter_map(window).collect();
     if windows.is_empty() {
         let statuses: Vec<_> = found.iter().filter_map(|backup| backup.status()).collect();
         let is = if statuses.is_empty() { String::new() } else { format!(": it is {}", statuses.join(", ")) };
-        let text = format!("there is no automated backup of `{source}` in {region} to restore from{is}");
+        let text = format!("there is no automated backup of `{}` in {region} to restore from{is}", asked.source);
         let hint = "they have to be replicated to this region beforehand; else restore a snapshot";
         return Err(Failure::new(text).hint(hint));
     }
-    let possible: Vec<_> = match asked.at.as_str() {
-        LATEST => windows.iter().filter_map(|window| Some((window.last(before)?, window))).collect(),
-        at => {
-            if before.is_some() {
-                return Err(Failure::new("`before` goes with `latest`, not with a moment"));
-            }
-            let at = moment("at", at)?;
-            if at.0.rem_euclid(SECOND) != 0 {
-                return Err(Failure::new(format!("`at` is {at}: RDS restores to whole seconds")));
-            }
-            windows.iter().filter(|window| window.from <= at && at < window.until).map(|window| (at, window)).collect()
-        }
-    };
-    // An instance that was made anew under its name has several; the newest data counts.
-    let best = possible.into_iter().max_by(|a, b| (a.0, &a.1.until).cmp(&(b.0, &b.1.until)));
-    match best {
-        Some((at, window)) => {
-            let Window { arn, resource_id, .. } = window.clone();
-            Ok(Chosen { arn, resource_id, at, asked })
-        }
-        None => {
-            let limit = match before {
-                Some(before) => format!("a moment not later than {before}"),
-                None => asked.at.clone(),
-            };
-            let spans: Vec<_> = windows
-                .iter()
-                .map(|window| format!("from {} to {}", window.from, Time(window.until.0 - Dur(SECOND).0)))
-                .collect();
-            let text = format!("`{source}` cannot be restored to {limit}, only {}", spans.join(", or "));
-            Err(Failure::new(text).hint("`at: latest` takes the newest moment that there is"))
-        }
-    }
+    // An instance that was made anew under its name has several.
+    let (at, (arn, resource_id)) = asked.choose(windows)?;
+    Ok(Chosen { arn, resource_id, at, asked })
 }
 
 #[cfg(test)]
@@ -179,51 +113,22 @@ mod tests {
     use super::*;
     use aws_sdk_rds::{primitives::DateTime, types::RestoreWindow};
 
-    fn backup(id: &str, from: i64, until: i64) -> DbInstanceAutomatedBackup {
-        let window = RestoreWindow::builder()
-            .earliest_time(DateTime::from_millis(from))
-            .latest_time(DateTime::from_millis(until))
-            .build();
-        DbInstanceAutomatedBackup::builder().dbi_resource_id(id).restore_window(window).build()
-    }
-
-    fn asked(at: &str, before: Option<&str>) -> Asked {
-        Asked { source: "orders".into(), at: at.into(), before: before.map(Into::into) }
-    }
-
-    fn chosen(all: &[DbInstanceAutomatedBackup], at: &str, before: Option<&str>) -> Result<(String, i64), String> {
-        let chosen = choose(all, asked(at, before), "eu-central-1").map_err(|failure| failure.message)?;
-        Ok((chosen.resource_id, chosen.at.0))
-    }
-
     #[test]
-    fn the_latest_is_a_concrete_second_before_the_end_of_the_newest_window() {
-        let all = [backup("old", 0, 500_000), backup("new", 600_000, 900_000)];
-        assert_eq!(chosen(&all, "latest", None), Ok(("new".into(), 899_000)));
-        assert_eq!(chosen(&[backup("a", 0, 900_500)], "latest", None), Ok(("a".into(), 900_000)));
-        // Not later than a moment between the two: the old one's last.
-        assert_eq!(chosen(&all, "latest", Some("1970-01-01T00:09:00Z")), Ok(("old".into(), 499_000)));
-        assert_eq!(chosen(&all, "latest", Some("1970-01-01T00:05:00.700Z")), Ok(("old".into(), 300_000)));
-    }
-
-    #[test]
-    fn a_moment_has_to_lie_in_a_window() {
-        let all = [backup("a", 60_000, 900_000)];
-        assert_eq!(chosen(&all, "1970-01-01T00:01:00Z", None), Ok(("a".into(), 60_000)));
-        let span = "only from 1970-01-01T00:01:00Z to 1970-01-01T00:14:59Z";
-        for at in ["1970-01-01T00:15:00Z", "1970-01-01T00:00:59Z"] {
-            assert_eq!(chosen(&all, at, None), Err(format!("`orders` cannot be restored to {at}, {span}")));
-        }
-        let before = "1970-01-01T00:00:30Z";
-        let told = chosen(&all, "latest", Some(before)).expect_err("too early");
-        assert!(
-            told.starts_with("`orders` cannot be restored to a moment not later than 1970-01-01T00:00:30"),
-            "{told}"
+    fn the_moment_is_before_the_end_of_the_window() {
+        let window = |id: &str, last| {
+            let window = RestoreWindow::builder().earliest_time(DateTime::from_millis(0));
+            let window = window.latest_time(DateTime::from_millis(last)).build();
+            DbInstanceAutomatedBackup::builder().dbi_resource_id(id).restore_window(window).build()
+        };
+        let asked = Asked::new("orders", None, None);
+        let chosen = choose(&[window("old", 500_000), window("new", 900_000)], asked.clone(), "eu-central-1");
+        let chosen = chosen.expect("two windows");
+        assert_eq!((chosen.resource_id.as_str(), chosen.at), ("new", Time(899_000)));
+        let making = DbInstanceAutomatedBackup::builder().status("creating").build();
+        let none = choose(&[making], asked, "eu-central-1").expect_err("none");
+        assert_eq!(
+            none.message,
+            "there is no automated backup of `orders` in eu-central-1 to restore from: it is creating"
         );
-        assert!(chosen(&all, "1970-01-01T00:02:00.5Z", None).expect_err("half").contains("whole seconds"));
-        assert!(chosen(&all, "1970-01-01T00:02:00Z", Some(before)).expect_err("both").contains("goes with `latest`"));
-        assert!(chosen(&all, "noon", None).expect_err("no time").contains("`at` is `noon`"));
-        let none = chosen(&[DbInstanceAutomatedBackup::builder().status("creating").build()], "latest", None);
-        assert!(none.expect_err("none").ends_with("in eu-central-1 to restore from: it is creating"));
     }
 }
