@@ -19,7 +19,13 @@ pub trait Channel: Send + Sync {
         false
     }
 
-    /// Brings parcels, the oldest first; several only to a channel that [`Self::bundles`].
+    /// Whether the newest that waits says all: what waits before it is brought no more.
+    fn newest_only(&self) -> bool {
+        false
+    }
+
+    /// Brings parcels, the oldest first; several only to a channel that [`Self::bundles`] or wants
+    /// [`Self::newest_only`].
     ///
     /// `again` says that an earlier attempt may have arrived although nobody
     /// heard so: whoever can look does, and brings nothing twice. `memory` is
@@ -43,12 +49,14 @@ pub struct Trouble {
     pub after: Option<Dur>,
     /// A person has to mend something: trying again soon does not help.
     pub refused: bool,
+    /// It is not to be brought any more: what stands there is ahead of it.
+    pub overtaken: bool,
 }
 
 impl Trouble {
     /// It did not arrive, and may the next time.
     pub fn passing(what: impl Into<String>) -> Self {
-        Self { what: what.into(), ambiguous: false, after: None, refused: false }
+        Self { what: what.into(), ambiguous: false, after: None, refused: false, overtaken: false }
     }
 
     /// Nobody knows whether it arrived.
@@ -59,6 +67,11 @@ impl Trouble {
     /// It was refused, and will be until a person mends something.
     pub fn refused(what: impl Into<String>) -> Self {
         Self { refused: true, ..Self::passing(what) }
+    }
+
+    /// What stands there is ahead of it.
+    pub fn overtaken(what: impl Into<String>) -> Self {
+        Self { overtaken: true, ..Self::passing(what) }
     }
 
     /// The other side asks to wait.

@@ -17,4 +17,5 @@ pub mod parcel;
 pub mod post;
 pub mod secret;
 pub mod slack;
+pub mod statuspage;
 pub mod update;

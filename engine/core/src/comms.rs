@@ -1,5 +1,9 @@
 //! Who hears of a recovery, where, and how often: what a runbook says under `comms`.
 
+mod status_page;
+
+pub use status_page::{Health, Impact, Messages, State, StatusPage};
+
 use crate::duration::Dur;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -19,6 +23,9 @@ pub struct Comms {
     /// Who gets short messages when Slack cannot be reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sms: Option<To>,
+    /// The status page that customers read, kept up to date by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_page: Option<StatusPage>,
     /// Where people meet when Slack cannot be reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bridge: Option<String>,
