@@ -59,6 +59,8 @@ struct Bucket {
     region: In<String>,
 }
 
+/// The kind's name under `do:`.
+pub const KIND: &str = "status_page.static";
 /// The files, in the order in which they are written: whoever sees the last
 /// sees all of them.
 const FILES: [(&str, &str); 2] =

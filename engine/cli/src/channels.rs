@@ -8,9 +8,17 @@ use dr_comms::{
     mail::{self, Mail, Recipients},
     secret::Unread,
     slack::{self, Slack},
+    statuspage,
 };
-use dr_engine::{clock::Clock, comms::SlackChannel, event::RunKind, plan::Plan, run::Run};
-use std::{path::Path, sync::Arc};
+use dr_engine::{
+    clock::Clock,
+    comms::{Health, SlackChannel},
+    event::RunKind,
+    plan::Plan,
+    run::Run,
+};
+use dr_steps::status_page_statuspage::KIND as STATUSPAGE_KIND;
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 use url::{Host, Url};
 
 /// The ways of a run, and what has to be said about them.
@@ -49,10 +57,41 @@ pub fn of(run: &Run, folder: &Path, settings: &Settings, clock: &Arc<dyn Clock>)
         };
         ways.add("mail", way, || Arc::new(mail::files(outbox.clone(), recipients.clone())), &outbox);
     }
+    if let Some(page) = &comms.status_page {
+        let way = match &settings.statuspage {
+            None => Err("no [statuspage] in the settings".into()),
+            // Customers must not read of an outage that there is not.
+            Some(access) if run.opened.kind != RunKind::Live && !access.on_loopback() => {
+                Err(format!("this is a {} run", run.opened.kind.word().to_uppercase()))
+            }
+            Some(access) => statuspage::Updates::new(access, &page.page, clock.clone())
+                .map(|updates| Arc::new(updates) as Arc<dyn Channel>)
+                .map_err(|trouble| trouble.to_string()),
+        };
+        ways.add("Statuspage", way, || Arc::new(statuspage::files(outbox.clone())), &outbox);
+    }
     ways
 }
 
-/// Asks Slack and the mail server whether they could be used for this plan;
+/// The pages of Statuspage that a plan speaks on, with the components that it names there.
+fn pages(plan: &Plan) -> BTreeMap<String, BTreeMap<String, Health>> {
+    let mut pages: BTreeMap<String, BTreeMap<String, Health>> = BTreeMap::new();
+    if let Some(page) = plan.comms.as_ref().and_then(|comms| comms.status_page.as_ref()) {
+        pages.entry(page.page.clone()).or_default().extend(page.components.clone());
+    }
+    for step in plan.steps.iter().filter(|step| step.kind == STATUSPAGE_KIND) {
+        // What is known only when the step runs cannot be asked for.
+        let Some(page) = step.with["page"].as_str() else { continue };
+        let named = pages.entry(page.to_owned()).or_default();
+        let components = step.with["components"].as_object();
+        for (name, health) in components.into_iter().flatten() {
+            named.extend(serde_json::from_value(health.clone()).ok().map(|health| (name.clone(), health)));
+        }
+    }
+    pages
+}
+
+/// Asks Slack, the mail server and Statuspage whether they could be used for this plan;
 /// nothing is posted. What was found, or what is in the way.
 pub async fn asked(
     plan: &Plan,
@@ -60,6 +99,16 @@ pub async fn asked(
     clock: &Arc<dyn Clock>,
 ) -> Vec<(&'static str, Result<String, String>)> {
     let mut found = Vec::new();
+    for (page, components) in pages(plan) {
+        let asked = match &settings.statuspage {
+            None => Err("no [statuspage] in the settings: nothing can be said there".into()),
+            Some(access) => match statuspage::Page::new(access, &page, clock.clone()) {
+                Ok(page) => page.check(&components).await.map_err(|trouble| trouble.to_string()),
+                Err(trouble) => Err(trouble.to_string()),
+            },
+        };
+        found.push(("statuspage", asked.map(|it| format!("{page}: {it}")).map_err(|why| format!("{page}: {why}"))));
+    }
     let Some(comms) = &plan.comms else { return found };
     if let Some(wanted) = &comms.slack {
         let slack = match &settings.slack {

@@ -112,7 +112,8 @@ impl Page {
     pub fn new(access: &Access, page: &str, clock: Arc<dyn Clock>) -> Result<Self, Trouble> {
         let fits = !page.is_empty() && page.chars().all(|it| it.is_ascii_alphanumeric() || "-_".contains(it));
         if !fits {
-            let what = format!("`{}` is no id of a page: it stands in https://manage.statuspage.io/pages/ID", clean(page));
+            let what =
+                format!("`{}` is no id of a page: it stands in https://manage.statuspage.io/pages/ID", clean(page));
             return Err(Trouble::refused(what));
         }
         let api = Api::new(access, clock)?;

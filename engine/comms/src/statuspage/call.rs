@@ -134,7 +134,8 @@ impl Api {
         let request = Request::builder().method(method).uri(format!("{}{path}", self.base));
         let request = request.header(AUTHORIZATION, token).header(CONTENT_TYPE, "application/json");
         let body = body.map_or_else(Bytes::new, |body| body.to_string().into());
-        let no_address = |_| Trouble::refused(format!("{}{path} is no address: is `page` the id of a page?", self.base));
+        let no_address =
+            |_| Trouble::refused(format!("{}{path} is no address: is `page` the id of a page?", self.base));
         request.body(Full::new(body)).map_err(no_address)
     }
 
