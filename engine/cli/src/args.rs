@@ -335,6 +335,21 @@ pub enum Update {
 pub enum Comms {
     /// Bring what has not arrived, of a run that no controller holds.
     Deliver(TheRun),
+    /// Send one message, marked TEST, by every way that a runbook names: nothing has happened, and it says so.
+    Test(Trial),
+}
+
+/// Arguments of `dr comms test`.
+#[derive(Debug, ClapArgs)]
+pub struct Trial {
+    /// The runbook, or a plan that was saved.
+    pub runbook: PathBuf,
+    /// A parameter of the runbook; may be repeated.
+    #[arg(long = "param", value_name = "NAME=VALUE")]
+    pub params: Vec<String>,
+    /// Try this way only; may be repeated. Usually all are tried.
+    #[arg(long = "by", value_name = "WAY")]
+    pub by: Vec<String>,
 }
 
 /// A run that is named.

@@ -8,7 +8,7 @@ use dr_comms::{
     mail::{self, Mail, Recipients},
     secret::Unread,
     slack::{self, Slack},
-    statuspage,
+    statuspage::{self, Updates},
 };
 use dr_engine::{
     clock::Clock,
@@ -17,9 +17,12 @@ use dr_engine::{
     plan::Plan,
     run::Run,
 };
-use dr_steps::status_page_statuspage::KIND as STATUSPAGE_KIND;
-use std::{collections::BTreeMap, path::Path, sync::Arc};
-use url::{Host, Url};
+use dr_steps::status_page_statuspage;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// The ways of a run, and what has to be said about them.
 pub struct Channels {
@@ -29,139 +32,85 @@ pub struct Channels {
     pub remarks: Vec<String>,
 }
 
-/// The ways of a run whose folder this is.
-pub fn of(run: &Run, folder: &Path, settings: &Settings, clock: &Arc<dyn Clock>) -> Channels {
-    let mut ways = Channels { all: Vec::new(), remarks: Vec::new() };
-    let Some(comms) = &run.plan().comms else { return ways };
-    let outbox = folder.join("outbox");
-    let lab = run.opened.kind == RunKind::Lab;
+/// A way that a runbook names.
+pub struct Way {
+    /// Its name, for people.
+    pub name: &'static str,
+    /// The way, or why there is none.
+    pub channel: Result<Arc<dyn Channel>, String>,
+    /// What stands in its place then, in a folder.
+    instead: Box<dyn Fn(PathBuf) -> Arc<dyn Channel>>,
+}
+
+/// The ways that a runbook names, to these recipients.
+pub fn ways(plan: &Plan, recipients: Recipients, settings: &Settings, clock: &Arc<dyn Clock>) -> Vec<Way> {
+    let mut ways = Vec::new();
+    let Some(comms) = &plan.comms else { return ways };
     if let Some(wanted) = &comms.slack {
-        let way = match &settings.slack {
-            None => Err("no [slack] in the settings".into()),
-            Some(text) if lab && !text.on_loopback() => Err("this is a LAB run".into()),
-            Some(text) => {
-                slack_of(run.plan(), wanted, text, settings, clock).map(|slack| Arc::new(slack) as Arc<dyn Channel>)
-            }
-        };
-        ways.add("Slack", way, || Arc::new(slack::files(outbox.clone())), &outbox);
+        let slack = settings.slack.as_ref().ok_or("no [slack] in the settings".into());
+        let slack = slack.and_then(|text| slack_of(plan, wanted, text, settings, clock));
+        ways.push(Way {
+            name: "Slack",
+            channel: slack.map(|it| Arc::new(it) as Arc<dyn Channel>),
+            instead: Box::new(|folder| Arc::new(slack::files(folder))),
+        });
     }
-    let recipients = Recipients::of(run);
     if comms.email.is_some() || !recipients.all().is_empty() {
-        let way = match &settings.mail {
-            None => Err("no [mail] in the settings".into()),
-            Some(text) if lab && !text.on_loopback() => Err("this is a LAB run".into()),
-            Some(text) => {
-                let mail = Mail::new(text.clone(), settings.folder(), recipients.clone(), clock.clone());
-                Ok(Arc::new(mail) as Arc<dyn Channel>)
-            }
-        };
-        ways.add("mail", way, || Arc::new(mail::files(outbox.clone(), recipients.clone())), &outbox);
+        let mail = settings.mail.clone().ok_or("no [mail] in the settings".into());
+        let mail = mail.map(|text| Mail::new(text, settings.folder(), recipients.clone(), clock.clone()));
+        ways.push(Way {
+            name: "mail",
+            channel: mail.map(|it| Arc::new(it) as Arc<dyn Channel>),
+            instead: Box::new(move |folder| Arc::new(mail::files(folder, recipients.clone()))),
+        });
     }
     if let Some(page) = &comms.status_page {
-        let way = match &settings.statuspage {
-            None => Err("no [statuspage] in the settings".into()),
-            // Customers must not read of an outage that there is not.
-            Some(access) if run.opened.kind != RunKind::Live && !access.on_loopback() => {
-                Err(format!("this is a {} run", run.opened.kind.word().to_uppercase()))
-            }
-            Some(access) => statuspage::Updates::new(access, &page.page, clock.clone())
-                .map(|updates| Arc::new(updates) as Arc<dyn Channel>)
-                .map_err(|trouble| trouble.to_string()),
-        };
-        ways.add("Statuspage", way, || Arc::new(statuspage::files(outbox.clone())), &outbox);
+        let access = settings.statuspage.as_ref().ok_or("no [statuspage] in the settings".into());
+        let updates = access.and_then(|it| Updates::new(it, page, clock.clone()).map_err(|why| why.to_string()));
+        ways.push(Way {
+            name: "Statuspage",
+            channel: updates.map(|it| Arc::new(it) as Arc<dyn Channel>),
+            instead: Box::new(|folder| Arc::new(statuspage::files(folder))),
+        });
     }
     ways
 }
 
-/// The pages of Statuspage that a plan speaks on, with the components that it names there.
-fn pages(plan: &Plan) -> BTreeMap<String, BTreeMap<String, Health>> {
+/// The pages of Statuspage that steps speak on, with the components that they name there.
+pub fn pages(plan: &Plan) -> BTreeMap<String, BTreeMap<String, Health>> {
     let mut pages: BTreeMap<String, BTreeMap<String, Health>> = BTreeMap::new();
-    if let Some(page) = plan.comms.as_ref().and_then(|comms| comms.status_page.as_ref()) {
-        pages.entry(page.page.clone()).or_default().extend(page.components.clone());
-    }
-    for step in plan.steps.iter().filter(|step| step.kind == STATUSPAGE_KIND) {
+    for step in plan.steps.iter().filter(|step| step.kind == status_page_statuspage::KIND) {
         // What is known only when the step runs cannot be asked for.
         let Some(page) = step.with["page"].as_str() else { continue };
         let named = pages.entry(page.to_owned()).or_default();
-        let components = step.with["components"].as_object();
-        for (name, health) in components.into_iter().flatten() {
+        for (name, health) in step.with["components"].as_object().into_iter().flatten() {
             named.extend(serde_json::from_value(health.clone()).ok().map(|health| (name.clone(), health)));
         }
     }
     pages
 }
 
-/// Asks Slack, the mail server and Statuspage whether they could be used for this plan;
-/// nothing is posted. What was found, or what is in the way.
-pub async fn asked(
-    plan: &Plan,
-    settings: &Settings,
-    clock: &Arc<dyn Clock>,
-) -> Vec<(&'static str, Result<String, String>)> {
-    let mut found = Vec::new();
-    for (page, components) in pages(plan) {
-        let asked = match &settings.statuspage {
-            None => Err("no [statuspage] in the settings: nothing can be said there".into()),
-            Some(access) => match statuspage::Page::new(access, &page, clock.clone()) {
-                Ok(page) => page.check(&components).await.map_err(|trouble| trouble.to_string()),
-                Err(trouble) => Err(trouble.to_string()),
-            },
+/// The ways of a run whose folder this is; nothing leaves this machine from a LAB run, and nothing reaches
+/// customers but from a LIVE one.
+pub fn of(run: &Run, folder: &Path, settings: &Settings, clock: &Arc<dyn Clock>) -> Channels {
+    let outbox = folder.join("outbox");
+    let kind = run.opened.kind;
+    let mut channels = Channels { all: Vec::new(), remarks: Vec::new() };
+    for Way { name, channel, instead } in ways(run.plan(), Recipients::of(run), settings, clock) {
+        // A rehearsal tells its responders, and no customer of an outage that there is not.
+        let stays_here = |way: &dyn Channel| match kind {
+            RunKind::Live => false,
+            RunKind::Drill => way.is_public() && way.leaves(),
+            RunKind::Lab => way.leaves(),
         };
-        found.push(("statuspage", asked.map(|it| format!("{page}: {it}")).map_err(|why| format!("{page}: {why}"))));
-    }
-    let Some(comms) = &plan.comms else { return found };
-    if let Some(wanted) = &comms.slack {
-        let slack = match &settings.slack {
-            None => Err("no [slack] in the settings: what it would be told is kept as files".into()),
-            Some(text) => slack_of(plan, wanted, text, settings, clock),
-        };
-        found.push((
-            "slack",
-            match slack {
-                Ok(slack) => {
-                    slack.check().await.map_err(|trouble| trouble.to_string()).and_then(|access| told(&access))
-                }
-                Err(why) => Err(why),
-            },
-        ));
-    }
-    let recipients = Recipients::planned(plan);
-    if comms.email.is_some() || !recipients.all().is_empty() {
-        found.push((
-            "mail",
-            match &settings.mail {
-                None => Err("no [mail] in the settings: the mails are kept as files".into()),
-                Some(text) => {
-                    let mail = Mail::new(text.clone(), settings.folder(), recipients, clock.clone());
-                    mail.check().await.map_err(|trouble| trouble.to_string())
-                }
-            },
-        ));
-    }
-    found
-}
-
-/// What Slack would let us do.
-fn told(access: &slack::Access) -> Result<String, String> {
-    let lacks = access.missing.iter().chain(&access.unseen).cloned().collect::<Vec<_>>().join("; ");
-    let channel = access.channel.as_deref().map_or("the channel would be made".into(), |id| format!("channel {id}"));
-    let found = format!("{}, {channel}", access.who);
-    if lacks.is_empty() { Ok(found) } else { Err(format!("{found}: {lacks}")) }
-}
-
-impl Channels {
-    fn add(
-        &mut self,
-        name: &str,
-        way: Result<Arc<dyn Channel>, String>,
-        files: impl Fn() -> Arc<dyn Channel>,
-        outbox: &Path,
-    ) {
-        self.all.push(way.unwrap_or_else(|why| {
-            self.remarks.push(format!("nothing is sent by {name} ({why}): it is kept in {}", outbox.display()));
-            files()
+        let why = || format!("this is a {} run", kind.word().to_uppercase());
+        let stays = channel.and_then(|way| if stays_here(&*way) { Err(why()) } else { Ok(way) });
+        channels.all.push(stays.unwrap_or_else(|why| {
+            channels.remarks.push(format!("nothing is sent by {name} ({why}): it is kept in {}", outbox.display()));
+            instead(outbox.clone())
         }));
     }
+    channels
 }
 
 fn slack_of(
@@ -182,17 +131,4 @@ fn slack_of(
         bridge: plan.comms.as_ref().and_then(|comms| comms.bridge.clone()),
     };
     Slack::new(given, clock.clone()).map_err(|trouble| trouble.to_string())
-}
-
-impl SlackText {
-    /// Whether it is said to this machine itself.
-    pub fn on_loopback(&self) -> bool {
-        let url = Url::parse(&self.api);
-        match url.as_ref().ok().and_then(Url::host) {
-            Some(Host::Ipv4(ip)) => ip.is_loopback(),
-            Some(Host::Ipv6(ip)) => ip.is_loopback(),
-            Some(Host::Domain(name)) => name == "localhost",
-            None => false,
-        }
-    }
 }

@@ -21,12 +21,13 @@ mod update;
 mod watch;
 
 use crate::{
-    args::{Args, Audit, Chosen, Command, ModeArg},
+    args::{self, Args, Audit, Chosen, Command, ModeArg},
     failure::Failure,
     settings::Settings,
     show,
     state::State,
 };
+use dr_comms::template;
 use dr_engine::{
     clock::Time,
     event::Opened,
@@ -55,6 +56,7 @@ pub fn run(args: Args) -> Result<u8, Failure> {
         Command::Plan(plan) => Some(plan.chosen.runbook.clone()),
         Command::Graph(graph) => Some(graph.chosen.runbook.clone()),
         Command::Doctor(doctor) => doctor.runbook.clone(),
+        Command::Comms(args::Comms::Test(test)) => Some(test.runbook.clone()),
         _ => None,
     };
     // A shell that was in a lab still names the settings of it; that must not
@@ -197,10 +199,31 @@ pub fn plan_of(chosen: &Chosen) -> Result<Plan, Failure> {
         limits: Limits { bytes_max: bytes_max(), ..Limits::default() },
     };
     let path = chosen.runbook.display().to_string();
-    build::plan(&path, &Files, &dr_steps::registry(), &options).map_err(|problems| {
+    let plan = build::plan(&path, &Files, &dr_steps::registry(), &options).map_err(|problems| {
         let count = problems.problems.len();
         let message = format!("{path} has {count} mistake{}", if count == 1 { "" } else { "s" });
         Failure { problems: Some(Box::new(problems)), ..Failure::usage(message) }
+    })?;
+    match plan.comms.as_ref().and_then(|comms| comms.template.as_deref()).map(template::check) {
+        None | Some(Ok(())) => Ok(plan),
+        Some(Err(why)) => Err(Failure::usage(format!("{path}: `comms.template`, {why}"))
+            .hint("the README lists the values that a template may name")),
+    }
+}
+
+/// The plan of a runbook as a whole, or the plan that was saved.
+pub fn plan_at(path: &Path, params: &[String]) -> Result<Plan, Failure> {
+    if let Some(saved) = plan::saved(path)? {
+        return Ok(saved.plan);
+    }
+    plan_of(&Chosen {
+        runbook: path.to_path_buf(),
+        params: params.to_vec(),
+        mode: ModeArg::Ungraceful,
+        only: Vec::new(),
+        until: Vec::new(),
+        skip: Vec::new(),
+        accept_irreversible: false,
     })
 }
 

@@ -8,6 +8,7 @@ pub mod plan;
 pub mod problems;
 pub mod says;
 pub mod screen;
+pub mod sheet;
 mod summary;
 mod width;
 

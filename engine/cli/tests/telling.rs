@@ -314,3 +314,59 @@ fn a_doctor_asks_slack_and_the_mail_server_and_posts_nothing() {
     assert_eq!(said.out.matches("refused").count(), 2, "{}", said.out);
     assert!(!said.out.contains(CANARY), "{}", said.out);
 }
+
+#[test]
+fn a_test_message_goes_the_ways_of_the_runbook_and_says_which_are_none() {
+    let place = Place::with(RUNBOOK);
+    let said = place.run(&["comms", "test", "runbook.yaml"]).ends(1);
+    said.prints(&["BAD  slack      no [slack] in the settings", "BAD  mail       no [mail] in the settings"]);
+    place
+        .run(&["comms", "test", "runbook.yaml", "--by", "fax"])
+        .ends(2)
+        .says(&["the runbook names no way `fax`", "slack, mail"]);
+    let (before, rest) = RUNBOOK.split_once("comms:").expect("it has some");
+    let (_, steps) = rest.split_once("steps:").expect("it has some");
+    let quiet = format!("{before}steps:{steps}");
+    place.write("quiet.yaml", &quiet);
+    place.run(&["comms", "test", "quiet.yaml"]).ends(1).says(&["the runbook names nobody who could be told"]);
+}
+
+#[test]
+fn a_template_says_the_middle_of_an_update_and_cannot_hide_how_it_stands() {
+    let runbook = RUNBOOK.replace("    approve: { question: Send users to eu-central-1?, roles: [executive] }\n", "");
+    let with = |template: &str| {
+        let lines: String = template.lines().map(|line| format!("    {line}\n")).collect();
+        Place::with(&runbook.replace("  bridge:", &format!("  template: |\n{lines}  bridge:")))
+    };
+    let told = |place: &Place| {
+        place.write("dr.toml", SETTINGS);
+        place.drill().ends(0);
+        let folder = place.run_folder();
+        mail(&folder, outbox(&folder, ".eml").last().expect("mails"))
+    };
+    let text = told(&with("# For the board\n{{ done }} of {{ steps }} done, impact {{ impact }}"));
+    for part in [
+        "Subject: [DRILL] failover: eu-west-1 to eu-central-1, update",
+        "HEADLINE",
+        "FOR THE BOARD\r\n  2 of 2 done, impact unknown",
+        "NEXT UPDATE\r\n  None: the run is over.",
+        "AUTO: facts only",
+        "of the journal",
+    ] {
+        assert!(text.contains(part), "no {part:?} in {text}");
+    }
+    assert!(!text.contains("HELP WANTED"), "{text}");
+    // What is wrong is found when planning, all of it that two updates can show.
+    let place = with("# Money\n{{ impact.costs }}");
+    place.run(&["plan", "runbook.yaml"]).ends(2).says(&[
+        "runbook.yaml: `comms.template`, line 2: there is no such value: `impact.costs`",
+        "the README lists the values",
+    ]);
+    // What shows itself later fails no update.
+    let text = told(&with("# For the board\n{% if done == steps %}{{ nonsense }}{% endif %}Well."));
+    for part in
+        ["The runbook's template failed, so this is told without it: line 2: there is no such value", "HELP WANTED"]
+    {
+        assert!(text.contains(part), "no {part:?} in {text}");
+    }
+}

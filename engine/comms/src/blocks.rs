@@ -107,8 +107,10 @@ pub fn head(head: Head<'_>) -> Message {
         match update {
             Some(update) => {
                 let wanted = ["Headline", "Status", "Impact", "Clock", "Next update"];
-                let parts = update.sections(TIMELINE_MAX).into_iter().filter(|part| wanted.contains(&part.title));
-                blocks.extend(parts.flat_map(|it| sections(it.title, &it.lines, room)));
+                // The usual ones, whatever the runbook's template says: the head is for a glance.
+                let parts = update.usual(TIMELINE_MAX).into_iter();
+                let parts = parts.filter(|part| wanted.contains(&part.title.as_str()));
+                blocks.extend(parts.flat_map(|it| sections(&it.title, &it.lines, room)));
             }
             None => blocks.extend(sections("", &["No update was given yet.".to_owned()], room)),
         }
@@ -180,18 +182,19 @@ fn whole(parcel: &Parcel, room: usize) -> Vec<Value> {
     match &parcel.body {
         Body::Update(update) => {
             for section in update.sections(TIMELINE_MAX) {
-                match section.title {
-                    "Decisions wanted" if !update.decisions.is_empty() => {
-                        blocks.extend(decisions(section.title, &section.lines, room, &parcel.run));
-                    }
-                    title => blocks.extend(sections(title, &section.lines, room)),
+                let command = |line: &String| line.starts_with("  ");
+                if section.lines.iter().any(command) && !section.lines.first().is_some_and(command) {
+                    blocks.extend(decisions(&section.title, &section.lines, room, &parcel.run));
+                } else {
+                    blocks.extend(sections(&section.title, &section.lines, room));
                 }
             }
             blocks.push(context(&format!("{} {}", update.signed(), update.provenance())));
         }
         Body::Notice(notice) => {
             blocks.extend(sections("", &notice.lines, room));
-            blocks.push(context(&format!("Run {}, {}.", parcel.run, time(parcel.made_at))));
+            let run = if parcel.trial { "No run".into() } else { format!("Run {}", parcel.run) };
+            blocks.push(context(&format!("{run}, {}.", time(parcel.made_at))));
         }
         Body::Details(_) | Body::Announcement(_) => blocks.extend(sections("", &detail_lines(parcel), room)),
     }

@@ -24,6 +24,16 @@ pub trait Channel: Send + Sync {
         false
     }
 
+    /// Whether those who use the service read it.
+    fn is_public(&self) -> bool {
+        false
+    }
+
+    /// Whether what it brings leaves this machine.
+    fn leaves(&self) -> bool {
+        false
+    }
+
     /// Brings parcels, the oldest first; several only to a channel that [`Self::bundles`] or wants
     /// [`Self::newest_only`].
     ///
@@ -32,6 +42,15 @@ pub trait Channel: Send + Sync {
     /// what the channel wants to know the next time; it is kept whatever the
     /// outcome. Gives by what the message is found where it is now.
     async fn deliver(&self, parcels: &[Parcel], again: bool, memory: &mut Memory) -> Result<String, Trouble>;
+
+    /// Whether it could be used now: asks, and brings nothing. What was found, in words.
+    async fn check(&self) -> Result<String, Trouble>;
+
+    /// Brings one parcel of a trial, and nothing that a run would need: no
+    /// room is made, nobody invited. Gives by what it is found.
+    async fn trial(&self, parcel: &Parcel) -> Result<String, Trouble> {
+        self.deliver(std::slice::from_ref(parcel), false, &mut Memory::new()).await
+    }
 }
 
 /// What a channel remembers of a run: the id of its room, of the message at its head.

@@ -64,6 +64,10 @@ impl Channel for Files {
         }
         Ok(paths.join(", "))
     }
+
+    async fn check(&self) -> Result<String, Trouble> {
+        Ok(format!("kept in {}: nobody is told", self.folder.display()))
+    }
 }
 
 /// Writes a file that only its owner reads, whole or not at all.

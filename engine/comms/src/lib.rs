@@ -18,4 +18,5 @@ pub mod post;
 pub mod secret;
 pub mod slack;
 pub mod statuspage;
+pub mod template;
 pub mod update;

@@ -91,13 +91,6 @@ impl<'de> Deserialize<'de> for Settings {
     }
 }
 
-impl Settings {
-    /// Whether mail goes to this machine itself.
-    pub fn on_loopback(&self) -> bool {
-        self.server.on_loopback()
-    }
-}
-
 /// Mail, as a way to reach people.
 pub struct Mail {
     access: Access,
@@ -113,31 +106,6 @@ impl Mail {
         let Settings { server, from, password, ca, timeout } = settings;
         let access = Access { server, password, ca, folder: folder.to_owned() };
         Self { access, from, recipients, timeout, clock }
-    }
-
-    /// Whether mail could be sent now: connects, logs in, asks whether sender and recipients would be taken,
-    /// and sends nothing. Gives in words how it went.
-    pub async fn check(&self) -> Result<String, Trouble> {
-        let to: Vec<_> = self.recipients.all().iter().map(|mailbox| mailbox.email.clone()).collect();
-        let talk = async {
-            let mut talk = self.access.open(self.connect_timeout()).await?;
-            let outcome = talk.ask(&self.from.email, &to).await?;
-            let how = talk.how();
-            self.clock.timeout(LEAVE_MAX, talk.close()).await;
-            Ok((how, outcome))
-        };
-        let (how, outcome) = self.within(talk, &AtomicBool::new(false)).await?;
-        let not = self.not_reached(&outcome);
-        let taken = match outcome.took.len() {
-            0 => String::new(),
-            1 => ", 1 recipient taken".into(),
-            many => format!(", {many} recipients taken"),
-        };
-        if outcome.refused.is_empty() && self.recipients.wrong().is_empty() {
-            Ok(format!("{how}{taken}{not}"))
-        } else {
-            Err(Trouble::refused(format!("{how}{taken}{not}")))
-        }
     }
 
     async fn bring(&self, parcel: &Parcel, memory: &mut Memory) -> Result<String, Trouble> {
@@ -216,12 +184,40 @@ impl Channel for Mail {
         is_mail(parcel) && (anybody || mistaken)
     }
 
+    fn leaves(&self) -> bool {
+        !self.access.server.on_loopback()
+    }
+
     async fn deliver(&self, parcels: &[Parcel], _again: bool, memory: &mut Memory) -> Result<String, Trouble> {
         let mut told = Vec::new();
         for parcel in parcels {
             told.push(self.bring(parcel, memory).await?);
         }
         Ok(told.join("; "))
+    }
+
+    /// Connects, logs in, asks whether sender and recipients would be taken, and sends nothing.
+    async fn check(&self) -> Result<String, Trouble> {
+        let to: Vec<_> = self.recipients.all().iter().map(|mailbox| mailbox.email.clone()).collect();
+        let talk = async {
+            let mut talk = self.access.open(self.connect_timeout()).await?;
+            let outcome = talk.ask(&self.from.email, &to).await?;
+            let how = talk.how();
+            self.clock.timeout(LEAVE_MAX, talk.close()).await;
+            Ok((how, outcome))
+        };
+        let (how, outcome) = self.within(talk, &AtomicBool::new(false)).await?;
+        let not = self.not_reached(&outcome);
+        let taken = match outcome.took.len() {
+            0 => String::new(),
+            1 => ", 1 recipient taken".into(),
+            many => format!(", {many} recipients taken"),
+        };
+        if outcome.refused.is_empty() && self.recipients.wrong().is_empty() {
+            Ok(format!("{how}{taken}{not}"))
+        } else {
+            Err(Trouble::refused(format!("{how}{taken}{not}")))
+        }
     }
 }
 

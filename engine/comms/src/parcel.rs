@@ -22,6 +22,9 @@ pub struct Parcel {
     pub kind: RunKind,
     /// When it was made.
     pub made_at: Time,
+    /// Nothing has happened: somebody tries the channels.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub trial: bool,
     /// For whom.
     pub audience: Audience,
     /// Only for whoever has this role, if it is for one person.
@@ -74,11 +77,39 @@ impl Parcel {
             runbook: run.plan().name.clone(),
             kind: run.opened.kind,
             made_at,
+            trial: false,
             audience,
             role: None,
             person: None,
             not_by: Vec::new(),
             body,
+            picture: None,
+        }
+    }
+
+    /// What shows that a channel works, behind which no run stands.
+    pub fn of_trial(runbook: &str, made_at: Time, asked_by: &str) -> Self {
+        let notice = Notice {
+            subject: "this is a test, nothing has happened".into(),
+            lines: vec![
+                format!("{} tries whether dr reaches you. There is nothing to do.", clean(asked_by)),
+                format!("If {} has to be recovered, its updates come this way.", clean(runbook)),
+            ],
+            urgent: false,
+        };
+        Self {
+            // To the millisecond: each trial is a message of its own.
+            id: format!("test-{}", made_at.0),
+            run: "none".into(),
+            runbook: runbook.into(),
+            kind: RunKind::Live,
+            made_at,
+            trial: true,
+            audience: Audience::Responders,
+            role: None,
+            person: None,
+            not_by: Vec::new(),
+            body: Body::Notice(notice),
             picture: None,
         }
     }
@@ -94,9 +125,9 @@ impl Parcel {
         format!("{}.{}", self.run, self.id)
     }
 
-    /// LIVE, DRILL or LAB.
+    /// LIVE, DRILL or LAB; TEST where nothing has happened.
     pub fn mark(&self) -> String {
-        self.kind.word().to_uppercase()
+        if self.trial { "TEST".into() } else { self.kind.word().to_uppercase() }
     }
 
     /// Its first line everywhere: a rehearsal says so at once.

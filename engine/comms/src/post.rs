@@ -10,6 +10,7 @@ use crate::{
     channel::{Channel, Memory, Trouble},
     pace::{Due, Pace},
     parcel::{Body, Notice, Parcel},
+    template,
     update::{Facts, Line, Update, customers, text::of_day, weight},
 };
 use dr_engine::{
@@ -127,8 +128,10 @@ pub fn draft(run_folder: &Path, events: &[Event], head: &str, now: Time) -> Resu
     let next_at = before.as_ref().and_then(|before| before.next_at).filter(|_| run.finished.is_none());
     let asked_lead_at = page.asked.filter(|(of, _)| Some(*of) == next_at).map(|(_, at)| at);
     let (before, silent) = (before.as_ref(), silent(&page, now));
-    Ok(Facts { run: &run, events, report, now, before, why: vec!["a draft".into()], asked_lead_at, next_at, silent }
-        .update())
+    let why = vec!["a draft".into()];
+    let mut update = Facts { run: &run, events, report, now, before, why, asked_lead_at, next_at, silent }.update();
+    template::fill(&mut update, &run);
+    Ok(update)
 }
 
 /// The run of these events.
@@ -278,7 +281,8 @@ impl<S: Source, D: Desk> Post<S, D> {
         let (run, events, before) = (&known.run, &known.events[..], known.before.as_ref());
         let report = &Report::of(events, &known.head, now)?;
         let silent = silent(&self.book.page, now);
-        let update = Facts { run, events, report, now, before, why, asked_lead_at, next_at, silent }.update();
+        let mut update = Facts { run, events, report, now, before, why, asked_lead_at, next_at, silent }.update();
+        template::fill(&mut update, run);
         Ok((update, bars(report)))
     }
 

@@ -12,8 +12,8 @@ mod check;
 mod past;
 mod room;
 
-pub(crate) use call::connector;
 pub use call::{CALL_MAX, POST_GAP};
+pub(crate) use call::{connector, on_loopback};
 pub use check::Access;
 
 use crate::{
@@ -113,8 +113,7 @@ impl Slack {
             found = found.or(at);
         }
         let ts = found.unwrap_or(head);
-        // Behind the workspace's address this is the way to the message.
-        Ok(format!("archives/{channel}/p{}", ts.replace('.', "")))
+        Ok(link(&channel, &ts))
     }
 
     /// One message.
@@ -161,6 +160,10 @@ impl Channel for Slack {
         true
     }
 
+    fn leaves(&self) -> bool {
+        !self.api.here
+    }
+
     async fn deliver(&self, parcels: &[Parcel], again: bool, memory: &mut Memory) -> Result<String, Trouble> {
         if parcels.is_empty() {
             return Err(Trouble::refused("there is nothing to deliver"));
@@ -186,6 +189,29 @@ impl Channel for Slack {
             }
         }
     }
+
+    async fn check(&self) -> Result<String, Trouble> {
+        self.access().await?.told()
+    }
+
+    async fn trial(&self, parcel: &Parcel) -> Result<String, Trouble> {
+        let name = self.name();
+        let found = self.find().await.map_err(Failed::harmless)?;
+        let absent = format!("#{name} does not exist yet; a recovery would make it, a trial does not");
+        let found = found.ok_or_else(|| Trouble::refused(if self.settings.create { absent } else { self.absent() }))?;
+        if found.is_member == Some(false) {
+            let what = format!("the app is not in #{name}; a recovery would join it, a trial does not: invite the app");
+            return Err(Trouble::refused(what));
+        }
+        let ts =
+            self.tell(&found.id, None, std::slice::from_ref(parcel), None).await.map_err(|failed| failed.trouble)?;
+        Ok(link(&found.id, &ts))
+    }
+}
+
+/// Behind the workspace's address this is the way to a message.
+fn link(channel: &str, ts: &str) -> String {
+    format!("archives/{channel}/p{}", ts.replace('.', ""))
 }
 
 /// What a message tells, for whoever reads the channel again.

@@ -16,7 +16,7 @@ pub use call::{CALL_MAX, GAP, WAIT};
 pub use channel::{Updates, files};
 pub use incident::{Incident, Mark};
 
-use crate::{channel::Trouble, secret, update::customers::Announcement};
+use crate::{channel::Trouble, secret, slack::on_loopback, update::customers::Announcement};
 use call::{Api, Pace};
 use dr_engine::{
     clock::Clock,
@@ -33,7 +33,7 @@ use std::{
     sync::Arc,
 };
 use tokio::sync::{Mutex, OwnedMutexGuard};
-use url::{Host, Url, form_urlencoded};
+use url::{Url, form_urlencoded};
 
 /// So many at a time: "the default and maximum limit is 100".
 const PAGE: usize = 100;
@@ -89,13 +89,7 @@ impl Access {
 
     /// Whether it leads to this machine itself, and no customer reads what is said.
     pub fn on_loopback(&self) -> bool {
-        let url = Url::parse(&self.api);
-        match url.as_ref().ok().and_then(Url::host) {
-            Some(Host::Ipv4(ip)) => ip.is_loopback(),
-            Some(Host::Ipv6(ip)) => ip.is_loopback(),
-            Some(Host::Domain(name)) => name == "localhost",
-            None => false,
-        }
+        Url::parse(&self.api).is_ok_and(|url| on_loopback(&url))
     }
 }
 

@@ -74,6 +74,9 @@ pub struct Update {
     pub seq: u64,
     /// The first twelve digits of the hash of that event: what was mailed holds the chain in place.
     pub head: String,
+    /// What the runbook's own template made of it, in place of the usual parts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<Vec<text::Section>>,
 }
 
 /// How it stands.

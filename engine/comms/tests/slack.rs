@@ -452,7 +452,7 @@ async fn a_check_names_what_is_missing_and_changes_nothing() {
     let fake = start().await;
     let look = |create| {
         let settings = Settings { create, ..settings(&fake) };
-        async move { with(settings).check().await }
+        async move { with(settings).access().await }
     };
     let access = look(true).await.expect("seen");
     assert_eq!((access.who.as_str(), access.channel, access.missing.len()), ("dr in Example", None, 0));
@@ -486,7 +486,34 @@ async fn a_check_names_what_is_missing_and_changes_nothing() {
     assert_eq!(fake.complaints(), Vec::<String>::new());
     let stranger = Settings { token: "xoxb-other".into(), ..settings(&fake) };
     fake.state().faults.clear();
-    assert!(with(stranger).check().await.expect_err("a stranger").what.contains("set the app's bot token"));
+    assert!(with(stranger).access().await.expect_err("a stranger").what.contains("set the app's bot token"));
+}
+
+#[tokio::test]
+async fn a_trial_is_one_message_and_nothing_else() {
+    let fake = start().await;
+    let parcel = Parcel::of_trial("orders failover", NOON, "ana on bunker");
+    let trial = async || slack(&fake).trial(&parcel).await;
+    let absent = trial().await.expect_err("there is no channel");
+    assert!(absent.refused && absent.what.contains("does not exist yet; a recovery would make it"), "{absent}");
+    let id = fake.channel("disaster-recovery-us-east-1", false);
+    let outside = trial().await.expect_err("it is not in it");
+    assert!(outside.refused && outside.what.contains("invite the app"), "{outside}");
+    assert!(fake.called().iter().all(|method| method == "conversations.list"), "{:?}", fake.called());
+    fake.state().channels[0].members.insert("U0BOT".into());
+    let told = trial().await.expect("posted");
+    assert!(told.starts_with(&format!("archives/{id}/p")), "{told}");
+    {
+        let state = fake.state();
+        let [message] = &state.channels[0].messages[..] else { panic!("one message: {:?}", state.channels[0]) };
+        let words = message.words();
+        assert!(words.starts_with("[TEST] orders failover: this is a test, nothing has happened"), "{words}");
+        assert!(words.contains("ana on bunker") && !words.contains("LIVE"), "{words}");
+        assert!(state.channels[0].pins.is_empty() && state.channels[0].topic.is_empty());
+    }
+    fake.state().faults = vec![(Hit::Each("chat.postMessage"), Fault::Says("restricted_action"))];
+    assert!(trial().await.expect_err("refused").refused);
+    assert_eq!(fake.complaints(), Vec::<String>::new());
 }
 
 /// Two deliveries, as the loop makes them, the second with what the first remembered.

@@ -32,6 +32,10 @@ pub struct Comms {
     /// How often executives hear: `1h`, or a list such as `[30m for 2h, 1h]`. Default 1h.
     #[serde(default, skip_serializing_if = "Every::is_usual")]
     pub every: Every,
+    /// The updates in your own words: a template (Jinja) over the facts. A line `# Title` begins a part. Mark,
+    /// headline, next update and signature stand around it, whatever it says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
     /// An address that is called every minute while a controller runs: a dead-man's switch outside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heartbeat: Option<String>,

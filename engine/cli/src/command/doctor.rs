@@ -2,16 +2,22 @@
 //! recovery leans on. What could not be looked at is shown as unknown: it is
 //! no yes.
 
-use super::{Here, plan, plan_of};
+use super::{Here, plan_at};
 use crate::{
-    args::{Chosen, Doctor, ModeArg},
+    args::Doctor,
     channels, claim,
     control::{self, clock},
     endpoints::Endpoints,
-    failure::{self, Failure},
-    show::{self, plan::brief},
+    failure::Failure,
+    settings::Settings,
+    show::{
+        self,
+        plan::brief,
+        sheet::{Mark, Sheet},
+    },
 };
-use dr_engine::{clock::Time, duration::Dur, event::RunKind, kind::Registry, outcome, plan::Plan};
+use dr_comms::{mail::Recipients, statuspage::Page};
+use dr_engine::{clock::Time, comms::Health, duration::Dur, event::RunKind, kind::Registry, plan::Plan};
 use dr_steps::{
     aws::{
         limits::SKEW_MAX,
@@ -19,11 +25,16 @@ use dr_steps::{
     },
     world::World,
 };
-use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    sync::Arc,
+};
 
 /// Looks at everything a recovery from here would lean on.
 pub fn doctor(here: &Here, args: &Doctor) -> Result<u8, Failure> {
-    let mut sheet = Sheet { json: here.json, bad: false, unknown: false };
+    let mut sheet = Sheet::new(here.json);
     let settings = &here.settings;
     let from = settings.file.as_ref().map_or("no file; defaults".into(), |f| f.display().to_string());
     sheet.say(Mark::Good, "settings", &from);
@@ -33,7 +44,7 @@ pub fn doctor(here: &Here, args: &Doctor) -> Result<u8, Failure> {
     let servers = if servers.is_empty() { system_resolvers() } else { format!("{} (settings)", servers.join(", ")) };
     sheet.say(Mark::Good, "resolvers", &servers);
     let plan = match &args.runbook {
-        Some(path) => runbook(path, &args.params, &mut sheet),
+        Some(path) => runbook(here, path, &args.params, &mut sheet),
         None => None,
     };
     let endpoints = Endpoints::in_force();
@@ -54,34 +65,28 @@ pub fn doctor(here: &Here, args: &Doctor) -> Result<u8, Failure> {
     }
     if let Some(plan) = &plan {
         let runtime = control::runtime()?;
-        for (what, found) in runtime.block_on(channels::asked(plan, settings, &clock())) {
-            match found {
-                Ok(found) => sheet.say(Mark::Good, what, &found),
-                Err(why) => sheet.say(Mark::Bad, what, &why),
-            }
+        for way in channels::ways(plan, Recipients::planned(plan), settings, &clock()) {
+            let found = way.channel.map(|way| runtime.block_on(way.check()).map_err(|trouble| trouble.to_string()));
+            sheet.found(&way.name.to_lowercase(), &found.and_then(|found| found));
+        }
+        for (page, components) in channels::pages(plan) {
+            sheet.found("statuspage", &runtime.block_on(statuspage(settings, &page, &components)));
         }
         runtime.shutdown_background();
     }
     Ok(sheet.end())
 }
 
+/// Whether a page of Statuspage could be spoken on; nothing is said there.
+async fn statuspage(settings: &Settings, id: &str, components: &BTreeMap<String, Health>) -> Result<String, String> {
+    let access = settings.statuspage.as_ref().ok_or("no [statuspage] in the settings: steps cannot speak there")?;
+    let page = Page::new(access, id, clock()).map_err(|why| why.to_string())?;
+    page.check(components).await.map(|found| format!("{id}: {found}")).map_err(|why| format!("{id}: {why}"))
+}
+
 /// The plan of the runbook that would be run.
-fn runbook(path: &Path, params: &[String], sheet: &mut Sheet) -> Option<Plan> {
-    let chosen = Chosen {
-        runbook: path.to_path_buf(),
-        params: params.to_vec(),
-        mode: ModeArg::Ungraceful,
-        only: Vec::new(),
-        until: Vec::new(),
-        skip: Vec::new(),
-        accept_irreversible: false,
-    };
-    let planned = match plan::saved(path) {
-        Ok(Some(saved)) => Ok(saved.plan),
-        Ok(None) => plan_of(&chosen),
-        Err(failure) => Err(failure),
-    };
-    match planned {
+fn runbook(here: &Here, path: &Path, params: &[String], sheet: &mut Sheet) -> Option<Plan> {
+    match plan_at(path, params) {
         Ok(plan) => {
             let count = plan.steps.len();
             let found = format!("{}, {count} step{}", path.display(), if count == 1 { "" } else { "s" });
@@ -91,7 +96,7 @@ fn runbook(path: &Path, params: &[String], sheet: &mut Sheet) -> Option<Plan> {
         Err(failure) => {
             // Its mistakes, each at its place, stand above the line that counts them.
             if failure.problems.is_some() {
-                show::failure(&failure, sheet.json);
+                show::failure(&failure, here.json);
             }
             sheet.say(Mark::Bad, "runbook", &failure.message);
             None
@@ -199,59 +204,6 @@ fn services_in_use(plan: Option<&Plan>) -> BTreeSet<&'static str> {
         found.insert("sts");
     }
     found
-}
-
-/// How a thing is found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mark {
-    Good,
-    Bad,
-    Unknown,
-}
-
-impl From<bool> for Mark {
-    fn from(good: bool) -> Self {
-        if good { Self::Good } else { Self::Bad }
-    }
-}
-
-/// The sheet that is filled in.
-struct Sheet {
-    json: bool,
-    bad: bool,
-    unknown: bool,
-}
-
-impl Sheet {
-    fn say(&mut self, mark: Mark, what: &str, found: &str) {
-        self.bad |= mark == Mark::Bad;
-        self.unknown |= mark == Mark::Unknown;
-        let (word, state) = match mark {
-            Mark::Good => ("ok  ", "ok"),
-            Mark::Bad => ("BAD ", "bad"),
-            Mark::Unknown => ("?   ", "unknown"),
-        };
-        let line = if self.json {
-            serde_json::json!({ "check": what, "state": state, "found": found }).to_string()
-        } else {
-            show::plain(&format!("{word} {what:<10} {found}"))
-        };
-        show::print(&format!("{line}\n"));
-    }
-
-    fn failed(&mut self, what: &str, failure: &outcome::Failure) {
-        let hint = failure.hint.as_ref().map_or(String::new(), |hint| format!(" — {hint}"));
-        self.say(Mark::Bad, what, &format!("{}{hint}", failure.message));
-    }
-
-    /// The exit code: what is not known takes a person.
-    fn end(&self) -> u8 {
-        match (self.bad, self.unknown) {
-            (true, _) => failure::BEFORE,
-            (false, true) => failure::HELD,
-            (false, false) => failure::DONE,
-        }
-    }
 }
 
 fn state_folder(folder: &Path) -> (bool, String) {

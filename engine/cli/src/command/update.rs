@@ -1,15 +1,20 @@
 //! The Incident Commander's updates, who has which role, and what has not been told.
 
-use super::{Here, say};
+use super::{Here, plan_at, say};
 use crate::{
-    args::{Comms, Role, Update},
-    control,
+    args::{Comms, Role, TheRun, Trial, Update},
+    channels, control,
     failure::{self, Failure},
-    show, state,
+    person,
+    show::{self, sheet::Sheet},
+    state,
     telling::Telling,
 };
-use dr_comms::{book, post};
-use dr_engine::{inbox::Inbox, journal::sqlite, message::Ask, plan::hex};
+use dr_comms::{book, mail::Recipients, parcel::Parcel, post};
+use dr_engine::{duration::Dur, inbox::Inbox, journal::sqlite, message::Ask, plan::hex};
+
+/// A trial of one way ends.
+const TRIAL_MAX: Dur = Dur::seconds(30);
 
 /// `dr update`.
 pub fn update(here: &Here, what: Update) -> Result<u8, Failure> {
@@ -38,7 +43,44 @@ pub fn role(here: &Here, what: Role) -> Result<u8, Failure> {
 
 /// `dr comms`.
 pub fn comms(here: &Here, what: Comms) -> Result<u8, Failure> {
-    let Comms::Deliver(args) = what;
+    match what {
+        Comms::Deliver(args) => deliver(here, &args),
+        Comms::Test(args) => trial(here, &args),
+    }
+}
+
+/// Sends one message by each way, and says which arrived.
+fn trial(here: &Here, args: &Trial) -> Result<u8, Failure> {
+    let plan = plan_at(&args.runbook, &args.params)?;
+    let clock = control::clock();
+    let mut ways = channels::ways(&plan, Recipients::planned(&plan), &here.settings, &clock);
+    let names: Vec<_> = ways.iter().map(|way| way.name.to_lowercase()).collect();
+    if let Some(other) = args.by.iter().find(|by| !names.contains(&by.to_lowercase())) {
+        let known = if names.is_empty() { "it names none".into() } else { names.join(", ") };
+        return Err(Failure::usage(format!("the runbook names no way `{other}`")).hint(known));
+    }
+    ways.retain(|way| args.by.is_empty() || args.by.iter().any(|by| by.eq_ignore_ascii_case(way.name)));
+    if ways.is_empty() {
+        return Err(Failure::before("the runbook names nobody who could be told").hint("give it `comms`"));
+    }
+    let me = person::here(None);
+    let parcel = Parcel::of_trial(&plan.name, clock.now(), &format!("{} on {}", me.user, me.host));
+    let runtime = control::runtime()?;
+    let mut sheet = Sheet::new(here.json);
+    for way in ways {
+        let sent = way.channel.and_then(|channel| {
+            let sent = runtime.block_on(clock.timeout(TRIAL_MAX, channel.trial(&parcel)));
+            sent.map_or(Err(format!("no answer within {TRIAL_MAX}")), |sent| sent.map_err(|it| it.to_string()))
+        });
+        sheet.found(&way.name.to_lowercase(), &sent);
+    }
+    // A way that hangs in a name server's answer ends with the process.
+    runtime.shutdown_background();
+    Ok(sheet.end())
+}
+
+/// Brings what waits.
+fn deliver(here: &Here, args: &TheRun) -> Result<u8, Failure> {
     let id = here.state.find(&args.run)?;
     let folder = here.state.folder(&id);
     if let Some(holder) = sqlite::holder(&folder)? {

@@ -89,7 +89,7 @@ fn of_update(parcel: &Parcel, update: &Update, picture: Option<&str>) -> Markup 
 
 fn part(section: &Section) -> Markup {
     html! {
-        h2 style=(TITLE) { (section.title) }
+        @if !section.title.is_empty() { h2 style=(TITLE) { (section.title) } }
         @if section.title == "Links" {
             ul style=(LIST) { @for line in &section.lines { li { (linked(line)) } } }
         } @else {
@@ -141,11 +141,12 @@ fn shown(picture: Option<&str>) -> Markup {
     }
 }
 
-/// LIVE, DRILL or LAB: in the dark as in the light told from its ground by a border.
+/// LIVE, DRILL, LAB or TEST: in the dark as in the light told from its ground by a border.
 fn mark(parcel: &Parcel) -> Markup {
     badge(
         &parcel.mark(),
         match parcel.kind {
+            _ if parcel.trial => "#5b6573",
             RunKind::Live => "#1b2430",
             RunKind::Drill => "#2458a6",
             RunKind::Lab => "#5b6573",

@@ -58,6 +58,8 @@ pub(super) struct Api {
     /// For the one call whose headers are wanted, which the crate keeps to itself.
     plain: legacy::Client<Https, Empty<Bytes>>,
     base: String,
+    /// What is said to it stays on this machine.
+    pub(super) here: bool,
     token: SecretString,
     clock: Arc<dyn Clock>,
     /// When the last message was sent.
@@ -111,6 +113,7 @@ impl Api {
             client: SlackClient::new(client),
             plain: legacy::Client::builder(TokioExecutor::new()).build(https),
             base,
+            here: on_loopback(&url),
             token,
             clock,
             posted_at: Mutex::default(),
@@ -216,14 +219,21 @@ impl Failed {
     }
 }
 
-/// A way to the address: encrypted, or on this machine.
-pub(crate) fn connector(api: &Url, what: &str) -> Result<Https, String> {
-    let here = match api.host() {
+/// Whether an address is this machine's own.
+pub(crate) fn on_loopback(address: &Url) -> bool {
+    match address.host() {
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
         Some(Host::Ipv6(ip)) => ip.is_loopback(),
         Some(Host::Domain(name)) => name == "localhost",
-        None => return Err(format!("{what} names no host")),
-    };
+        None => false,
+    }
+}
+
+/// A way to the address: encrypted, or on this machine.
+pub(crate) fn connector(api: &Url, what: &str) -> Result<Https, String> {
+    if !api.has_host() {
+        return Err(format!("{what} names no host"));
+    }
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_nodelay(true);
@@ -242,7 +252,7 @@ pub(crate) fn connector(api: &Url, what: &str) -> Result<Https, String> {
     let builder = HttpsConnectorBuilder::new().with_tls_config(tls);
     match api.scheme() {
         "https" => Ok(builder.https_only().enable_http1().wrap_connector(http)),
-        "http" if here => Ok(builder.https_or_http().enable_http1().wrap_connector(http)),
+        "http" if on_loopback(api) => Ok(builder.https_or_http().enable_http1().wrap_connector(http)),
         _ => Err(format!("{what} is not https, and anybody on the way could read what is sent: use https")),
     }
 }

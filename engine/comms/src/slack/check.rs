@@ -31,9 +31,19 @@ pub struct Access {
     pub unseen: Vec<String>,
 }
 
+impl Access {
+    /// In words: whose the token is and where it would post, or what is lacking.
+    pub(super) fn told(&self) -> Result<String, Trouble> {
+        let channel = self.channel.as_deref().map_or("the channel would be made".into(), |id| format!("channel {id}"));
+        let found = format!("{}, {channel}", self.who);
+        let lacks: Vec<_> = self.missing.iter().chain(&self.unseen).cloned().collect();
+        if lacks.is_empty() { Ok(found) } else { Err(Trouble::refused(format!("{found}: {}", lacks.join("; ")))) }
+    }
+}
+
 impl Slack {
     /// Looks whether the token is valid, may do what is needed, and whether the channel is there.
-    pub async fn check(&self) -> Result<Access, Trouble> {
+    pub async fn access(&self) -> Result<Access, Trouble> {
         let (whose, headers) = self.api.whose().await.map_err(Failed::harmless)?;
         let text = |name: &str| clean(whose[name].as_str().unwrap_or("unknown"));
         let who = format!("{} in {}", text("user"), text("team"));

@@ -8,7 +8,11 @@ use crate::{
     update::customers::Announcement,
 };
 use async_trait::async_trait;
-use dr_engine::{clock::Clock, event::Audience};
+use dr_engine::{
+    clock::Clock,
+    comms::{Health, State, StatusPage},
+    event::Audience,
+};
 use serde_json::json;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
@@ -25,17 +29,16 @@ const WAITED: &str = "waited";
 #[derive(Debug)]
 pub struct Updates {
     page: Page,
+    /// What is named there, to look for.
+    components: BTreeMap<String, Health>,
+    leaves: bool,
 }
 
 impl Updates {
-    /// Updates of the page with this id; nothing is sent yet.
-    pub fn new(access: &Access, page: &str, clock: Arc<dyn Clock>) -> Result<Self, Trouble> {
-        Ok(Self { page: Page::new(access, page, clock)? })
-    }
-
-    /// The page, to look at.
-    pub fn page(&self) -> &Page {
-        &self.page
+    /// Updates of a page; nothing is sent yet.
+    pub fn new(access: &Access, page: &StatusPage, clock: Arc<dyn Clock>) -> Result<Self, Trouble> {
+        let (components, leaves) = (page.components.clone(), !access.on_loopback());
+        Ok(Self { page: Page::new(access, &page.page, clock)?, components, leaves })
     }
 }
 
@@ -52,6 +55,14 @@ impl Channel for Updates {
     /// A page says how it is, not how it was: what waits is overtaken by what is newer.
     fn newest_only(&self) -> bool {
         true
+    }
+
+    fn is_public(&self) -> bool {
+        true
+    }
+
+    fn leaves(&self) -> bool {
+        self.leaves
     }
 
     async fn deliver(&self, parcels: &[Parcel], again: bool, memory: &mut Memory) -> Result<String, Trouble> {
@@ -74,12 +85,22 @@ impl Channel for Updates {
         }
         memory.remove(WAITED);
         if let Some(found) = found.as_ref().filter(|it| is_ahead(it, said)) {
-            let word = found.state().map_or("further", dr_engine::comms::State::word);
+            let word = found.state().map_or("further", State::word);
             return Err(Trouble::overtaken(format!("the page says {word} already, which somebody else said")));
         }
         let mark = Mark { run: &parcel.run, who: UPDATES, what: &parcel.id };
         let said = self.page.say(found.as_ref(), (said, &components), mark, Some(said.state)).await?;
         Ok(told(&said, memory))
+    }
+
+    async fn check(&self) -> Result<String, Trouble> {
+        self.page.check(&self.components).await
+    }
+
+    /// Only looks: whatever stands there, customers read.
+    async fn trial(&self, _: &Parcel) -> Result<String, Trouble> {
+        let found = self.check().await?;
+        Ok(format!("nothing is said where customers would read it; {found}"))
     }
 }
 

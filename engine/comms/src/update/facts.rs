@@ -74,6 +74,7 @@ impl Facts<'_> {
             seq: run.seq,
             head: report.integrity.head.chars().take(12).collect(),
             why: self.why,
+            parts: None,
         }
     }
 

@@ -2,13 +2,19 @@
 
 use super::{Doing, Line, Said, Update};
 use dr_engine::{clock::Time, duration::Dur, report::brief};
+use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 
+/// The title of the part that comes first.
+const HEADLINE: &str = "Headline";
+/// The title of the part that promises the next update.
+const NEXT: &str = "Next update";
+
 /// A titled part of an update: what every channel shows in its own form.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Section {
-    /// Its title.
-    pub title: &'static str,
+    /// Its title; may be empty.
+    pub title: String,
     /// Its lines.
     pub lines: Vec<String>,
 }
@@ -37,11 +43,29 @@ impl Update {
 
     /// Everything, part by part, in the order in which it is read. Of the
     /// timeline the most important `timeline_max` lines.
+    ///
+    /// Where the runbook has a template of its own, that says what stands
+    /// between the headline and the next update, and nothing else.
     pub fn sections(&self, timeline_max: usize) -> Vec<Section> {
-        let section = |title, lines| Section { title, lines };
+        let usual = self.usual(timeline_max);
+        let Some(parts) = &self.parts else { return usual };
+        let (mut all, mut next) = (Vec::new(), Vec::new());
+        for part in usual {
+            match part.title.as_str() {
+                HEADLINE => all.push(part),
+                NEXT => next.push(part),
+                _ => {}
+            }
+        }
+        all.into_iter().chain(parts.iter().cloned()).chain(next).collect()
+    }
+
+    /// The usual parts.
+    pub(crate) fn usual(&self, timeline_max: usize) -> Vec<Section> {
+        let section = |title: &str, lines| Section { title: title.to_owned(), lines };
         let none = |lines: Vec<String>, none: &str| if lines.is_empty() { vec![none.to_owned()] } else { lines };
         let at = |at: Time| of_day(at, self.made_at);
-        let mut all = vec![section("Headline", self.headline_lines()), section("Status", self.status_lines())];
+        let mut all = vec![section(HEADLINE, self.headline_lines()), section("Status", self.status_lines())];
         let impact = self.impact.as_ref().map(|it| {
             let back =
                 if self.clock.back_at.is_some_and(|back| back > it.at) { ", before service was back" } else { "" };
@@ -68,7 +92,7 @@ impl Update {
             None if self.over => "None: the run is over.".into(),
             None => "Not known: nobody drives the recovery. It comes when somebody goes on with it (dr resume).".into(),
         };
-        all.push(section("Next update", vec![next]));
+        all.push(section(NEXT, vec![next]));
         all.push(section("Timeline", self.told(&self.timeline, timeline_max)));
         all.push(section("Links", self.links.iter().map(|(name, link)| format!("{name}: {link}")).collect()));
         all

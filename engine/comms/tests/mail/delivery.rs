@@ -1,6 +1,9 @@
 //! Mail against a real server: what arrives, what does not, and what is said of it.
 
-use crate::support::{PASSWORD, Smtpd, handed_over, people, plan, python, update};
+use crate::{
+    smtpd::{PASSWORD, Smtpd, python},
+    support::{handed_over, parsed, people, plan, update},
+};
 use dr_comms::{
     channel::{Channel, Memory, Trouble},
     mail::{Mail, Recipients, Settings, message_id},
@@ -317,6 +320,20 @@ async fn a_check_sends_nothing() {
     assert!(server.mailbox().is_empty());
 }
 
+#[tokio::test]
+async fn a_trial_is_one_mail_that_says_that_nothing_has_happened() {
+    let Some(python) = python() else { return };
+    let server = Smtpd::start(&python, "starttls");
+    let parcel = Parcel::of_trial("orders failover", update().made_at, "ana on bunker");
+    let told = usual(&server).trial(&parcel).await.expect("sent");
+    assert!(told.contains("to 2 of 2"), "{told}");
+    let [taken] = &server.mailbox()[..] else { panic!("one mail") };
+    let mail = parsed(&python, &taken.mail);
+    let subject = json!(["Subject", "[TEST] orders failover: this is a test, nothing has happened"]);
+    assert!(mail["headers"].as_array().expect("headers").contains(&subject), "{mail}");
+    assert!(!mail.to_string().contains("LIVE"), "{mail}");
+}
+
 #[test]
 fn settings_that_could_betray_something_are_refused() {
     let from = "dr@example.org";
@@ -369,6 +386,7 @@ fn settings_that_could_betray_something_are_refused() {
         ("smtp+starttls://[2001:db8::1]:587", false),
     ] {
         let settings: Settings = serde_json::from_value(json!({ "url": url, "from": from })).expect(url);
-        assert_eq!(settings.on_loopback(), on_loopback, "{url}");
+        let mail = mail(settings, Path::new("."), people(&[ANA]));
+        assert_eq!(mail.leaves(), !on_loopback, "{url}");
     }
 }

@@ -3,7 +3,10 @@
 //! `UPDATE_EXPECT=1` writes the goldens anew; look at `golden/update.html` in a browser then, on a narrow
 //! window and in the dark too.
 
-use crate::support::{parsed, plan, python, update};
+use crate::{
+    smtpd::python,
+    support::{parsed, plan, update},
+};
 use dr_comms::{
     channel::{Channel, Memory},
     files::Files,

@@ -2,4 +2,6 @@
 
 mod delivery;
 mod letter;
+#[path = "../support/smtpd.rs"]
+mod smtpd;
 mod support;

@@ -422,4 +422,8 @@ impl Channel for Scripted {
         }
         Ok("ref".into())
     }
+
+    async fn check(&self) -> Result<String, Trouble> {
+        Ok("scripted".into())
+    }
 }

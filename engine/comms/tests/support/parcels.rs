@@ -24,6 +24,7 @@ pub(crate) fn parcel(id: &str, made_at: Time, body: Body) -> Parcel {
         run: "r-2043".into(),
         runbook: "orders failover".into(),
         kind: RunKind::Live,
+        trial: false,
         made_at,
         audience: Audience::Responders,
         role: None,
@@ -106,5 +107,6 @@ pub(crate) fn facts(number: u32, minutes: i64) -> Update {
         links: vec![("Bridge".into(), "https://meet.example.com/dr".into())],
         seq: 14,
         head: "0123456789ab".into(),
+        parts: None,
     }
 }

@@ -26,19 +26,12 @@ pub const PAGE: &str = "kctbh9vrtdwd";
 /// Its components: id, name.
 pub const COMPONENTS: [(&str, &str); 3] = [("c1web", "Website"), ("c2pay", "Payments"), ("c3api", "API")];
 /// Fields of an incident that are used, of those that Statuspage takes.
-const FIELDS: [&str; 8] = [
-    "name",
-    "status",
-    "body",
-    "impact_override",
-    "component_ids",
-    "components",
-    "deliver_notifications",
-    "metadata",
-];
+const FIELDS: [&str; 8] =
+    ["name", "status", "body", "impact_override", "component_ids", "components", "deliver_notifications", "metadata"];
 const STATUSES: [&str; 4] = ["investigating", "identified", "monitoring", "resolved"];
 const IMPACTS: [&str; 4] = ["none", "minor", "major", "critical"];
-const HEALTH: [&str; 5] = ["operational", "degraded_performance", "partial_outage", "major_outage", "under_maintenance"];
+const HEALTH: [&str; 5] =
+    ["operational", "degraded_performance", "partial_outage", "major_outage", "under_maintenance"];
 
 /// What happens to a request instead of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -258,7 +251,8 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>, over: &AtomicBool) {
         state.asked.push(format!("{} {}", asked.method, asked.path));
         state.changes += usize::from(asked.method != "GET");
         let fault = state.fault(&asked.method);
-        let done = if fault.is_none_or(Fault::after) { state.act(&asked) } else { (503, json!({ "error": "as told" })) };
+        let done =
+            if fault.is_none_or(Fault::after) { state.act(&asked) } else { (503, json!({ "error": "as told" })) };
         state.hanging += usize::from(matches!(fault, Some(Fault::HangBefore | Fault::HangAfter)));
         (fault, done)
     };
@@ -308,7 +302,9 @@ impl State {
         match asked.headers.get("authorization").map(String::as_str) {
             Some(given) if given == format!("OAuth {TOKEN}") => {}
             // Whoever has another token is told so, with what it gave: a careless server does that.
-            given => return (401, json!({ "error": format!("Could not authenticate: {}", given.unwrap_or("nobody")) })),
+            given => {
+                return (401, json!({ "error": format!("Could not authenticate: {}", given.unwrap_or("nobody")) }));
+            }
         }
         let Some(rest) = asked.path.strip_prefix(&format!("/v1/pages/{PAGE}")) else {
             return (404, json!({ "error": "Couldn't find Page" }));
@@ -356,7 +352,8 @@ impl State {
             return self.complain(400, "a body that is not said to be JSON");
         }
         let body: Value = serde_json::from_str(&asked.body).unwrap_or_default();
-        let Some(given) = body["incident"].as_object().filter(|_| body.as_object().is_some_and(|it| it.len() == 1)) else {
+        let Some(given) = body["incident"].as_object().filter(|_| body.as_object().is_some_and(|it| it.len() == 1))
+        else {
             return self.complain(400, format!("no `incident`: {}", asked.body));
         };
         if let Some(wrong) = wrong(given) {
@@ -418,14 +415,15 @@ fn wrong(given: &Map<String, Value>) -> Option<String> {
         .or_else(|| unknown.map(|id| format!("component_ids has {id}")))
         .or_else(|| ill.map(|(id, it)| format!("components has {id}: {it}")))
         .or_else(|| flat.map(|(name, _)| format!("metadata.{name} is no object")))
-        .or_else(|| (!given.get("deliver_notifications").is_some_and(Value::is_boolean)).then(|| "nobody says who is told".into()))
+        .or_else(|| {
+            (!given.get("deliver_notifications").is_some_and(Value::is_boolean))
+                .then(|| "nobody says who is told".into())
+        })
 }
 
 impl Incident {
     fn json(&self) -> Value {
-        let update = |(id, status, body, told): &(String, String, String, bool)| {
-            json!({ "id": id, "status": status, "body": body, "deliver_notifications": told, "affected_components": null })
-        };
+        let update = |(id, status, body, told): &(String, String, String, bool)| json!({ "id": id, "status": status, "body": body, "deliver_notifications": told, "affected_components": null });
         json!({
             "id": self.id, "name": self.name, "status": self.status, "impact": "major", "impact_override": self.impact,
             "metadata": self.metadata, "shortlink": format!("https://stspg.io/{}", self.id), "postmortem_body": null,
