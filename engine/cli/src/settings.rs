@@ -162,7 +162,7 @@ impl Settings {
         let last_words_max = gap("last_words_max", text.limits.last_words_max, LINGER)?;
         let statuspage_gap = gap("statuspage_gap_min", text.limits.statuspage_gap_min, statuspage::GAP)?;
         let folder = file.as_deref().and_then(Path::parent).unwrap_or(Path::new(".")).to_path_buf();
-        let statuspage = text.statuspage.map(|it| statuspage::Access { folder, gap: statuspage_gap, ..it });
+        let statuspage = text.statuspage.map(|it| it.beside(folder).paced(statuspage_gap));
         Ok(Self {
             state,
             nameservers: text.dns.nameservers,

@@ -56,12 +56,10 @@ pub struct Access {
     /// The address of the API; by plain http only on this machine.
     #[serde(default = "usual_api")]
     pub api: String,
-    /// Where the path of a secret begins.
     #[serde(skip)]
-    pub folder: PathBuf,
-    /// Two requests are at least so far apart.
+    folder: PathBuf,
     #[serde(skip, default = "usual_gap")]
-    pub gap: Dur,
+    gap: Dur,
     #[serde(skip)]
     pace: Pace,
     /// One after another: a look, and what is said because of it.
@@ -85,6 +83,18 @@ impl Access {
     pub fn new(token: secret::Source, api: impl Into<String>, folder: &Path) -> Self {
         let (pace, turn) = (Pace::default(), Arc::default());
         Self { token, api: api.into(), folder: folder.into(), gap: GAP, pace, turn }
+    }
+
+    /// The same, with a secret's path relative to this folder.
+    #[must_use]
+    pub fn beside(self, folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into(), ..self }
+    }
+
+    /// The same, with requests at least so far apart: where Statuspage grants a token more.
+    #[must_use]
+    pub fn paced(self, gap: Dur) -> Self {
+        Self { gap, ..self }
     }
 
     /// Whether it leads to this machine itself, and no customer reads what is said.

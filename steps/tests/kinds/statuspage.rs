@@ -2,16 +2,17 @@
 
 #[path = "../../../engine/comms/tests/support/statuspage.rs"]
 mod fake;
+#[path = "../../../engine/comms/tests/support/hasty.rs"]
+mod hasty;
 
 use crate::support::{Scene, done, failed, leave, obeys, step};
-use async_trait::async_trait;
 use dr_comms::{
     secret::Source,
     statuspage::{Access, SETTLES},
 };
 use dr_engine::{
     attempt::Ended,
-    clock::{Clock, SystemClock, Time},
+    clock::{Clock, SystemClock},
     duration::Dur,
     event::{Doubt, RunKind},
     outcome::Failure,
@@ -19,33 +20,9 @@ use dr_engine::{
 };
 use dr_steps::{status_page_statuspage::Statuspage, world::World};
 use fake::{Fake, Fault, Hit, PAGE, TOKEN};
+use hasty::Hasty;
 use serde_json::{Value, json};
 use std::sync::Arc;
-
-/// So many times faster than the machine's time: what waits for twenty seconds waits for a quarter of one.
-const HASTE: i64 = 80;
-
-/// A clock under which nobody waits long, though sockets take their real time.
-struct Hasty(SystemClock, Time);
-
-impl Hasty {
-    fn new() -> Self {
-        let clock = SystemClock::new();
-        let start = clock.now();
-        Self(clock, start)
-    }
-}
-
-#[async_trait]
-impl Clock for Hasty {
-    fn now(&self) -> Time {
-        self.1.after(Dur(self.0.now().since(self.1).0 * HASTE))
-    }
-
-    async fn sleep_until(&self, until: Time) {
-        self.0.sleep_until(self.1.after(Dur(until.since(self.1).0 / HASTE + 1))).await;
-    }
-}
 
 fn access(api: &str, folder: &std::path::Path) -> Access {
     std::fs::write(folder.join("token"), TOKEN).expect("a token");
@@ -56,7 +33,7 @@ fn access(api: &str, folder: &std::path::Path) -> Access {
 fn scene_at(api: &str, id: &str) -> Scene {
     let change = |world: &mut World| world.statuspage = Some(access(api, &world.runbook_folder));
     let mut scene = Scene::with(id, change);
-    scene.bench.clock = Arc::new(Hasty::new());
+    scene.bench.clock = Arc::new(Hasty::new(SystemClock::new().now()));
     scene.bench.step.timeout = Dur::seconds(3_600);
     scene
 }
@@ -236,7 +213,7 @@ async fn left_while_a_request_hangs_it_ends_at_once_and_is_gone_on_with() {
 fn scene_of_patience(of: &Scene) -> dr_engine::testing::Bench {
     let world = of.bench.world.downcast_ref::<World>().expect("the world of dr-steps");
     let mut calm = World::new(of.folder.path().join("run"), of.folder.path().join("book"));
-    calm.statuspage = world.statuspage.clone().map(|it| Access { gap: Dur(0), ..it });
+    calm.statuspage = world.statuspage.clone().map(|it| it.paced(Dur(0)));
     let mut bench = dr_engine::testing::Bench::new("it", of.clock.clone(), Arc::new(calm));
     bench.run = of.bench.run.clone();
     bench

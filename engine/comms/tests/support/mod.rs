@@ -7,7 +7,7 @@ use dr_comms::{
     pace::GAP_MIN,
     parcel::{Body, Parcel},
     post::{Desk, Post, Source},
-    update::Update,
+    update::{Update, customers::Announcement},
 };
 use dr_engine::{
     clock::{Clock, SimClock, Time},
@@ -66,9 +66,18 @@ impl Told {
         let mail = self.arrived.iter().filter(|(by, _)| by == "mail");
         let updates = mail.filter_map(|(_, parcel)| match &parcel.body {
             Body::Update(update) => Some((**update).clone()),
-            Body::Notice(_) | Body::Details(_) => None,
+            Body::Notice(_) | Body::Details(_) | Body::Announcement(_) => None,
         });
         updates.collect()
+    }
+
+    /// What customers were told, in order, and when.
+    pub(crate) fn announcements(&self) -> Vec<(Time, Announcement)> {
+        let said = self.arrived.iter().filter_map(|(_, parcel)| match &parcel.body {
+            Body::Announcement(said) => Some((parcel.made_at, (**said).clone())),
+            Body::Update(_) | Body::Notice(_) | Body::Details(_) => None,
+        });
+        said.collect()
     }
 }
 
@@ -104,6 +113,7 @@ fn plan() -> Plan {
         "slack": { "channel": "#disaster-recovery-eu-west-1", "create": true },
         "email": { "to": ["board@example.com"] },
         "bridge": "https://meet.example.com/dr",
+        "status_page": { "page": "kctbh9vrtdwd", "components": { "Website": "major_outage" } },
         "every": "1h",
     }))
     .expect("comms");
@@ -316,7 +326,7 @@ impl Story {
         let folder = tempfile::tempdir().expect("a folder");
         let clock: Arc<dyn Clock> = Arc::new(SimClock::new(at("0:10")));
         let heard = Arc::new(Mutex::new(Told { lines: Vec::new(), arrived: Vec::new() }));
-        let channels = ["slack", "mail"].map(|name| {
+        let channels = ["slack", "mail", "statuspage"].map(|name| {
             let downs = downs.iter().filter(|(of, ..)| *of == name).map(|(_, from, to)| (at(from), at(to))).collect();
             Arc::new(Scripted { name, downs, panics: self.panics, clock: clock.clone(), heard: heard.clone() })
                 as Arc<dyn Channel>
@@ -399,11 +409,19 @@ impl Channel for Scripted {
     }
 
     fn takes(&self, parcel: &Parcel) -> bool {
-        !matches!(parcel.body, Body::Details(_)) || self.name == "slack"
+        match &parcel.body {
+            Body::Details(_) => self.name == "slack",
+            Body::Announcement(_) => self.name == "statuspage",
+            Body::Update(_) | Body::Notice(_) => self.name != "statuspage",
+        }
     }
 
     fn bundles(&self) -> bool {
         self.name == "slack"
+    }
+
+    fn newest_only(&self) -> bool {
+        self.name == "statuspage"
     }
 
     async fn deliver(&self, parcels: &[Parcel], _: bool, _: &mut Memory) -> Result<String, Trouble> {
@@ -416,7 +434,16 @@ impl Channel for Scripted {
         for (at, parcel) in parcels.iter().enumerate() {
             let together = if at > 0 { "  in the same message: " } else { "" };
             let to = parcel.role.as_ref().map_or(String::new(), |role| format!(" (to {role})"));
-            let line = format!("{} {:<7} {together}{}{to}", clock(now), self.name, parcel.subject());
+            if self.name == "statuspage" && at + 1 < parcels.len() {
+                continue;
+            }
+            let words = match &parcel.body {
+                Body::Announcement(said) => said.message.replace('\n', " "),
+                Body::Update(_) | Body::Notice(_) | Body::Details(_) => String::new(),
+            };
+            let together = if words.is_empty() { together } else { "" };
+            let line = format!("{} {:<7} {together}{}{to} {words}", clock(now), self.name, parcel.subject());
+            let line = line.trim_end().to_owned();
             heard.lines.push(line);
             heard.arrived.push((self.name.into(), parcel.clone()));
         }
