@@ -20,7 +20,7 @@ use dr_engine::{
 };
 use expect_test::{expect, expect_file};
 use fake::{Fake, Fault, Hit, PAGE, TOKEN};
-use hasty::Hasty;
+use hasty::{HASTE, Hasty};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fmt::Write, path::Path, sync::Arc};
@@ -64,10 +64,14 @@ fn parcel(number: u32, state: State, message: &str) -> Parcel {
 
 /// Updates by a clock under which nobody waits long, and the folder of the token.
 fn updates(fake: &Fake) -> (Updates, TempDir) {
+    paced(fake, HASTE)
+}
+
+fn paced(fake: &Fake, haste: i64) -> (Updates, TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("token"), TOKEN).expect("a token");
     let access = Access::new(Source::File("token".into()), fake.api(), folder.path());
-    (Updates::new(&access, &of_shop(), Arc::new(Hasty::new(NOON))).expect("a page"), folder)
+    (Updates::new(&access, &of_shop(), Arc::new(Hasty::new(NOON, haste))).expect("a page"), folder)
 }
 
 /// Brings parcels as the loop does: again and again, until they have arrived.
@@ -88,7 +92,7 @@ async fn what_is_announced_stands_on_one_incident_and_is_found_again() {
     let found = by.deliver(&[parcel(1, State::Identified, "A.")], false, &mut memory).await.expect("it arrives");
     let id = fake.state().incidents[0].id.clone();
     assert_eq!(found, format!("https://stspg.io/{id}"));
-    fake.others(110, "investigating");
+    fake.others(80, "investigating");
     by.deliver(&[parcel(2, State::Monitoring, "B.")], false, &mut memory).await.expect("it arrives");
     // Whoever lost the memory finds it among all that are open, and among those that are not.
     by.deliver(&[parcel(3, State::Resolved, "C.")], false, &mut Memory::new()).await.expect("it arrives");
@@ -136,9 +140,10 @@ async fn whatever_fails_at_whichever_request_it_is_said_once() {
             for nth in 1.. {
                 let (fake, of) = (Fake::start(), format!("{fault:?} at request {nth}, memory: {keeps}"));
                 fake.state().lists_late = 1;
-                let (by, _folder) = updates(&fake);
+                // Whoever gives up too soon tries again: that is what is tried here.
+                let (by, _folder) = paced(&fake, 4 * HASTE);
                 let mut memory = Memory::new();
-                by.deliver(&[parcel(1, State::Identified, "A.")], false, &mut memory).await.expect("it arrives");
+                until_brought(&by, &[parcel(1, State::Identified, "A.")], false, &mut memory).await;
                 let before = fake.state().asked.len();
                 fake.fail(Hit::Nth(before + nth), fault);
                 let mut memory = if keeps { memory } else { Memory::new() };
@@ -212,7 +217,7 @@ async fn a_look_and_a_trial_say_nothing_to_customers() {
     std::fs::write(folder.path().join("token"), "of-another").expect("a token");
     let access = |page: &str| {
         let access = Access::new(Source::File("token".into()), fake.api(), folder.path());
-        Updates::new(&access, &StatusPage { page: page.into(), ..of_shop() }, Arc::new(Hasty::new(NOON)))
+        Updates::new(&access, &StatusPage { page: page.into(), ..of_shop() }, Arc::new(Hasty::new(NOON, HASTE)))
     };
     let why = access(PAGE).expect("a page").check().await.expect_err("another's token");
     assert!(why.refused && why.what.contains("[secret]") && !why.what.contains("of-another"), "{why:?}");
@@ -220,7 +225,7 @@ async fn a_look_and_a_trial_say_nothing_to_customers() {
         assert!(access(id).expect_err(id).what.contains("is no id of a page"), "{id}");
     }
     let far = Access::new(Source::File("token".into()), "http://status.example.com/v1", folder.path());
-    let why = Updates::new(&far, &of_shop(), Arc::new(Hasty::new(NOON))).expect_err("in the clear");
+    let why = Updates::new(&far, &of_shop(), Arc::new(Hasty::new(NOON, HASTE))).expect_err("in the clear");
     assert!(why.what.contains("use https"), "{why:?}");
 }
 
@@ -276,8 +281,11 @@ fn all_that_customers_are_told() {
     let mut text = String::new();
     for (name, page) in [("the usual words", of_shop()), ("a runbook's own words", written)] {
         for stand in STANDS {
-            for next in [Some(NOON.after(Dur::seconds(3_600))), Some(NOON.after(Dur::seconds(13 * 3_600))), None] {
-                let said = words(&page, stand, next, NOON);
+            let over = matches!(stand.0, Stand::Restored | Stand::RestoredWithExceptions | Stand::Unconfirmed);
+            // Nothing is promised of what is over.
+            let all = [Some(NOON.after(Dur::seconds(3_600))), Some(NOON.after(Dur::seconds(13 * 3_600))), None];
+            for next in if over { &all[2..] } else { &all[..] } {
+                let said = words(&page, stand, *next, NOON);
                 let word = said.state.word();
                 writeln!(text, "--- {name}, {:?}\n{word}: {}\n{}", stand.0, said.title, said.message).expect("a text");
                 let (impact, components) = (json!(said.impact), json!(said.components));

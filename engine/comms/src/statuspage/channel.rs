@@ -81,7 +81,7 @@ impl Channel for Updates {
         }
         if again && memory.insert(WAITED.into(), true.into()) != Some(true.into()) {
             let what = "nobody knows whether the last update stands on the page; it is looked for once more";
-            return Err(Trouble::ambiguous(what).after(super::SETTLES));
+            return Err(Trouble::ambiguous(what).after(super::CALL_MAX));
         }
         memory.remove(WAITED);
         if let Some(found) = found.as_ref().filter(|it| is_ahead(it, said)) {
