@@ -14,7 +14,7 @@ use dr_comms::{
 };
 use dr_engine::{
     clock::Time,
-    comms::{Health, State, StatusPage},
+    comms::{CustomersPage, Health, State},
     duration::Dur,
     event::{Audience, RunKind},
 };
@@ -29,11 +29,11 @@ use tempfile::TempDir;
 /// 2026-11-22T12:00:00Z.
 const NOON: Time = Time(1_795_348_800_000);
 
-fn page(text: Value) -> StatusPage {
+fn page(text: Value) -> CustomersPage {
     serde_json::from_value(text).expect("a page")
 }
 
-fn of_shop() -> StatusPage {
+fn of_shop() -> CustomersPage {
     page(json!({ "page": PAGE, "components": { "Website": "major_outage" } }))
 }
 
@@ -217,7 +217,7 @@ async fn a_look_and_a_trial_say_nothing_to_customers() {
     std::fs::write(folder.path().join("token"), "of-another").expect("a token");
     let access = |page: &str| {
         let access = Access::new(Source::File("token".into()), fake.api(), folder.path());
-        Updates::new(&access, &StatusPage { page: page.into(), ..of_shop() }, Arc::new(Hasty::new(NOON, HASTE)))
+        Updates::new(&access, &CustomersPage { page: page.into(), ..of_shop() }, Arc::new(Hasty::new(NOON, HASTE)))
     };
     let why = access(PAGE).expect("a page").check().await.expect_err("another's token");
     assert!(why.refused && why.what.contains("[secret]") && !why.what.contains("of-another"), "{why:?}");

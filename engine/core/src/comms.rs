@@ -2,7 +2,7 @@
 
 mod status_page;
 
-pub use status_page::{Health, Impact, Messages, State, StatusPage};
+pub use status_page::{CustomersPage, Health, Impact, Messages, State};
 
 use crate::duration::Dur;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -25,7 +25,7 @@ pub struct Comms {
     pub sms: Option<To>,
     /// The status page that customers read, kept up to date by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status_page: Option<StatusPage>,
+    pub status_page: Option<CustomersPage>,
     /// Where people meet when Slack cannot be reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bridge: Option<String>,

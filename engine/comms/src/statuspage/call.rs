@@ -31,6 +31,8 @@ pub const CALL_MAX: Dur = Dur::seconds(10);
 pub const GAP: Dur = Dur::seconds(1);
 /// How long to wait where Statuspage asks to and does not say how long: the window in which it counts.
 pub const WAIT: Dur = Dur::seconds(60);
+/// A longer wait than this is not believed.
+const WAIT_MAX: Dur = Dur::seconds(3_600);
 /// A hundred incidents with all that was said of them are read, and no flood.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
 /// Of what Statuspage says so much is repeated.
@@ -162,7 +164,7 @@ impl Api {
         match number {
             420 | 429 => {
                 let wait = answer.headers.get(RETRY_AFTER).and_then(|it| it.to_str().ok()?.parse().ok());
-                let wait = wait.filter(|seconds| *seconds >= 0).map_or(WAIT, Dur::seconds);
+                let wait = wait.filter(|seconds| (0..=WAIT_MAX.0 / 1_000).contains(seconds)).map_or(WAIT, Dur::seconds);
                 Trouble::passing(format!("Statuspage asks to wait {wait} ({number})")).after(wait)
             }
             401 => Trouble::refused(format!(

@@ -10,7 +10,7 @@ use crate::{
 use async_trait::async_trait;
 use dr_engine::{
     clock::Clock,
-    comms::{Health, State, StatusPage},
+    comms::{CustomersPage, Health, State},
     event::Audience,
 };
 use serde_json::json;
@@ -36,7 +36,7 @@ pub struct Updates {
 
 impl Updates {
     /// Updates of a page; nothing is sent yet.
-    pub fn new(access: &Access, page: &StatusPage, clock: Arc<dyn Clock>) -> Result<Self, Trouble> {
+    pub fn new(access: &Access, page: &CustomersPage, clock: Arc<dyn Clock>) -> Result<Self, Trouble> {
         let (components, leaves) = (page.components.clone(), !access.on_loopback());
         Ok(Self { page: Page::new(access, &page.page, clock)?, components, leaves })
     }

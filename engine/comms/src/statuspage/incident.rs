@@ -59,7 +59,8 @@ impl Incident {
 
     /// How far it is, in the words of an incident that was not planned.
     pub fn state(&self) -> Option<State> {
-        State::named(&self.status)
+        // A story of what happened is written when it is over.
+        if self.status == "postmortem" { Some(State::Resolved) } else { State::named(&self.status) }
     }
 
     /// How far the updates that are made by themselves said last that it is.

@@ -8,7 +8,7 @@
 use super::text::of_day;
 use dr_engine::{
     clock::Time,
-    comms::{Health, Impact, State, StatusPage},
+    comms::{CustomersPage, Health, Impact, State},
     duration::Dur,
     event::Outcome,
     plan::StepIx,
@@ -76,7 +76,7 @@ pub struct Announced {
 /// new, or a promise has come due. Two announcements are at least `gap` apart,
 /// but for the last words of a run, and of a controller that leaves it.
 pub fn due(
-    (run, page): (&Run, &StatusPage),
+    (run, page): (&Run, &CustomersPage),
     before: Option<&Announced>,
     next_at: Option<Time>,
     (now, gap): (Time, Dur),
@@ -99,7 +99,7 @@ pub fn due(
 }
 
 /// The words. Nothing of a run is at hand here.
-pub fn words(page: &StatusPage, (stand, state): (Stand, State), next_at: Option<Time>, now: Time) -> Announcement {
+pub fn words(page: &CustomersPage, (stand, state): (Stand, State), next_at: Option<Time>, now: Time) -> Announcement {
     let written = match stand {
         Stand::Investigating => &page.messages.investigating,
         Stand::Restoring => &page.messages.identified,

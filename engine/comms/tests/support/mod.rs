@@ -270,7 +270,11 @@ impl Story {
 
     fn quiet_plan() -> Plan {
         let mut plan = plan();
-        let comms = json!({ "email": { "to": ["board@example.com"] }, "every": ["30m for 2h", "1h"] });
+        let comms = json!({
+            "email": { "to": ["board@example.com"] },
+            "every": ["30m for 2h", "1h"],
+            "status_page": { "page": "kctbh9vrtdwd" },
+        });
         plan.comms = Some(serde_json::from_value(comms).expect("comms"));
         plan.roles.clear();
         plan.objectives = Objectives::default();
@@ -302,6 +306,12 @@ impl Story {
         if let Kind::Opened(opened) = &mut self.events[0].kind {
             opened.kind = RunKind::Drill;
         }
+        self
+    }
+
+    /// The same with another end.
+    pub(crate) fn ended(mut self, outcome: Outcome) -> Self {
+        self.events.last_mut().expect("an end").kind = Kind::Finished { outcome };
         self
     }
 

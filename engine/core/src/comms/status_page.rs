@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 /// writes it into a runbook agrees that its words are published unseen.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct StatusPage {
+pub struct CustomersPage {
     /// Its id, as in `https://manage.statuspage.io/pages/ID`.
     pub page: String,
     /// The headline. Default: Service disruption.
