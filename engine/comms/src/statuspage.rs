@@ -5,7 +5,7 @@
 //! anything is said: first by its id, where that is known, else among all
 //! that are unresolved, else among the hundred newest.
 //!
-//! Fields and statuses are those of Statuspage's own description (the OpenAPI
+//! Fields and statuses are those of Statuspage's own description (the `OpenAPI`
 //! document behind <https://developer.statuspage.io>, version 1.0.0).
 
 mod call;
@@ -140,11 +140,11 @@ impl Page {
         for number in 1..=PAGES_MAX {
             let list: Vec<Incident> =
                 self.api.get(&format!("{}/incidents/unresolved?page={number}&per_page={PAGE}", self.path)).await?;
-            let last = list.len() < PAGE;
+            let more = list.len() >= PAGE;
             if let Some(found) = list.into_iter().find(|it| it.is_of(run)) {
                 return Ok(Some(found));
             }
-            if last {
+            if !more {
                 break;
             }
         }
@@ -194,10 +194,10 @@ impl Page {
         for number in 1..=PAGES_MAX {
             let list: Vec<Component> =
                 self.api.get(&format!("{}/components?page={number}&per_page={PAGE}", self.path)).await?;
-            let last = list.len() < PAGE;
+            let more = list.len() >= PAGE;
             // A group shows how its parts are, and cannot be set.
             all.extend(list.into_iter().filter(|it| !it.group));
-            if last {
+            if !more {
                 break;
             }
         }

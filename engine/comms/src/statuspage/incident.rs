@@ -23,8 +23,8 @@ pub struct Incident {
     pub shortlink: Option<String>,
     #[serde(default)]
     metadata: Value,
-    #[serde(default)]
-    incident_updates: Vec<Named>,
+    #[serde(default, rename = "incident_updates")]
+    updates: Vec<Named>,
     #[serde(default)]
     components: Vec<Named>,
 }
@@ -70,7 +70,7 @@ impl Incident {
 
     /// The ids of what was said on it, by whomever.
     pub fn updates(&self) -> BTreeSet<String> {
-        self.incident_updates.iter().map(|update| update.id.clone()).collect()
+        self.updates.iter().map(|update| update.id.clone()).collect()
     }
 
     /// The ids of its components.
