@@ -9,7 +9,7 @@ from .http_server import Handler
 
 
 class AdminHandler(Handler):
-    """GET status, calls, dump; POST region, fault, seed, reset, calls/clear, shutdown."""
+    """GET status, calls, dump; POST region, fault, sms, seed, reset, calls/clear, shutdown."""
 
     def say(self, status, document, kind="application/json"):
         body = document if isinstance(document, bytes) else json.dumps(document).encode()
@@ -87,6 +87,13 @@ def plant(handler, query, document):
     handler.say(200, seed.plant(handler.server.lab, document))
 
 
+def sms(handler, query, document):
+    lab = handler.server.lab
+    with lab.lock:
+        lab.account(document["account"]).sms.set(document)
+    handler.say(200, {"sms": document["account"]})
+
+
 def reset(handler, query, document):
     handler.server.lab.reset(document["account"])
     handler.say(200, {"reset": document["account"]})
@@ -100,5 +107,6 @@ def shutdown(handler, query, document):
 GETS = {"/status": status, "/calls": calls, "/dump": dump, "/expected": expected}
 POSTS = {
     "/region": region, "/fault": fault, "/calls/clear": clear, "/seed": plant, "/reset": reset,
+    "/sms": sms,
     "/shutdown": shutdown,
 }  # fmt: skip

@@ -13,6 +13,7 @@ NAMESPACES = {
     "route53": "https://route53.amazonaws.com/doc/2013-04-01/",
     "cloudfront": "http://cloudfront.amazonaws.com/doc/2020-05-31/",
     "rds": "http://rds.amazonaws.com/doc/2014-10-31/",
+    "sns": "http://sns.amazonaws.com/doc/2010-03-31/",
     "sts": "https://sts.amazonaws.com/doc/2011-06-15/",
 }
 

@@ -25,6 +25,7 @@ THROTTLES = {
     "s3": ("SlowDown", "Please reduce your request rate.", 503),
     "dynamodb": ("ThrottlingException", "Rate exceeded", 400),
     "ecs": ("ThrottlingException", "Rate exceeded", 400),
+    "sns": ("ThrottlingException", "Rate exceeded", 400),
 }
 EXPIRED = {
     "s3": ("ExpiredToken", 400),
@@ -53,6 +54,8 @@ class Fault:
             words = "User is not authorized to perform this operation"
             if service in ("dynamodb", "ecs"):
                 usual = ("AccessDeniedException", words, 400)
+            elif service == "sns":
+                usual = ("AuthorizationError", words, 403)
             else:
                 usual = ("AccessDenied", words, 403)
         else:

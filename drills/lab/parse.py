@@ -24,6 +24,7 @@ HOSTS = {
 READ_WORDS = (
     "Describe", "List", "Get", "Head", "Query", "Scan", "BatchGet", "TestDNSAnswer",
     "Search", "Lookup", "Simulate", "Validate", "SelectObject", "TransactGet",
+    "CheckIf",
 )  # fmt: skip
 
 

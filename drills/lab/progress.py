@@ -8,6 +8,8 @@ exactly.
 
 import time
 
+from .sms import Sms
+
 
 class Progress:
     """One thing under way: what each look sees, and what happens at the end."""
@@ -53,6 +55,7 @@ class Account:
         self.distributions = {}
         self.invalidations = {}
         self.callers = {}
+        self.sms = Sms()
         self.db_rests = ["available"]
         self.seed = None
         self.numbers = 0

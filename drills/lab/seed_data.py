@@ -1,11 +1,13 @@
 """The seed's databases and tables."""
 
+import time
 from datetime import timedelta
 
 from moto.core.utils import utcnow
 from moto.rds.models import DBSnapshot
 
 from . import bridge
+from .patches import rds_pitr
 
 #: minutes since the data in each snapshot was current, and since it was copied
 #: here: the oldest was copied last, so the creation time misleads
@@ -30,6 +32,7 @@ def databases(account, primary, recovery):
             }
         )  # fmt: skip
         database.dbi_resource_id = f"db-LAB{account.name}{source.upper()}"
+        rds_pitr.plant(away, account.name, recovery, primary, database)
         for label, data, copied in SNAPSHOTS:
             names[label] = f"{source}-2026-{label}"
             plant(away, database, names[label], now - timedelta(minutes=data), now - timedelta(minutes=copied))
@@ -114,6 +117,8 @@ def make_table(here, name, hash_key, range_key, ttl):
     )  # fmt: skip
     table.ttl = {"TimeToLiveStatus": "ENABLED", "AttributeName": ttl}
     here.update_continuous_backups(name, {"PointInTimeRecoveryEnabled": True})
+    week_ago = int(time.time()) - 7 * 86400
+    table.continuous_backups["PointInTimeRecoveryDescription"]["EarliestRestorableDateTime"] = week_ago
     for number in range(20):
         here.put_item(name, item(name, number, "before"))
     return table

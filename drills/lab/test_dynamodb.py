@@ -1,5 +1,7 @@
 """DynamoDB: restores that take time and forget what AWS forgets."""
 
+from datetime import timedelta
+
 from .testing import PRIMARY, RECOVERY, Estate, LabTest
 
 
@@ -147,3 +149,11 @@ class DynamoTest(LabTest):
             "PointInTimeRecoveryUnavailableException", self.db.restore_table_to_point_in_time, 400,
             SourceTableName="carts-dr", TargetTableName="carts-dr-2", UseLatestRestorableTime=True,
         )  # fmt: skip
+        told = self.db.describe_continuous_backups(TableName="carts")["ContinuousBackupsDescription"]
+        window = told["PointInTimeRecoveryDescription"]
+        late = window["LatestRestorableDateTime"] + timedelta(minutes=5)
+        for at in (late, window["EarliestRestorableDateTime"] - timedelta(seconds=1)):
+            self.refused(
+                "InvalidRestoreTimeException", self.db.restore_table_to_point_in_time, 400,
+                SourceTableName="carts", TargetTableName="carts-dr-3", RestoreDateTime=at,
+            )  # fmt: skip

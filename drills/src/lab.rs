@@ -130,6 +130,11 @@ impl Lab {
         self.post("/fault", script)
     }
 
+    /// Says who wants no SMS, and what the SMS sandbox allows: `{"account", "opted_out"?, "sandbox"?, "verified"?}`.
+    pub fn sms(&self, what: &Value) -> Result<Value, Error> {
+        self.post("/sms", what)
+    }
+
     /// The calls it took, one JSON object a line.
     pub fn calls(&self, account: Option<&Account>, after: u64) -> Result<String, Error> {
         let account = account.map(|account| format!("account={}&", account.0)).unwrap_or_default();

@@ -106,6 +106,7 @@ clients! {
     rds: aws_sdk_rds,
     route53: aws_sdk_route53,
     s3: aws_sdk_s3,
+    sns: aws_sdk_sns,
     sts: aws_sdk_sts,
 }
 

@@ -12,20 +12,26 @@ pub mod cloudfront_update_origin;
 pub mod command;
 mod dns;
 pub mod dns_verify;
+mod dynamodb;
 pub mod dynamodb_restore_backup;
+pub mod dynamodb_restore_pitr;
 pub mod ecs_scale_service;
 pub mod http;
 pub mod limits;
 pub mod manual;
+mod moments;
 pub mod output;
 pub mod probe;
 pub mod process;
+mod rds;
+pub mod rds_restore_pitr;
 pub mod rds_restore_snapshot;
 mod reach;
 pub mod redact;
 pub mod route53_upsert;
 pub mod s3_sync_point_in_time;
 pub mod secret;
+pub mod sms;
 pub mod status_page_static;
 pub mod status_page_statuspage;
 pub mod text;
@@ -44,9 +50,11 @@ pub fn registry() -> Registry {
         Kind::of::<command::Command>("command"),
         Kind::of::<dns_verify::DnsVerify>("dns.verify"),
         Kind::of::<dynamodb_restore_backup::RestoreBackup>("dynamodb.restore_backup"),
+        Kind::of::<dynamodb_restore_pitr::RestorePitr>("dynamodb.restore_pitr"),
         Kind::of::<ecs_scale_service::ScaleService>("ecs.scale_service"),
         Kind::of::<http::Http>("http"),
         Kind::of::<manual::Manual>("manual"),
+        Kind::of::<rds_restore_pitr::RestorePitr>("rds.restore_pitr"),
         Kind::of::<rds_restore_snapshot::RestoreSnapshot>("rds.restore_snapshot"),
         Kind::of::<route53_upsert::Upsert>("route53.upsert"),
         Kind::of::<s3_sync_point_in_time::SyncPointInTime>("s3.sync_point_in_time"),

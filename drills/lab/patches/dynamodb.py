@@ -11,6 +11,7 @@ backup behind (API reference, UpdateContinuousBackups and BackupSummary).
 
 import hashlib
 import json
+import time
 import uuid
 
 from moto.dynamodb.models.table import RestoredPITTable, RestoredTable, Table
@@ -18,6 +19,8 @@ from moto.dynamodb.models.table import RestoredPITTable, RestoredTable, Table
 from .. import bridge
 from . import operation, refuse
 
+#: seconds (API reference, PointInTimeRecoveryDescription: typically five minutes before the present)
+LAG = 300
 _describe, _restored, _pit = Table.describe, RestoredTable.describe, RestoredPITTable.describe
 
 
@@ -230,7 +233,16 @@ def describe_backups(call):
         off = {"PointInTimeRecoveryStatus": "DISABLED"}
         shown = {"ContinuousBackupsStatus": "DISABLED", "PointInTimeRecoveryDescription": off}
         return {"ContinuousBackupsDescription": shown}
+    window(table)
     return bridge.dispatch(call)
+
+
+def window(table):
+    """From when to when a table can be restored: the end moves on, behind the present."""
+    recovery = table.continuous_backups["PointInTimeRecoveryDescription"]
+    if recovery["PointInTimeRecoveryStatus"] == "ENABLED":
+        recovery["LatestRestorableDateTime"] = int(time.time()) - LAG
+    return recovery
 
 
 def being_enabled(call, table):

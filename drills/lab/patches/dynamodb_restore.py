@@ -4,12 +4,13 @@ A restore carries the items, keys and indexes over and nothing else; a
 backup is seen in its own region only.
 """
 
-from moto.core.utils import utcnow
+from datetime import datetime, timezone
+
 from moto.dynamodb.models.table import GlobalSecondaryIndex
 
 from .. import bridge
 from . import operation, refuse
-from .dynamodb import described, must_be_active, settle, short, store, table_of
+from .dynamodb import described, must_be_active, settle, short, store, table_of, window
 
 
 @operation("dynamodb", "CreateBackup")
@@ -101,7 +102,7 @@ def restore_time(call):
         refuse("TableNotFoundException", f"Table not found: {params.get(field)}")
     if params["TargetTableName"] in here.tables:
         refuse("TableAlreadyExistsException", f"Table already exists: {params['TargetTableName']}")
-    recovery = source.continuous_backups["PointInTimeRecoveryDescription"]
+    recovery = window(source)
     if recovery["PointInTimeRecoveryStatus"] != "ENABLED":
         words = f"Point in time recovery is not enabled for table '{source.name}'"
         refuse("PointInTimeRecoveryUnavailableException", words)
@@ -109,10 +110,10 @@ def restore_time(call):
     if bool(at) == bool(params.get("UseLatestRestorableTime")):
         words = "One and only one of RestoreDateTime and UseLatestRestorableTime must be given"
         refuse("ValidationException", words)
-    earliest = recovery.get("EarliestRestorableDateTime")
-    if at and (at > utcnow() or (earliest and at < earliest.replace(tzinfo=None))):
+    first, last = (recovery[f"{end}RestorableDateTime"] for end in ("Earliest", "Latest"))
+    if last < first or (at and not first <= at.replace(tzinfo=timezone.utc).timestamp() <= last):
         refuse("InvalidRestoreTimeException", "RestoreDateTime is outside the restorable window")
     table = here.restore_table_to_point_in_time(params["TargetTableName"], source.name)
-    table.restore_date_time = at or utcnow()
+    table.restore_date_time = at or datetime.fromtimestamp(last, timezone.utc).replace(tzinfo=None)
     overrides(call, table, source)
     return {"TableDescription": described(table)}

@@ -109,6 +109,25 @@ def resource_id():
     return "db-" + uuid.uuid4().hex[:26].upper()
 
 
+def begin(call, database):
+    """What was restored has what was asked for, else what AWS defaults, and is not there at once."""
+    params = call.params
+    database.multi_az = bool(params.get("MultiAZ", False))
+    database.deletion_protection = bool(params.get("DeletionProtection", False))
+    database.publicly_accessible = bool(params.get("PubliclyAccessible", False))
+    database.tags = list(params.get("Tags") or [])
+    database.dbi_resource_id = resource_id()
+    database.replicas = []
+    database.lab_pending = {}
+    if "DBSubnetGroupName" not in params:
+        database._db_subnet_group_name = None
+        database.__dict__.pop("db_subnet_group", None)
+    if "DBParameterGroupName" not in params:
+        database.db_parameter_group_name = None
+    settle(call, database, database.db_instance_identifier, RESTORING)
+    return {"DBInstance": database}
+
+
 @operation("rds", "RestoreDBInstanceFromDBSnapshot")
 def restore(call):
     params, here = call.params, store(call)
@@ -132,21 +151,8 @@ def restore(call):
     given["DBInstanceIdentifier"] = name.lower()
     given["DBSnapshotIdentifier"] = short(wanted)
     database = here.restore_db_instance_from_db_snapshot(short(wanted), XFormedDict(given))
-    database.multi_az = bool(params.get("MultiAZ", False))
-    database.deletion_protection = bool(params.get("DeletionProtection", False))
-    database.publicly_accessible = bool(params.get("PubliclyAccessible", False))
-    database.tags = list(params.get("Tags") or [])
-    database.dbi_resource_id = resource_id()
-    database.replicas = []
     database.lab_snapshot = short(wanted)
-    database.lab_pending = {}
-    if "DBSubnetGroupName" not in params:
-        database._db_subnet_group_name = None
-        database.__dict__.pop("db_subnet_group", None)
-    if "DBParameterGroupName" not in params:
-        database.db_parameter_group_name = None
-    settle(call, database, name.lower(), RESTORING)
-    return {"DBInstance": database}
+    return begin(call, database)
 
 
 @operation("rds", "CreateDBInstance")
@@ -322,6 +328,7 @@ def instance(database):
         "security_groups": list(database.vpc_security_group_ids),
         "endpoint": (database.endpoint or {}).get("Address"),
         "from_snapshot": getattr(database, "lab_snapshot", None),
+        "restored_to": getattr(database, "lab_restored_to", None),
         "pending": getattr(database, "lab_pending", {}) or {},
         "tags": tags(database),
     }

@@ -103,7 +103,8 @@ impl Lab {
              {}[dns]\nnameservers = [{}]\n\n[limits]\npoll_gap_min = \"20ms\"\n\
              # Nobody else calls here: the rates that spare an account's quotas would only be waited for.\n\
              rds_per_second = 1000\nroute53_per_second = 1000\ndynamodb_per_second = 1000\n\
-             ecs_per_second = 1000\ncloudfront_per_second = 1000\nsts_per_second = 1000\n",
+             ecs_per_second = 1000\ncloudfront_per_second = 1000\nsns_per_second = 1000\nsts_per_second = 1000\n\
+             \n# An SMS goes no further than the lab: `dr lab dump` shows it.\n[sms]\n",
             state.unwrap_or_default(),
             quoted(&self.place.dns)
         );

@@ -2,12 +2,17 @@
 //! the settings say how. What cannot be reached is kept as files, and said so:
 //! nobody may believe that somebody was told.
 
-use crate::settings::{Settings, SlackText};
+use crate::{
+    command,
+    endpoints::Endpoints,
+    settings::{Settings, SlackText},
+};
 use dr_comms::{
     channel::Channel,
     mail::{self, Mail, Recipients},
     secret::Unread,
     slack::{self, Slack},
+    sms::{self, Sms},
     statuspage::{self, Updates},
 };
 use dr_engine::{
@@ -17,7 +22,7 @@ use dr_engine::{
     plan::Plan,
     run::Run,
 };
-use dr_steps::status_page_statuspage;
+use dr_steps::{sms::Sns, status_page_statuspage, world::World};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -73,6 +78,13 @@ pub fn ways(plan: &Plan, recipients: Recipients, settings: &Settings, clock: &Ar
             instead: Box::new(|folder| Arc::new(statuspage::files(folder))),
         });
     }
+    if comms.sms.is_some() {
+        ways.push(Way {
+            name: "SMS",
+            channel: sms_of(plan, settings, clock).map(|it| Arc::new(it) as Arc<dyn Channel>),
+            instead: Box::new(|folder| Arc::new(sms::files(folder))),
+        });
+    }
     ways
 }
 
@@ -90,6 +102,21 @@ pub fn pages(plan: &Plan) -> BTreeMap<String, BTreeMap<String, Health>> {
     pages
 }
 
+/// SMS by Amazon SNS, wherever AWS is from here.
+fn sms_of(plan: &Plan, settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Sms, String> {
+    let text = settings.sms.as_ref().ok_or("no [sms] in the settings")?;
+    let region = text.region.as_ref().or(plan.regions.get("recovery")).cloned();
+    let region = region.ok_or("neither [sms] nor the runbook names a region")?;
+    let recipients = sms::Recipients::of(plan);
+    if recipients.numbers().is_empty() {
+        return Err("the runbook names no number for it".into());
+    }
+    let kind = Endpoints::in_force().kind(true, None).map_err(|failure| failure.message)?;
+    let World { aws, accounts, .. } = command::world_of(Some(plan), World::default(), settings);
+    let sns = Sns::new(aws, region, accounts, text.sender.clone(), clock.clone());
+    Ok(Sms::new(Arc::new(sns), recipients, kind != RunKind::Lab, clock.clone()))
+}
+
 /// The ways of a run whose folder this is; nothing leaves this machine from a LAB run, and nothing reaches
 /// customers but from a LIVE one.
 pub fn of(run: &Run, folder: &Path, settings: &Settings, clock: &Arc<dyn Clock>) -> Channels {
@@ -97,14 +124,17 @@ pub fn of(run: &Run, folder: &Path, settings: &Settings, clock: &Arc<dyn Clock>)
     let kind = run.opened.kind;
     let mut channels = Channels { all: Vec::new(), remarks: Vec::new() };
     for Way { name, channel, instead } in ways(run.plan(), Recipients::of(run), settings, clock) {
-        // A rehearsal tells its responders, and no customer of an outage that there is not.
-        let stays_here = |way: &dyn Channel| match kind {
-            RunKind::Live => false,
-            RunKind::Drill => way.is_public() && way.leaves(),
-            RunKind::Lab => way.leaves(),
-        };
-        let why = || format!("this is a {} run", kind.word().to_uppercase());
-        let stays = channel.and_then(|way| if stays_here(&*way) { Err(why()) } else { Ok(way) });
+        let this_is = || Err(format!("this is a {} run", kind.word().to_uppercase()));
+        let stays = channel.and_then(|way| match (kind, way.leaves()) {
+            (RunKind::Lab, true) => this_is(),
+            // A rehearsal tells its responders, and no customer of an outage that there is not.
+            (RunKind::Drill, true) if way.is_public() => this_is(),
+            // No telephone would ring, and the others may well be on this machine: a mail server, a tunnel.
+            (RunKind::Live | RunKind::Drill, false) if way.name() == sms::NAME => {
+                Err("this is no LAB run, and AWS would be a local one".into())
+            }
+            _ => Ok(way),
+        });
         channels.all.push(stays.unwrap_or_else(|why| {
             channels.remarks.push(format!("nothing is sent by {name} ({why}): it is kept in {}", outbox.display()));
             instead(outbox.clone())

@@ -1,10 +1,10 @@
 //! Settings: `--config`, else `dr.toml` beside the runbook, else the user's.
 
 use crate::{failure::Failure, telling::LINGER};
-use dr_comms::{mail, pace::GAP_MIN, secret, statuspage};
+use dr_comms::{mail, pace::GAP_MIN, post::SILENT, secret, statuspage};
 use dr_engine::{duration::Dur, limits};
-use dr_steps::aws::limits::LOOKS_PER_SECOND;
-use serde::Deserialize;
+use dr_steps::{aws::limits::LOOKS_PER_SECOND, sms::Sender};
+use serde::{Deserialize, Deserializer, de};
 use std::{
     collections::BTreeMap,
     env, fs,
@@ -23,6 +23,8 @@ pub struct Settings {
     pub poll_gap_min: Dur,
     /// Two updates that nobody waits for are at least so far apart.
     pub update_gap_min: Dur,
+    /// After so long without an arrival people are told that a channel cannot be reached.
+    pub silent_after: Dur,
     /// So long the last words of a run are waited for.
     pub last_words_max: Dur,
     /// How many looks per second each service is asked for, in one region.
@@ -33,6 +35,8 @@ pub struct Settings {
     pub mail: Option<mail::Settings>,
     /// How Atlassian Statuspage is reached.
     pub statuspage: Option<statuspage::Access>,
+    /// How an SMS is sent.
+    pub sms: Option<SmsText>,
     /// The file that was read, if there was one.
     pub file: Option<PathBuf>,
 }
@@ -46,6 +50,21 @@ pub struct SlackText {
     /// The address of the Web API.
     #[serde(default = "slack_api")]
     pub api: String,
+}
+
+/// How an SMS is sent: by Amazon SNS, with the credentials of the AWS configuration.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SmsText {
+    /// The region that sends; else the recovery region of the runbook.
+    pub region: Option<String>,
+    /// The name that some countries show in the place of a sender's number.
+    #[serde(default, deserialize_with = "sender")]
+    pub sender: Option<Sender>,
+}
+
+fn sender<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Sender>, D::Error> {
+    String::deserialize(deserializer)?.parse().map(Some).map_err(de::Error::custom)
 }
 
 fn slack_api() -> String {
@@ -64,6 +83,7 @@ struct Text {
     slack: Option<SlackText>,
     mail: Option<mail::Settings>,
     statuspage: Option<statuspage::Access>,
+    sms: Option<SmsText>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -84,6 +104,7 @@ struct DnsText {
 struct LimitsText {
     poll_gap_min: Option<String>,
     update_gap_min: Option<String>,
+    silent_after: Option<String>,
     last_words_max: Option<String>,
     statuspage_gap_min: Option<String>,
     rds_per_second: Option<u32>,
@@ -91,6 +112,7 @@ struct LimitsText {
     dynamodb_per_second: Option<u32>,
     ecs_per_second: Option<u32>,
     cloudfront_per_second: Option<u32>,
+    sns_per_second: Option<u32>,
     sts_per_second: Option<u32>,
 }
 
@@ -103,6 +125,7 @@ impl LimitsText {
             ("dynamodb", self.dynamodb_per_second),
             ("ecs", self.ecs_per_second),
             ("cloudfront", self.cloudfront_per_second),
+            ("sns", self.sns_per_second),
             ("sts", self.sts_per_second),
         ];
         let usual = LOOKS_PER_SECOND.map(|(service, rate)| (service.to_owned(), rate));
@@ -120,11 +143,13 @@ impl Settings {
             nameservers,
             poll_gap_min: limits::POLL_GAP_MIN,
             update_gap_min: GAP_MIN,
+            silent_after: SILENT,
             last_words_max: LINGER,
             looks_per_second,
             slack: None,
             mail: None,
             statuspage: None,
+            sms: None,
             file: None,
         }
     }
@@ -159,6 +184,7 @@ impl Settings {
         };
         let poll_gap_min = gap("poll_gap_min", text.limits.poll_gap_min, limits::POLL_GAP_MIN)?;
         let update_gap_min = gap("update_gap_min", text.limits.update_gap_min, GAP_MIN)?;
+        let silent_after = gap("silent_after", text.limits.silent_after, SILENT)?;
         let last_words_max = gap("last_words_max", text.limits.last_words_max, LINGER)?;
         let statuspage_gap = gap("statuspage_gap_min", text.limits.statuspage_gap_min, statuspage::GAP)?;
         let folder = file.as_deref().and_then(Path::parent).unwrap_or(Path::new(".")).to_path_buf();
@@ -168,11 +194,13 @@ impl Settings {
             nameservers: text.dns.nameservers,
             poll_gap_min,
             update_gap_min,
+            silent_after,
             last_words_max,
             looks_per_second,
             slack: text.slack,
             mail: text.mail,
             statuspage,
+            sms: text.sms,
             file,
         })
     }

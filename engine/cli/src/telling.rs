@@ -63,7 +63,8 @@ impl Telling {
         let leave_at = Arc::new(AtomicI64::new(STAY));
         let (until, clock) = (leave_at.clone(), clock.clone());
         let heartbeat = run.plan().comms.as_ref().and_then(|comms| comms.heartbeat.clone());
-        let (folder, crash, gap_min) = (folder.to_path_buf(), crash.clone(), settings.update_gap_min);
+        let (folder, crash) = (folder.to_path_buf(), crash.clone());
+        let (gap_min, silent_after) = (settings.update_gap_min, settings.silent_after);
         let Channels { all: channels, remarks } = channels::of(run, &folder, settings, &clock);
         for remark in &remarks {
             show::aside(remark);
@@ -82,7 +83,7 @@ impl Telling {
             let Some(book) = runtime.block_on(open(&folder, &clock, leave)).map_err(text)? else { return Ok(()) };
             let source = Journal(Feed::open(&folder).map_err(text)?);
             let desk = Controller(Inbox::of(&folder));
-            let mut post = Post { book, source, desk, channels, clock, look: LOOK, gap_min, crash };
+            let mut post = Post { book, source, desk, channels, clock, look: LOOK, gap_min, silent_after, crash };
             let told = runtime.block_on(post.go_on(leave)).map_err(text);
             beating.abort();
             // A channel that hangs in a name server's answer ends with the process.

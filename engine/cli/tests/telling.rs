@@ -4,9 +4,9 @@
 mod support;
 
 use dr_engine::event::{Event, Kind};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::Read,
     net::TcpListener,
@@ -17,7 +17,7 @@ use std::{
     },
     thread,
 };
-use support::{Place, until};
+use support::{Place, lab::Estate, until};
 
 /// Two steps, and a person between them.
 const RUNBOOK: &str = r##"
@@ -240,6 +240,7 @@ fn settings_that_would_give_a_secret_away_are_refused() {
             "`password` is wanted, by reference",
         ),
         ("[slack]\ntokens = 1\n", "unknown field `tokens`"),
+        ("[sms]\nsender = \"0800 1234\"\n", "a sender is 1 to 11 letters and digits, with a letter among them"),
         ("[limits]\nupdate_gap_min = \"soon\"\n", "limits.update_gap_min"),
     ] {
         place.write("dr.toml", settings);
@@ -277,7 +278,7 @@ fn a_heart_beats_while_a_controller_lives() {
 
 #[test]
 fn whoever_watches_over_a_run_speaks_when_its_controller_is_gone() {
-    let place = Place::with(&RUNBOOK.replace("  bridge:", "  every: 1s\n  bridge:"));
+    let place = Place::with(&RUNBOOK.replace("  bridge:", "  every: 1s\n  sms: { to: [+14155550100] }\n  bridge:"));
     place.write("dr.toml", SETTINGS);
     let controller = place.begin_drill();
     until("the question", || !place.asking().is_empty());
@@ -293,7 +294,158 @@ fn whoever_watches_over_a_run_speaks_when_its_controller_is_gone() {
     for part in ["NOBODY ANSWERS for this recovery", "last known state", &format!("dr resume {id}"), "HEADLINE"] {
         assert!(text.contains(part), "no {part:?} in {text}");
     }
+    let texts = outbox(&folder, ".txt");
+    assert_eq!(texts.len(), 1, "{texts:?}");
+    let text = fs::read_to_string(folder.join("outbox").join(&texts[0])).expect("a text");
+    for part in
+        ["DRILL failover: NOBODY ANSWERS for this recovery", "Meet: https://meet", &format!("gone: dr resume {id}")]
+    {
+        assert!(text.contains(part), "no {part:?} in {text}");
+    }
     watch.signal("TERM");
+}
+
+/// The runbook with people who have telephones; nobody is mailed.
+fn by_telephone() -> String {
+    let sms = "  sms: { to: [+1 415 555 0100, +1 415 555 0101] }\n  bridge:";
+    let runbook = RUNBOOK.replace("  email: { to: [board@example.com] }\n", "").replace("  bridge:", sms);
+    let runbook = runbook.replace("Ana, email: ana@example.com", "Ana, phone: +49 30 901820");
+    runbook.replace("Cy, email: cy@example.com", "Cy, phone: \"4711\"")
+}
+
+/// Settings in which Slack is where nobody listens, and is given up soon.
+fn slack_is_dead() -> String {
+    let free = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+    let limits = SETTINGS.replace("5s", "1s") + "silent_after = \"500ms\"\n";
+    format!("{limits}[slack]\ntoken = {{ secret = \"file:token\" }}\napi = \"http://127.0.0.1:{free}/api\"\n")
+}
+
+#[test]
+fn where_slack_is_dead_telephones_say_where_to_meet() {
+    let Some(lab) = support::lab::lab() else { return };
+    let (estate, place) = (Estate::new(lab), Place::with(&by_telephone()));
+    place.write("token", CANARY);
+    place.write("dr.toml", &format!("{}[sms]\nsender = \"DR\"\n", slack_is_dead()));
+    place.run(&["plan", "runbook.yaml"]).ends(0).prints(&[
+        "SMS when another way is gone, or nobody tells any more: to 3 numbers; no SMS to Cy: `4711` is no telephone",
+    ]);
+    let in_lab = |args: &[&str]| estate.dr(&place, &[&["--config", "dr.toml"], args].concat());
+    place.end(in_lab(&["doctor", "runbook.yaml"])).ends(1).prints(&[
+        "ok   sms        SNS in eu-central-1, 3 numbers, at most 1 USD a month; whether sns:Publish is allowed shows when \
+         one is sent; no SMS to Cy",
+    ]);
+    place
+        .end(in_lab(&["comms", "test", "runbook.yaml", "--by", "sms"]))
+        .ends(0)
+        .prints(&["ok   sms        taken for 3 of 3"]);
+    let texts: BTreeSet<_> = estate.texts().into_iter().map(|(_, text)| text).collect();
+    assert_eq!(texts.len(), 1, "{texts:?}");
+    let trial = texts.first().expect("one");
+    assert!(
+        trial.starts_with("TEST failover: this is a test, nothing has happened\n") && !trial.contains("Meet"),
+        "{trial}"
+    );
+    lab.seed(&estate.account, Map::new()).expect("as it was");
+    // One of them wants none; SNS would take it all the same.
+    lab.sms(&json!({ "account": estate.account.to_string(), "opted_out": ["+14155550101"] })).expect("it is known");
+    let controller = place.begin(in_lab(&["execute", "runbook.yaml", "--kind", "lab", "--yes"]));
+    until("two telephones", || estate.texts().len() == 2);
+    let texts = estate.texts();
+    let numbers: Vec<_> = texts.iter().map(|(to, _)| to.as_str()).collect();
+    assert_eq!(numbers, ["+14155550100", "+4930901820"]);
+    let lines: Vec<_> = texts[0].1.lines().collect();
+    assert!(lines[0].starts_with("LAB failover: slack cannot be reached since "), "{lines:?}");
+    assert_eq!(lines[1..3], ["Meet: https://meet.example.com/dr", "IC: Ana, +49 30 901820"]);
+    let id = place.id();
+    place.end(in_lab(&["answer", &id, "switch_dns!approve", "approve", "--as", "Eve"])).ends(0);
+    controller.end().ends(0);
+    assert_eq!(estate.texts().len(), 2, "a telephone rings once for one thing, and not for updates");
+    let told = place.events().into_iter().find_map(|event| match event.kind {
+        Kind::Told { channel, reference, .. } if channel == "sms" => Some(reference),
+        _ => None,
+    });
+    let told = told.expect("it is told");
+    assert!(told.starts_with("taken for 2 of 3 (+1…0100 ") && told.contains("not for +1…0101 (opted out"), "{told}");
+    assert!(!told.contains("0901820"), "no number is shown whole: {told}");
+}
+
+#[test]
+fn killed_before_or_after_an_sms_it_comes_once_or_twice_and_never_not_at_all() {
+    let Some(lab) = support::lab::lab() else { return };
+    for (edge, times) in [("before", 1), ("after", 2)] {
+        let (estate, place) = (Estate::new(lab), Place::with(&by_telephone()));
+        place.write("token", CANARY);
+        place.write("dr.toml", &format!("{}[sms]\n", slack_is_dead()));
+        let in_lab = |args: &[&str]| estate.dr(&place, &[&["--config", "dr.toml"], args].concat());
+        let mut command = in_lab(&["execute", "runbook.yaml", "--kind", "lab", "--yes"]);
+        // The first message is Slack's, which tries again when it has long been given up.
+        command.env("DR_CRASH_AT", format!("tell:2:{edge}"));
+        place.end(command);
+        assert_eq!(estate.texts().len(), 3 * (times - 1), "tell:2:{edge}");
+        let id = place.id();
+        let controller = place.begin(in_lab(&["resume", &id]));
+        until("the telephones", || told(&place.events()).keys().any(|(channel, _)| channel == "sms"));
+        place.end(in_lab(&["answer", &id, "switch_dns!approve", "approve", "--as", "Eve"])).ends(0);
+        controller.end().ends(0);
+        assert_eq!(estate.texts().len(), 3 * times, "tell:2:{edge}");
+        let told = told(&place.events());
+        let by_sms: Vec<_> =
+            told.iter().filter(|((channel, _), _)| channel == "sms").map(|(_, times)| *times).collect();
+        assert_eq!(by_sms, [1], "tell:2:{edge}: {told:?}");
+    }
+}
+
+#[test]
+fn whoever_watches_over_a_run_wakes_nobody_again_who_was_reached() {
+    let Some(lab) = support::lab::lab() else { return };
+    let runbook = by_telephone().replace("  slack: { channel: \"#dr\", create: true }\n", "  every: 1s\n");
+    let (estate, place) = (Estate::new(lab), Place::with(&runbook));
+    place.write("dr.toml", &format!("{SETTINGS}[sms]\n"));
+    let in_lab = |args: &[&str]| estate.dr(&place, &[&["--config", "dr.toml"], args].concat());
+    let controller = place.begin(in_lab(&["execute", "runbook.yaml", "--kind", "lab", "--yes"]));
+    until("the question", || !place.asking().is_empty());
+    // Of three, the answer to one is lost: that one may have it.
+    estate.faults(&json!([{ "operation": "Publish", "nth": 1, "do": "drop_after" }]));
+    controller.signal("KILL");
+    let watch = place.begin(in_lab(&["watch", &place.id(), "--dead-man", "--grace", "1s"]));
+    until("a doubt", || watch.so_far().1.contains("NOT told by sms: taken for 2 of 3"));
+    until("an end of it", || watch.so_far().1.contains("DID NOT COME; told by sms: taken for 3 of 3"));
+    let mut often = BTreeMap::<_, u32>::new();
+    estate.texts().into_iter().for_each(|(to, _)| *often.entry(to).or_default() += 1);
+    let mut often: Vec<_> = often.into_values().collect();
+    often.sort_unstable();
+    assert_eq!(often, [1, 1, 2]);
+    watch.signal("TERM");
+}
+
+#[test]
+fn an_sms_that_nobody_can_be_sent_is_kept_and_said_to_be() {
+    for (settings, endpoint, why) in [
+        ("", None, "nothing is sent by SMS (no [sms] in the settings): it is kept in"),
+        // A drill on people's telephones, of which none would ring.
+        (
+            "[sms]\n",
+            Some("http://127.0.0.1:9"),
+            "nothing is sent by SMS (this is no LAB run, and AWS would be a local one): it is kept in",
+        ),
+    ] {
+        let place = Place::with(&by_telephone());
+        place.write("token", CANARY);
+        place.write("dr.toml", &format!("{}{settings}", slack_is_dead()));
+        let mut command = place.dr(&["execute", "runbook.yaml", "--kind", "drill", "--yes"]);
+        command.envs(endpoint.map(|url| ("AWS_ENDPOINT_URL", url)));
+        let controller = place.begin(command);
+        let id = place.id();
+        until("a text", || !outbox(&place.run_folder(), ".txt").is_empty());
+        place.run(&["answer", &id, "switch_dns!approve", "approve", "--as", "Eve"]).ends(0);
+        controller.end().ends(0).says(&[why]);
+        let (folder, texts) = (place.run_folder(), outbox(&place.run_folder(), ".txt"));
+        assert_eq!(texts.len(), 1, "{texts:?}");
+        let text = fs::read_to_string(folder.join("outbox").join(&texts[0])).expect("a text");
+        assert!(text.starts_with("DRILL failover: slack cannot be reached since "), "{text}");
+        assert!(text.contains("\nMeet: https://meet.example.com/dr\nIC: Ana, +49 30 901820\n"), "{text}");
+        assert!(told(&place.events()).keys().any(|(channel, _)| channel == "sms-file"));
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@
 use crate::{
     book,
     channel::{Channel, Memory},
-    parcel::{Body, Notice, Parcel},
+    parcel::{Body, Meet, Notice, Parcel},
     post,
     update::{Update, text::of_day},
 };
@@ -21,7 +21,7 @@ use dr_engine::{
     report::clean,
     run::Run,
 };
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 /// The pause between two looks.
 pub const LOOK: Dur = Dur(10_000);
@@ -40,6 +40,28 @@ pub struct DeadMan<'a> {
     pub grace: Dur,
 }
 
+/// What a watch remembers from one look to the next.
+#[derive(Debug, Default)]
+pub struct Spoken {
+    /// The promise that it spoke of last.
+    of: Option<Time>,
+    /// Somebody heard.
+    heard: bool,
+    /// How it went by each way.
+    ways: BTreeMap<&'static str, Way>,
+}
+
+/// How telling went by one way.
+#[derive(Debug, Default)]
+struct Way {
+    /// Whom it has reached already, say: what was told to some is not told to them again.
+    memory: Memory,
+    /// Before that it is not tried again.
+    next: Time,
+    /// What became of it.
+    became: String,
+}
+
 /// What a look gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
@@ -52,8 +74,8 @@ pub enum Seen {
 }
 
 impl DeadMan<'_> {
-    /// Looks once, and speaks if it has to; `told` is the last promise it spoke of.
-    pub async fn look(&self, told: &mut Option<Time>) -> Result<Seen, post::Stopped> {
+    /// Looks once, and speaks if it has to.
+    pub async fn look(&self, spoken: &mut Spoken) -> Result<Seen, post::Stopped> {
         let read = sqlite::read(self.folder)?;
         let now = self.clock.now();
         let last = match book::read(self.folder)?.unwrap_or_default().update {
@@ -63,25 +85,35 @@ impl DeadMan<'_> {
         let run = post::fold(&read.events)?;
         let promised = promised(&run, last.as_ref());
         let Some(promised) = promised else { return Ok(Seen::Over) };
-        if now < promised.after(self.grace) || *told == Some(promised) {
+        if now < promised.after(self.grace) || spoken.of == Some(promised) && spoken.heard {
             return Ok(Seen::Kept(Some(promised)));
+        }
+        if spoken.of != Some(promised) {
+            *spoken = Spoken { of: Some(promised), ..Spoken::default() };
         }
         let draft = post::draft(self.folder, &read.events, &hex(&read.head), now)?;
         let parcel = parcel(&run, &draft, promised, now);
         let mut became = Vec::new();
         for channel in self.channels.iter().filter(|channel| channel.takes(&parcel)) {
-            let parcels = std::slice::from_ref(&parcel);
-            // Whoever was killed while speaking may have been heard: it is looked for.
-            let brought = self.clock.timeout(ATTEMPT, channel.deliver(parcels, true, &mut Memory::new())).await;
-            became.push(match brought {
-                Some(Ok(reference)) => format!("told by {}: {reference}", channel.name()),
-                Some(Err(trouble)) => format!("NOT told by {}: {trouble}", channel.name()),
-                None => format!("NOT told by {}: no answer within {ATTEMPT}", channel.name()),
-            });
-        }
-        // Where nobody heard, it is tried again at the next look.
-        if became.iter().any(|line| line.starts_with("told")) {
-            *told = Some(promised);
+            let (parcels, name) = (std::slice::from_ref(&parcel), channel.name());
+            let way = spoken.ways.entry(name).or_default();
+            if now >= way.next {
+                // Whoever was killed while speaking may have been heard: it is looked for.
+                let brought = self.clock.timeout(ATTEMPT, channel.deliver(parcels, true, &mut way.memory)).await;
+                way.became = match brought {
+                    Some(Ok(reference)) => {
+                        spoken.heard = true;
+                        format!("told by {name}: {reference}")
+                    }
+                    Some(Err(trouble)) => {
+                        // Where nobody heard, it is tried again at the next look, or when the other side wants it.
+                        way.next = self.clock.now().after(trouble.after.unwrap_or_default());
+                        format!("NOT told by {name}: {trouble}")
+                    }
+                    None => format!("NOT told by {name}: no answer within {ATTEMPT}"),
+                };
+            }
+            became.push(way.became.clone());
         }
         Ok(Seen::Broken(promised, became))
     }
@@ -110,7 +142,9 @@ fn parcel(run: &Run, draft: &Update, promised: Time, now: Time) -> Parcel {
     ];
     lines.extend(draft.to_text(post::TIMELINE_MAX).lines().map(str::to_owned));
     let subject = format!("NOBODY ANSWERS for this recovery; last known state, of {}", of_day(run.at, now));
-    let notice = Notice { subject, lines, urgent: true };
+    let last = format!("If its controller is gone: dr resume {id}. {}: {}", draft.rag.word(), draft.headline);
+    let meet = Meet { last: Some(last), ..Meet::of(run) };
+    let notice = Notice { subject, lines, urgent: true, meet };
     let name = format!("dead-man-{}", promised.0 / 1_000);
     Parcel::new(run, name, now, Audience::Executives, Body::Notice(notice))
 }

@@ -17,6 +17,7 @@ pub mod parcel;
 pub mod post;
 pub mod secret;
 pub mod slack;
+pub mod sms;
 pub mod statuspage;
 pub mod template;
 pub mod update;

@@ -66,6 +66,37 @@ pub struct Notice {
     pub lines: Vec<String>,
     /// It has to reach people now, on their telephones too.
     pub urgent: bool,
+    /// Where they find each other, if that is what they need.
+    #[serde(default)]
+    pub meet: Meet,
+}
+
+/// How people find each other when the usual way is gone, and where the recovery stood.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meet {
+    /// Where to meet.
+    pub bridge: Option<String>,
+    /// The Incident Commander, with a number where one is known to be theirs.
+    pub commander: Option<String>,
+    /// What else is worth a line.
+    pub last: Option<String>,
+}
+
+impl Meet {
+    /// Where the people of a run find each other now.
+    pub fn of(run: &Run) -> Self {
+        let plan = run.plan();
+        let bridge = plan.comms.as_ref().and_then(|comms| comms.bridge.as_deref()).map(clean);
+        // Whoever has taken the role over is not reached by the number of whom the runbook names for it.
+        let phone = |name: &str| {
+            plan.roles.values().filter(|role| role.name == name).find_map(|role| Some(clean(role.phone.as_deref()?)))
+        };
+        let commander = run.holder("incident_commander").map(|name| match phone(name) {
+            Some(phone) => format!("{}, {phone}", clean(name)),
+            None => clean(name),
+        });
+        Self { bridge, commander, last: None }
+    }
 }
 
 impl Parcel {
@@ -96,6 +127,7 @@ impl Parcel {
                 format!("If {} has to be recovered, its updates come this way.", clean(runbook)),
             ],
             urgent: false,
+            meet: Meet::default(),
         };
         Self {
             // To the millisecond: each trial is a message of its own.

@@ -9,7 +9,7 @@ use crate::{
     book::{self, Book, Lane, Page},
     channel::{Channel, Memory, Trouble},
     pace::{Due, Pace},
-    parcel::{Body, Notice, Parcel},
+    parcel::{Body, Meet, Notice, Parcel},
     template,
     update::{Facts, Line, Update, customers, text::of_day, weight},
 };
@@ -38,8 +38,8 @@ const PAUSE: (Dur, Dur) = (Dur(5_000), Dur(60_000));
 const REFUSED: Dur = Dur(5 * 60_000);
 /// The longest pause that another side can ask for.
 const ASKED_MAX: Dur = Dur(10 * 60_000);
-/// After so long without an arrival the others are told that a channel is silent.
-const SILENT: Dur = Dur(60_000);
+/// After so long without an arrival the others are told that a channel is silent, unless the settings say otherwise.
+pub const SILENT: Dur = Dur(60_000);
 /// Details are told together, at least so far apart.
 const DETAILS: Dur = Dur(10_000);
 /// So many lines of the timeline stand in a draft.
@@ -91,6 +91,8 @@ pub struct Post<S, D> {
     pub look: Dur,
     /// Two updates that nobody waits for are at least so far apart.
     pub gap_min: Dur,
+    /// After so long without an arrival the others are told that a channel is silent.
+    pub silent_after: Dur,
     /// The power goes there.
     pub crash: Arc<CrashAt>,
 }
@@ -267,7 +269,7 @@ impl<S: Source, D: Desk> Post<S, D> {
         let due = customers::due((run, page), before, known.pace.promise(run), (now, self.gap_min));
         let Some((said, announced)) = due else { return Ok(()) };
         let id = format!("announcement-{}", announced.number);
-        self.desk.show(&format!("customers, {}: {}", said.state.word(), said.message.replace('\n', " ")));
+        self.desk.show(&format!("customers, {}: {}", said.state.word(), said.message.replace("\n\n", " ")));
         self.book.page.announced = Some(announced);
         self.put_down(&Parcel::new(run, id, now, Audience::Customers, Body::Announcement(Box::new(said))))
     }
@@ -299,6 +301,7 @@ impl<S: Source, D: Desk> Post<S, D> {
                 "What you say stands in the update; if nobody answers, it says so.".into(),
             ],
             urgent: false,
+            meet: Meet::default(),
         };
         self.notice(run, now, notice).for_role(run, "technical_lead")
     }
@@ -317,7 +320,7 @@ impl<S: Source, D: Desk> Post<S, D> {
         lines.extend(draft.to_text(TIMELINE_MAX).lines().map(str::to_owned));
         let subject = format!("draft of update {}, due {}", draft.number, of_day(promised, now));
         self.desk.show(&format!("{subject}: dr update draft {id}"));
-        let notice = Notice { subject, lines, urgent: false };
+        let notice = Notice { subject, lines, urgent: false, meet: Meet::default() };
         let parcel = self.notice(run, now, notice).for_role(run, "incident_commander");
         Ok(Parcel { not_by: vec!["slack".into()], ..parcel })
     }
@@ -365,25 +368,23 @@ impl<S: Source, D: Desk> Post<S, D> {
 
     /// Tells the others of a channel that has been silent for too long, once.
     fn silence(&mut self, known: &Known, now: Time) -> Result<(), Stopped> {
-        let silent = |lane: &&Lane| !lane.silence_told && lane.silent_since.is_some_and(|s| now.since(s) >= SILENT);
+        let long = |since: Time| now.since(since) >= self.silent_after;
+        let silent = |lane: &&Lane| !lane.silence_told && lane.silent_since.is_some_and(long);
         let Some((name, lane)) = self.book.page.channels.iter().find(|(_, lane)| silent(lane)) else { return Ok(()) };
         let (name, since) = (name.clone(), lane.silent_since.unwrap_or(now));
         let trouble = lane.trouble.clone().unwrap_or_default();
         let run = &known.run;
-        let comms = run.plan().comms.as_ref();
-        let meet = match comms.and_then(|comms| comms.bridge.as_deref()) {
-            Some(bridge) => format!("Meet here: {}", clean(bridge)),
+        let last = known.before.as_ref().map(|update| format!("Last known: {}", update.to_short()));
+        let meet = Meet { last, ..Meet::of(run) };
+        let mut lines = vec![format!("{name} cannot be reached: {trouble}")];
+        lines.push(match &meet.bridge {
+            Some(bridge) => format!("Meet here: {bridge}"),
             None => "The runbook names no bridge to meet on.".into(),
-        };
-        let commander = run.plan().roles.get("incident_commander");
-        let phone =
-            commander.and_then(|role| role.phone.as_deref()).map_or(String::new(), |it| format!(", {}", clean(it)));
-        let reach = run.holder("incident_commander").map(|name| format!("Incident commander: {}{phone}", clean(name)));
-        let mut lines = vec![format!("{name} cannot be reached: {trouble}"), meet];
-        lines.extend(reach);
-        lines.extend(known.before.as_ref().map(|update| format!("Last known: {}", update.to_short())));
+        });
+        lines.extend(meet.commander.as_ref().map(|commander| format!("Incident commander: {commander}")));
+        lines.extend(meet.last.clone());
         let subject = format!("{name} cannot be reached since {}", of_day(since, now));
-        let notice = Notice { subject, lines, urgent: true };
+        let notice = Notice { subject, lines, urgent: true, meet };
         let parcel = Parcel { not_by: vec![name.clone()], ..self.notice(run, now, notice) };
         if let Some(lane) = self.book.page.channels.get_mut(&name) {
             lane.silence_told = true;

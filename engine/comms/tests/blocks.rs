@@ -5,7 +5,7 @@ mod parcels;
 
 use dr_comms::{
     blocks::{self, BLOCKS_MAX, CONTEXT_MAX, HEADER_MAX, Head, MESSAGE_MAX, Message, SECTION_MAX, TEXT_MAX},
-    parcel::{Body, Notice, Parcel},
+    parcel::{Body, Meet, Notice, Parcel},
     update::{Course, Decision, Line, Rag, Said, Update},
 };
 use dr_engine::event::RunKind;
@@ -85,7 +85,7 @@ prop_compose! {
         body in prop_oneof![
             any_update().prop_map(|it| Body::Update(Box::new(it))),
             (text(), prop::collection::vec(text(), 0..20))
-                .prop_map(|(subject, lines)| Body::Notice(Notice { subject, lines, urgent: true })),
+                .prop_map(|(subject, lines)| Body::Notice(Notice { subject, lines, urgent: true, meet: Meet::default() })),
             prop::collection::vec(line(), 0..80).prop_map(Body::Details),
         ],
     ) -> Parcel {

@@ -38,6 +38,10 @@ fn people_hear_the_truth_each_hour_whatever_is_down() {
         ids.dedup();
         assert_eq!(ids.len(), all, "{channel} had something twice");
     }
+    // A telephone rings when a way is gone, and never else.
+    let rang: Vec<_> = told.arrived.iter().filter(|(by, _)| by == "sms").map(|(_, it)| it.subject()).collect();
+    let gone = |way: &str, at: &str| format!("[LIVE] evacuate_eu_west_1: {way} cannot be reached since {at} UTC");
+    assert_eq!(rang, [gone("slack", "07:10"), gone("mail", "09:05")]);
     // Every promise is kept.
     for (at, update) in told.updates().iter().enumerate() {
         let Some(promised) = update.next_at else {

@@ -20,7 +20,8 @@ pub struct Comms {
     /// Who gets the updates by mail, beside those in `roles` who have an address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<To>,
-    /// Who gets short messages when Slack cannot be reached.
+    /// Who gets an SMS when Slack or mail cannot be reached, or nobody tells any more: these numbers, beside those in
+    /// `roles` whose `phone` is one. In international form, as in `+49 30 901820`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sms: Option<To>,
     /// The status page that customers read, kept up to date by itself.

@@ -22,6 +22,7 @@ pub mod limits;
 pub mod message;
 pub mod opened;
 pub mod outcome;
+pub mod phone;
 pub mod picture;
 pub mod plan;
 pub mod problem;

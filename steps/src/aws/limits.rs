@@ -24,8 +24,8 @@ pub const TAG_CHARS_MAX: usize = 256;
 /// How many looks per second each service is asked for, in one region; what
 /// is not listed is not bounded. Route 53 takes five calls a second from a
 /// whole account, ours and everybody else's.
-pub const LOOKS_PER_SECOND: [(&str, u32); 6] =
-    [("rds", 5), ("route53", 3), ("dynamodb", 8), ("ecs", 10), ("cloudfront", 2), ("sts", 5)];
+pub const LOOKS_PER_SECOND: [(&str, u32); 7] =
+    [("rds", 5), ("route53", 3), ("dynamodb", 8), ("ecs", 10), ("cloudfront", 2), ("sns", 20), ("sts", 5)];
 /// How long one question of `dr doctor` may take in all.
 pub const SURVEY_CALL: Dur = Dur(5_000);
 /// How far this machine's clock may be from that of AWS: beyond it, signatures are refused.
@@ -51,3 +51,11 @@ pub const COPIES_MAX: usize = 16;
 pub const HEADS_MAX: usize = 32;
 /// After how many copies progress is said.
 pub const COPIES_SAID: usize = 100;
+/// How long SNS may take to take one SMS: after that nobody knows whether it did.
+pub const SMS_SEND: Dur = Dur(5_000);
+/// How long one question before it may take: it is sent all the same where it gets no answer.
+pub const SMS_LOOK: Dur = Dur(3_000);
+/// How many numbers SNS is asked about at the same time.
+pub const SMS_LOOKS_MAX: usize = 8;
+/// How long all questions of `dr doctor` about SMS may take together.
+pub const SMS_CHECK: Dur = Dur(20_000);

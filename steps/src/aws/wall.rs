@@ -43,7 +43,7 @@ fn refuse(text: String) -> BoxError {
 /// Words with which the names of reads begin.
 const READS: [&str; 6] = ["Describe", "List", "Get", "Head", "BatchGet", "Query"];
 /// Reads that are called otherwise.
-const READS_TOO: [&str; 2] = ["Scan", "TestDNSAnswer"];
+const READS_TOO: [&str; 3] = ["CheckIfPhoneNumberIsOptedOut", "Scan", "TestDNSAnswer"];
 /// What sounds like a read and gives away a right.
 const NOT_READS: [&str; 4] =
     ["GetFederationToken", "GetSessionToken", "GetWebIdentityToken", "GetDelegatedAccessToken"];
@@ -226,7 +226,16 @@ mod tests {
 
     #[test]
     fn only_what_is_known_to_look_is_a_read() {
-        for read in ["DescribeDBInstances", "ListResourceRecordSets", "GetChange", "HeadObject", "Query", "Scan"] {
+        for read in [
+            "DescribeDBInstances",
+            "ListResourceRecordSets",
+            "GetChange",
+            "HeadObject",
+            "Query",
+            "Scan",
+            "CheckIfPhoneNumberIsOptedOut",
+            "GetSMSSandboxAccountStatus",
+        ] {
             assert!(is_read(read), "{read}");
         }
         for other in [
@@ -239,6 +248,8 @@ mod tests {
             "",
             "describeTable",
             "UpdateService",
+            "Publish",
+            "OptInPhoneNumber",
         ] {
             assert!(!is_read(other), "{other}");
         }
@@ -261,6 +272,8 @@ mod tests {
             ("POST", "/", &[("x-amz-target", "DynamoDB_20120810.DescribeTable")][..], "{}", true),
             ("POST", "/", &[("x-amz-target", "DynamoDB_20120810.DeleteTable")], "{}", false),
             ("POST", "/", &form, "Action=DescribeDBInstances&Version=1", true),
+            ("POST", "/", &form, "Action=CheckIfPhoneNumberIsOptedOut&Version=1", true),
+            ("POST", "/", &form, "Action=Publish&Version=1", false),
             ("POST", "/", &form, "Action=AssumeRole&Version=1", false),
             ("POST", "/", &form, "Version=1", false),
             ("POST", "/service/X/operation/GetThing", &[("smithy-protocol", "rpc-v2-cbor")], "", true),

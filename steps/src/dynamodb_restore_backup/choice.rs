@@ -1,10 +1,17 @@
 //! Which backup it will be: chosen once, written down, and held to what was
 //! asked for.
 
-use super::{RestoreBackup, SKEW};
-use crate::aws::{Clients, error::code, moment};
-use aws_sdk_dynamodb::types::{BackupStatus, BackupTypeFilter, RestoreSummary, SourceTableDetails, TableDescription};
-use dr_engine::{clock::Time, outcome::Failure, step::ReadCx};
+use super::RestoreBackup;
+use crate::{
+    aws::{Clients, error::code, moment},
+    dynamodb::{Origin, time},
+};
+use aws_sdk_dynamodb::types::{BackupStatus, BackupTypeFilter, RestoreSummary, SourceTableDetails};
+use dr_engine::{
+    clock::Time,
+    outcome::{Failure, RecoveryPoint},
+    step::ReadCx,
+};
 use serde::{Deserialize, Serialize};
 
 /// What the step resolved, and will not resolve again in this run while the
@@ -28,23 +35,34 @@ pub(super) struct Asked {
     pub(super) before: Option<String>,
 }
 
-/// The name of the fact that holds it, written before the restore that follows.
-pub(super) const CHOSEN: &str = "backup";
-
 pub(super) fn chosen(cx: &ReadCx) -> Option<Chosen> {
-    cx.fact(CHOSEN).and_then(|fact| serde_json::from_value(fact.clone()).ok())
+    cx.fact(Chosen::FACT).and_then(|fact| serde_json::from_value(fact.clone()).ok())
 }
 
-impl Chosen {
-    /// Whether a table was made from this backup since it was chosen.
-    pub(super) fn made(&self, table: &TableDescription) -> bool {
-        let since = table.creation_date_time().and_then(time).is_some_and(|at| at.after(SKEW) >= self.at);
-        since && table.restore_summary().and_then(|r| r.source_backup_arn()) == Some(self.arn.as_str())
+impl Origin for Chosen {
+    const FACT: &'static str = "backup";
+    const OPERATION: &'static str = "RestoreTableFromBackup";
+
+    fn written_at(&self) -> Time {
+        self.at
     }
-}
 
-pub(super) fn time(at: &aws_sdk_dynamodb::primitives::DateTime) -> Option<Time> {
-    at.to_millis().ok().map(Time)
+    fn written(self, at: Time) -> Self {
+        Self { at, ..self }
+    }
+
+    fn is(&self, summary: &RestoreSummary) -> Option<(String, bool)> {
+        let from = summary.source_backup_arn()?;
+        Some((from.to_owned(), from == self.arn))
+    }
+
+    fn name(&self) -> String {
+        self.arn.clone()
+    }
+
+    fn recovery_point(&self) -> RecoveryPoint {
+        RecoveryPoint { at: self.created_at, source: "BackupCreationDateTime".into() }
+    }
 }
 
 impl RestoreBackup {
@@ -66,18 +84,6 @@ impl RestoreBackup {
         match chosen(cx) {
             Some(known) if known.asked.as_ref().is_none_or(|asked| *asked == self.asked()) => Ok(known),
             _ => self.choose(cx, clients).await,
-        }
-    }
-
-    /// Refuses a table of ours that was made from something else.
-    pub(super) fn made_from(&self, table: &TableDescription, chosen: &Chosen) -> Result<(), Failure> {
-        match table.restore_summary().and_then(RestoreSummary::source_backup_arn) {
-            Some(from) if from != chosen.arn => {
-                let (name, arn) = (self.target.get(), &chosen.arn);
-                let text = format!("`{name}` was made from `{from}` before the inputs changed, not from `{arn}`");
-                Err(Failure::new(text).hint("remove that table by hand, or set the inputs back; then answer `retry`"))
-            }
-            _ => Ok(()),
         }
     }
 

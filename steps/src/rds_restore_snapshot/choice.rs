@@ -2,8 +2,11 @@
 //! asked for.
 
 use super::RestoreSnapshot;
-use crate::aws::{Clients, error::code, moment, tags};
-use aws_sdk_rds::types::{DbInstance, DbSnapshot, Tag};
+use crate::{
+    aws::{Clients, error::code, moment},
+    rds::Origin,
+};
+use aws_sdk_rds::types::DbSnapshot;
 use dr_engine::{
     clock::Time,
     outcome::{Failure, RecoveryPoint},
@@ -22,6 +25,13 @@ pub(super) struct Chosen {
     /// What was asked for; version 0.1.0 did not write it down.
     #[serde(default)]
     pub(super) asked: Option<Asked>,
+}
+
+impl Chosen {
+    /// The same for the instance that is made from it.
+    pub(super) fn origin(&self) -> Origin {
+        Origin { from: self.id.clone(), recovery_point: self.recovery_point.clone() }
+    }
 }
 
 /// The inputs that a choice follows from. A person can change them with `retry --set`.
@@ -102,20 +112,6 @@ impl RestoreSnapshot {
         match chosen(cx) {
             Some(known) if known.asked.as_ref().is_none_or(|asked| *asked == self.asked()) => Ok(known),
             _ => self.choose(clients).await,
-        }
-    }
-
-    /// Refuses an instance of ours that was made from something else.
-    pub(super) fn made_from(&self, db: &DbInstance, chosen: &Chosen) -> Result<(), Failure> {
-        let tag = db.tag_list().iter().find(|tag| tag.key() == Some(tags::FROM));
-        match tag.and_then(Tag::value) {
-            Some(from) if from != tags::text(&chosen.id) => {
-                let (name, id) = (self.target(), &chosen.id);
-                let text = format!("`{name}` was made from `{from}` before the inputs changed, not from `{id}`");
-                Err(Failure::new(text)
-                    .hint("remove that instance by hand, or set the inputs back; then answer `retry`"))
-            }
-            _ => Ok(()),
         }
     }
 

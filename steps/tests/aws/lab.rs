@@ -121,6 +121,13 @@ impl Estate {
         self.lab.ask("POST", "/fault", &json!({ "account": self.account, "rules": rules }));
     }
 
+    /// Says who wants no SMS, and what the SMS sandbox allows.
+    pub(crate) fn sms(&self, what: &Value) {
+        let mut what = what.clone();
+        what["account"] = self.account.clone().into();
+        self.lab.ask("POST", "/sms", &what);
+    }
+
     /// Takes a region down, in this account only.
     pub(crate) fn region(&self, region: &str, state: &str) {
         let what = json!({ "region": region, "state": state, "account": self.account, "mode": "reset" });

@@ -13,7 +13,7 @@ use crate::{
     },
     state,
 };
-use dr_comms::dead_man::{self, DeadMan, Seen};
+use dr_comms::dead_man::{self, DeadMan, Seen, Spoken};
 use dr_engine::{
     clock::Clock,
     duration::Dur,
@@ -69,9 +69,9 @@ async fn watch_over(here: &Here, folder: &Path, grace: &str) -> Result<u8, Failu
         return Err(Failure::before("the runbook names nobody who could be told").hint("give it `comms`"));
     }
     let watch = DeadMan { folder, channels, clock: clock.clone(), grace };
-    let (mut told, mut said) = (None, None);
+    let (mut spoken, mut said) = (Spoken::default(), None);
     loop {
-        let seen = watch.look(&mut told).await.map_err(|e| Failure::before(e.to_string()))?;
+        let seen = watch.look(&mut spoken).await.map_err(|e| Failure::before(e.to_string()))?;
         if Some(&seen) != said.as_ref() {
             match &seen {
                 Seen::Kept(next) => {

@@ -1,5 +1,6 @@
 //! A plan as people read it before they trust it.
 
+use dr_comms::sms;
 use dr_engine::{
     comms::Comms,
     duration::Dur,
@@ -220,7 +221,7 @@ fn remarks(plan: &Plan, prediction: &Prediction, text: &mut String) {
             line(text, &format!("{what}: page {} of Statuspage; {subscribers}", page.page));
         }
         if comms.sms.is_some() {
-            line(text, "sms: kept, not acted on by this version: nobody gets short messages");
+            line(text, &by_sms(plan));
         }
     }
     if plan.failback.is_some() {
@@ -247,6 +248,20 @@ fn told(plan: &Plan, comms: &Comms) -> String {
     let by: Vec<_> = slack.into_iter().chain(mail).collect();
     let by = if by.is_empty() { "nobody: neither Slack nor a mail address is named".into() } else { by.join(", ") };
     format!("updates every {}: {by}", comms.every)
+}
+
+/// Who gets an SMS when the other ways are gone.
+fn by_sms(plan: &Plan) -> String {
+    let recipients = sms::Recipients::of(plan);
+    let many = match recipients.numbers().len() {
+        0 => "TO NOBODY".to_owned(),
+        1 => "to 1 number".to_owned(),
+        many => format!("to {many} numbers"),
+    };
+    let bridge = plan.comms.as_ref().and_then(|comms| comms.bridge.as_ref());
+    let bridge = bridge.map_or("; IT NAMES NO BRIDGE to meet on", |_| "");
+    let wrong = recipients.wrong().iter().fold(String::new(), |said, one| said + "; " + one);
+    format!("SMS when another way is gone, or nobody tells any more: {many}{bridge}{wrong}")
 }
 
 /// The ids of these steps, if there are any.

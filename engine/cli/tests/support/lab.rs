@@ -78,6 +78,13 @@ impl Estate {
         self.lab.region(&what).expect("it falls");
     }
 
+    /// What was sent by SMS: to whom, and the text.
+    pub(crate) fn texts(&self) -> Vec<(String, String)> {
+        let state: Value = serde_json::from_str(&self.lab.dump(&self.account, false).expect("a dump")).expect("JSON");
+        let text = |it: &Value, key: &str| it[key].as_str().expect("a text").to_owned();
+        state["sns"].as_array().expect("a list").iter().map(|it| (text(it, "to"), text(it, "text"))).collect()
+    }
+
     /// The whole state of the account.
     pub(crate) fn dump(&self) -> String {
         self.lab.dump(&self.account, true).expect("a dump")

@@ -7,7 +7,7 @@ use crate::{
 use dr_comms::{
     channel::{Channel, Memory, Trouble},
     mail::{Mail, Recipients, Settings, message_id},
-    parcel::{Body, Notice, Parcel},
+    parcel::{Body, Meet, Notice, Parcel},
 };
 use dr_engine::{
     clock::{Clock, SystemClock},
@@ -272,6 +272,7 @@ async fn what_is_for_one_person_goes_to_whoever_has_the_role() {
             subject: "What is the state?".into(),
             lines: vec!["dr note …".into()],
             urgent: true,
+            meet: Meet::default(),
         }),
         ..update()
     };

@@ -11,7 +11,7 @@ use dr_comms::{
     channel::{Channel, Memory},
     files::Files,
     mail::{Recipients, files},
-    parcel::{Body, Notice, Parcel},
+    parcel::{Body, Meet, Notice, Parcel},
     update::Line,
 };
 use dr_engine::{clock::Time, event::RunKind};
@@ -110,6 +110,7 @@ async fn a_notice_says_drill_first_and_that_it_is_urgent() {
         subject: "Slack cannot be reached".into(),
         lines: vec!["Meet here".into(), String::new(), "  dr status <RUN>   where\r\nit stands\u{202e}".into()],
         urgent: true,
+        meet: Meet::default(),
     };
     let parcel = Parcel { kind: RunKind::Drill, body: Body::Notice(notice), ..update() };
     let mail = parsed(&python, &mail_of(&parcel, people()).await);

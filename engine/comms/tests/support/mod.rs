@@ -6,7 +6,8 @@ use dr_comms::{
     channel::{Channel, Memory, Trouble},
     pace::GAP_MIN,
     parcel::{Body, Parcel},
-    post::{Desk, Post, Source},
+    post::{Desk, Post, SILENT, Source},
+    sms,
     update::{Update, customers::Announcement},
 };
 use dr_engine::{
@@ -336,7 +337,7 @@ impl Story {
         let folder = tempfile::tempdir().expect("a folder");
         let clock: Arc<dyn Clock> = Arc::new(SimClock::new(at("0:10")));
         let heard = Arc::new(Mutex::new(Told { lines: Vec::new(), arrived: Vec::new() }));
-        let channels = ["slack", "mail", "statuspage"].map(|name| {
+        let channels = ["slack", "mail", "sms", "statuspage"].map(|name| {
             let downs = downs.iter().filter(|(of, ..)| *of == name).map(|(_, from, to)| (at(from), at(to))).collect();
             Arc::new(Scripted { name, downs, panics: self.panics, clock: clock.clone(), heard: heard.clone() })
                 as Arc<dyn Channel>
@@ -345,9 +346,10 @@ impl Story {
             let book = Book::open(folder.path()).expect("a book").expect("free");
             let source = Script { events: self.events.clone(), read: 0, head: [0; 32], clock: clock.clone() };
             let desk = Journalist { clock: clock.clone(), heard: heard.clone() };
-            let (look, gap_min, crash) = (Dur(500), GAP_MIN, Arc::new(CrashAt::default()));
+            let (look, gap_min, silent_after, crash) = (Dur(500), GAP_MIN, SILENT, Arc::new(CrashAt::default()));
             let channels = channels.to_vec();
-            let mut post = Post { book, source, desk, channels, clock: clock.clone(), look, gap_min, crash };
+            let mut post =
+                Post { book, source, desk, channels, clock: clock.clone(), look, gap_min, silent_after, crash };
             match end {
                 None => post.go_on(|| None).await.expect("it goes on"),
                 Some(end) => {
@@ -419,10 +421,12 @@ impl Channel for Scripted {
     }
 
     fn takes(&self, parcel: &Parcel) -> bool {
-        match &parcel.body {
-            Body::Details(_) => self.name == "slack",
-            Body::Announcement(_) => self.name == "statuspage",
-            Body::Update(_) | Body::Notice(_) => self.name != "statuspage",
+        match (self.name, &parcel.body) {
+            ("statuspage", body) => matches!(body, Body::Announcement(_)),
+            ("sms", body) => matches!(body, Body::Notice(notice) if notice.urgent),
+            (_, Body::Announcement(_)) => false,
+            (name, Body::Details(_)) => name == "slack",
+            _ => true,
         }
     }
 
@@ -444,16 +448,19 @@ impl Channel for Scripted {
         for (at, parcel) in parcels.iter().enumerate() {
             let together = if at > 0 { "  in the same message: " } else { "" };
             let to = parcel.role.as_ref().map_or(String::new(), |role| format!(" (to {role})"));
-            if self.name == "statuspage" && at + 1 < parcels.len() {
+            if self.newest_only() && at + 1 < parcels.len() {
                 continue;
             }
-            let words = match &parcel.body {
-                Body::Announcement(said) => said.message.replace('\n', " "),
-                Body::Update(_) | Body::Notice(_) | Body::Details(_) => String::new(),
+            let text = match &parcel.body {
+                Body::Notice(notice) if self.name == "sms" => sms::text(parcel, notice).replace('\n', " | "),
+                Body::Announcement(said) => {
+                    let said = format!("{}: {}: {}", said.state.word(), said.title, said.message);
+                    said.replace("\n\n", " | ")
+                }
+                _ => parcel.subject(),
             };
-            let together = if words.is_empty() { together } else { "" };
-            let line = format!("{} {:<7} {together}{}{to} {words}", clock(now), self.name, parcel.subject());
-            let line = line.trim_end().to_owned();
+            let together = if self.newest_only() { "" } else { together };
+            let line = format!("{} {:<7} {together}{text}{to}", clock(now), self.name);
             heard.lines.push(line);
             heard.arrived.push((self.name.into(), parcel.clone()));
         }

@@ -1,7 +1,7 @@
 //! Parcels to tell.
 
 use dr_comms::{
-    parcel::{Body, Notice, Parcel},
+    parcel::{Body, Meet, Notice, Parcel},
     update::{ClockFacts, Course, Decision, Doing, LeadFacts, Line, Rag, Said, StoreFacts, Update},
 };
 use dr_engine::{
@@ -37,7 +37,11 @@ pub(crate) fn parcel(id: &str, made_at: Time, body: Body) -> Parcel {
 
 pub(crate) fn notice(id: &str, minutes: i64, subject: &str) -> Parcel {
     let lines = vec![format!("{subject}: see dr status r-2043.")];
-    parcel(id, at(minutes), Body::Notice(Notice { subject: subject.into(), lines, urgent: false }))
+    parcel(
+        id,
+        at(minutes),
+        Body::Notice(Notice { subject: subject.into(), lines, urgent: false, meet: Meet::default() }),
+    )
 }
 
 pub(crate) fn details(id: &str, minutes: i64) -> Parcel {

@@ -19,6 +19,7 @@ use crate::{
     duration::Dur,
     kind::Registry,
     limits,
+    phone::Number,
     problem::{Problem, SourceMap, Span},
     runbook::{Defaults, Runbook},
     verify::VerifyWith,
@@ -230,6 +231,7 @@ impl Build<'_> {
         let failback = root.get("failback").and_then(|node| json(node, &Anything, &mut self.problems));
         if let Some(runbook) = &runbook {
             self.head(runbook);
+            self.sms(root, runbook);
         }
         let claim = self.claim(root, &names);
         let sections = ["steps", "services", "verify"].into_iter().filter_map(|name| pair(root, name));
@@ -254,6 +256,17 @@ impl Build<'_> {
                 let message = format!("the id of account `{name}` has twelve digits, this is `{}`", *account.id);
                 let problem = Problem::new(account.id.span, message);
                 self.problems.push(problem.help("in quotes, or leading zeros are lost: id: \"012345678901\""));
+            }
+        }
+    }
+
+    /// Whoever is to hear by SMS has a number that it can be sent to.
+    fn sms(&mut self, root: R<'_>, runbook: &Runbook) {
+        let Some(sms) = runbook.comms.as_ref().and_then(|comms| comms.sms.as_ref()) else { return };
+        let written = root.get("comms").and_then(|node| node.get("sms")).and_then(|node| node.get("to"));
+        for (node, text) in written.into_iter().flat_map(R::kids).zip(&sms.to) {
+            if let Err(no) = text.parse::<Number>() {
+                self.problems.push(Problem::new(node.span(), no.to_string()).help(no.hint));
             }
         }
     }
