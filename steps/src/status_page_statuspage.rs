@@ -82,7 +82,7 @@ impl Before {
         let all = cx.facts.iter().filter(|fact| fact.name == SAYING);
         let mut all = all.filter_map(|fact| serde_json::from_value::<Self>(fact.value.clone()).ok());
         let first = all.next()?;
-        let last = all.last().unwrap_or_else(|| first.clone());
+        let last = all.next_back().unwrap_or_else(|| first.clone());
         Some((first, last))
     }
 
