@@ -18,7 +18,7 @@ use std::{
 use support::{Place, Said, until};
 
 /// Two updates by steps, around work; customers and all else hear nothing by themselves.
-const BY_STEPS: &str = r#"
+const BY_STEPS: &str = r"
 dr: v1
 name: failover
 defaults: { retry: { attempts: 5, backoff: 10ms..20ms } }
@@ -41,7 +41,7 @@ steps:
         title: Orders work
         message: All is well.
         components: { Website: operational }
-"#;
+";
 
 /// The page is kept up to date by itself.
 const BY_ITSELF: &str = r#"

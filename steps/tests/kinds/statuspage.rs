@@ -109,6 +109,17 @@ async fn an_update_obeys_the_contract_and_says_what_it_was_told() {
     assert!(!said.contains(TOKEN), "{said}");
 }
 
+/// One incident of the run, with all three updates, and what others keep there.
+fn ours_alone(fake: &Fake, run: &str) {
+    let state = fake.state();
+    let ours: Vec<_> = state.incidents.iter().filter(|it| it.metadata.contains_key("dr")).collect();
+    assert_eq!(ours.len(), 1, "one incident");
+    let updates: Vec<_> = ours[0].updates.iter().rev().map(|it| (it.1.as_str(), it.3)).collect();
+    assert_eq!(updates, [("investigating", true), ("resolved", false), ("monitoring", true)]);
+    assert_eq!(ours[0].metadata["jira"], json!({ "issue_id": "OPS-1" }));
+    assert_eq!(ours[0].metadata["dr"]["run"], run, "though a step has that name");
+}
+
 #[tokio::test]
 async fn the_steps_of_a_run_speak_on_one_incident_and_leave_what_others_keep_there() {
     for replaces_metadata in [false, true] {
@@ -129,14 +140,7 @@ async fn the_steps_of_a_run_speak_on_one_incident_and_leave_what_others_keep_the
         fake.others(60, "identified");
         let three = also(&fake, &first, "run");
         done(three.bench.attempt(work(&says("monitoring", "We watch again.")), None).await);
-        let state = fake.state();
-        let ours: Vec<_> = state.incidents.iter().filter(|it| it.metadata.contains_key("dr")).collect();
-        assert_eq!(ours.len(), 1, "one incident");
-        let updates: Vec<_> = ours[0].updates.iter().rev().map(|it| (it.1.as_str(), it.3)).collect();
-        assert_eq!(updates, [("investigating", true), ("resolved", false), ("monitoring", true)]);
-        assert_eq!(ours[0].metadata["jira"], json!({ "issue_id": "OPS-1" }));
-        assert_eq!(ours[0].metadata["dr"]["run"], first.bench.run.id, "though a step has that name");
-        drop(state);
+        ours_alone(&fake, &first.bench.run.id);
         assert_eq!(fake.complaints(), Vec::<String>::new());
         // What was said stays said, whatever was said after it.
         let again = first.bench.attempt(work(&says("investigating", "We look.")), Some(Doubt::Lost)).await;

@@ -147,7 +147,7 @@ pub fn lint(here: &Here, chosen: &Chosen) -> Result<u8, Failure> {
         show::print(&format!("{lint}\n"));
         return Ok(failure::DONE);
     }
-    let remarks: String = remarks.iter().map(|why| format!("{why}\n")).collect();
+    let remarks: String = remarks.iter().flat_map(|why| [*why, "\n"]).collect();
     show::print(&format!("{}: {steps}, no mistakes\n{remarks}", chosen.runbook.display()));
     Ok(failure::DONE)
 }

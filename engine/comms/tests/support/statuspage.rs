@@ -15,8 +15,7 @@ use std::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
-    thread,
-    time::Duration,
+    thread::{self, JoinHandle},
 };
 
 /// The token that is good.
@@ -109,6 +108,7 @@ pub struct Fake {
     state: Arc<Mutex<State>>,
     address: SocketAddr,
     over: Arc<AtomicBool>,
+    listening: Option<JoinHandle<()>>,
 }
 
 impl Drop for Fake {
@@ -123,8 +123,8 @@ impl Fake {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("bound");
         let (state, over) = (Arc::new(Mutex::new(State::default())), Arc::new(AtomicBool::new(false)));
-        listen(listener, state.clone(), over.clone());
-        Self { state, address, over }
+        let listening = Some(listen(listener, state.clone(), over.clone()));
+        Self { state, address, over, listening }
     }
 
     /// Its address, as settings name it.
@@ -137,15 +137,16 @@ impl Fake {
         self.over.store(true, Ordering::SeqCst);
         // The thread that listens wakes up, sees it and goes.
         drop(TcpStream::connect(self.address));
-        while TcpStream::connect(self.address).is_ok() {
-            thread::sleep(Duration::from_millis(1));
+        if let Some(listening) = self.listening.take() {
+            listening.join().expect("it only listens");
         }
     }
 
     /// Somebody listens again.
     pub fn come_back(&mut self) {
         self.over = Arc::new(AtomicBool::new(false));
-        listen(TcpListener::bind(self.address).expect("its own port"), self.state.clone(), self.over.clone());
+        let listener = TcpListener::bind(self.address).expect("its own port");
+        self.listening = Some(listen(listener, self.state.clone(), self.over.clone()));
     }
 
     /// What there is, to look at or to change.
@@ -200,16 +201,16 @@ impl Fake {
     }
 }
 
-fn listen(listener: TcpListener, state: Arc<Mutex<State>>, over: Arc<AtomicBool>) {
+fn listen(listener: TcpListener, state: Arc<Mutex<State>>, over: Arc<AtomicBool>) -> JoinHandle<()> {
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             if over.load(Ordering::SeqCst) {
                 return;
             }
-            let (state, over) = (state.clone(), over.clone());
-            thread::spawn(move || answer(stream, &state, &over));
+            let state = state.clone();
+            thread::spawn(move || answer(stream, &state));
         }
-    });
+    })
 }
 
 struct Asked {
@@ -244,7 +245,7 @@ fn read(stream: &mut TcpStream) -> Option<Asked> {
     }
 }
 
-fn answer(mut stream: TcpStream, state: &Mutex<State>, over: &AtomicBool) {
+fn answer(mut stream: TcpStream, state: &Mutex<State>) {
     let Some(asked) = read(&mut stream) else { return };
     let (fault, (status, body)) = {
         let mut state = state.lock().expect("no handler panics");
@@ -260,9 +261,8 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>, over: &AtomicBool) {
     let status = match fault {
         Some(Fault::DropBefore | Fault::DropAfter) => return,
         Some(Fault::HangBefore | Fault::HangAfter) => {
-            while !over.load(Ordering::SeqCst) {
-                thread::sleep(Duration::from_millis(5));
-            }
+            // Until the other side gives up.
+            stream.read_exact(&mut [0]).ok();
             return;
         }
         Some(Fault::Wait(status, seconds)) => {
