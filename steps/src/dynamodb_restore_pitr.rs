@@ -104,7 +104,7 @@ impl Step for RestorePitr {
 
     async fn check(&self, cx: &ReadCx) -> Result<Check, Failure> {
         let clients = World::of(cx).aws.read(cx).await?;
-        let (check, chosen) = self.wanted_table().check(cx, &clients, self.decide(cx, &clients)).await?;
+        let (check, chosen) = Box::pin(self.wanted_table().check(cx, &clients, self.decide(cx, &clients))).await?;
         Ok(match (check, chosen) {
             (Check::Done(output), Some(chosen)) => Check::Done(Self::output(output, &chosen)),
             (check, _) => check,
@@ -114,7 +114,7 @@ impl Step for RestorePitr {
     async fn run(&self, cx: &StepCx) -> Result<Output, StepError> {
         let clients = World::of(&cx.read).aws.write(cx).await?;
         let chosen = self.decide(&cx.read, &clients).await?;
-        let output = self.wanted_table().run(cx, &clients, &chosen, self.restore(&clients, &chosen)).await?;
+        let output = Box::pin(self.wanted_table().run(cx, &clients, &chosen, self.restore(&clients, &chosen))).await?;
         Ok(Self::output(output, &chosen))
     }
 

@@ -144,7 +144,7 @@ impl Step for RestorePitr {
         let clients = World::of(&cx.read).aws.write(cx).await?;
         let choice = self.decide(&cx.read, &clients).await?;
         let make = self.make(cx, &clients, &choice);
-        let output = self.instance().run(cx, &clients, &choice.origin(), make).await?;
+        let output = Box::pin(self.instance().run(cx, &clients, &choice.origin(), make)).await?;
         Ok(Self::output(output, &choice))
     }
 

@@ -487,8 +487,8 @@ fn a_test_message_goes_the_ways_of_the_runbook_and_says_which_are_none() {
 fn a_template_says_the_middle_of_an_update_and_cannot_hide_how_it_stands() {
     let runbook = RUNBOOK.replace("    approve: { question: Send users to eu-central-1?, roles: [executive] }\n", "");
     let with = |template: &str| {
-        let lines: String = template.lines().map(|line| format!("    {line}\n")).collect();
-        Place::with(&runbook.replace("  bridge:", &format!("  template: |\n{lines}  bridge:")))
+        let lines: Vec<_> = template.lines().map(|line| format!("    {line}")).collect();
+        Place::with(&runbook.replace("  bridge:", &format!("  template: |\n{}\n  bridge:", lines.join("\n"))))
     };
     let told = |place: &Place| {
         place.write("dr.toml", SETTINGS);

@@ -76,9 +76,9 @@ fn read(said: &str) -> Vec<Section> {
     let mut parts: Vec<Section> = Vec::new();
     for line in said.lines().map(str::trim_end).filter(|line| !line.is_empty()) {
         match (line.strip_prefix(TITLE), parts.last_mut()) {
-            (Some(title), _) => parts.push(Section { title: title.trim().to_owned().into(), lines: Vec::new() }),
+            (Some(title), _) => parts.push(Section { title: title.trim().to_owned(), lines: Vec::new() }),
             (None, Some(part)) => part.lines.push(line.to_owned()),
-            (None, None) => parts.push(Section { title: "".into(), lines: vec![line.to_owned()] }),
+            (None, None) => parts.push(Section { title: String::new(), lines: vec![line.to_owned()] }),
         }
     }
     parts

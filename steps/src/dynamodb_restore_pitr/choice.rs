@@ -12,6 +12,7 @@ use dr_engine::{
     clock::Time,
     outcome::{Failure, RecoveryPoint},
     step::ReadCx,
+    yaml::In,
 };
 use serde::{Deserialize, Serialize};
 
@@ -58,7 +59,7 @@ impl Origin for Chosen {
 
 impl RestorePitr {
     fn asked(&self) -> Asked {
-        let [at, before] = [&self.at, &self.before].map(|input| input.as_ref().map(|text| text.get()));
+        let [at, before] = [&self.at, &self.before].map(|input| input.as_ref().map(In::get));
         Asked::new(self.table.get(), at, before)
     }
 

@@ -12,6 +12,7 @@ use dr_engine::{
     clock::Time,
     outcome::{Failure, RecoveryPoint},
     step::ReadCx,
+    yaml::In,
 };
 use serde::{Deserialize, Serialize};
 
@@ -63,7 +64,7 @@ fn window(backup: &DbInstanceAutomatedBackup) -> Option<(Window, (Option<String>
 
 impl RestorePitr {
     fn asked(&self) -> Asked {
-        let [at, before] = [&self.at, &self.before].map(|input| input.as_ref().map(|text| text.get()));
+        let [at, before] = [&self.at, &self.before].map(|input| input.as_ref().map(In::get));
         Asked::new(&self.source.get().to_lowercase(), at, before)
     }
 

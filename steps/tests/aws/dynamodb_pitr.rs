@@ -5,7 +5,12 @@ use crate::{
     lab::{Estate, lab},
     sweep::Trial,
 };
-use dr_engine::{duration::Dur, plan::StepIx, run::State};
+use dr_engine::{
+    clock::{Clock, SystemClock},
+    duration::Dur,
+    plan::StepIx,
+    run::State,
+};
 use serde_json::{Value, json};
 
 fn with(estate: &Estate) -> Value {
@@ -106,7 +111,7 @@ async fn what_was_made_before_the_inputs_changed_does_not_pass_for_what_they_ask
     // The fourth look is after the restore.
     estate.faults(&json!([{ "operation": "DescribeTable", "nth": 5, "do": "access_denied" }]));
     assert!(drive.go(None).await.failure().message.contains("AccessDenied"));
-    let earlier = (jiff::Timestamp::now() - jiff::SignedDuration::from_hours(1)).to_string();
+    let earlier = SystemClock::new().now().after(Dur::seconds(-3_600)).to_string();
     let failure = drive.again_with(&json!({ "before": earlier })).await.failure();
     assert!(failure.message.contains("before the inputs changed, not from"), "{failure:?}");
     assert_eq!(estate.changes().iter().filter(|name| *name == "RestoreTableToPointInTime").count(), 1);

@@ -5,7 +5,13 @@ use crate::{
     lab::{Estate, lab},
     sweep::Trial,
 };
-use dr_engine::{clock::Time, outcome::RecoveryPoint, plan::StepIx, run::State};
+use dr_engine::{
+    clock::{Clock, SystemClock, Time},
+    duration::Dur,
+    outcome::RecoveryPoint,
+    plan::StepIx,
+    run::State,
+};
 use serde_json::{Value, json};
 
 fn with(estate: &Estate) -> Value {
@@ -74,8 +80,8 @@ async fn a_second_attempt_asks_for_the_very_same_moment() {
     estate.faults(&json!([{ "operation": "RestoreDBInstanceToPointInTime", "nth": 1, "do": "throttle" }]));
     let mut drive = Drive::new(&estate, TRIAL.kind, &with(&estate));
     // The window's end moves on in whole seconds, and must have moved before the second attempt.
-    drive.step().retry.backoff_min = dr_engine::duration::Dur(2_100);
-    drive.step().retry.backoff_max = dr_engine::duration::Dur(2_200);
+    drive.step().retry.backoff_min = Dur(2_100);
+    drive.step().retry.backoff_max = Dur(2_200);
     let ended = drive.go(None).await;
     assert!(matches!(ended.state(), State::Done), "{:?}", ended.state());
     let asked = asked(&estate);
@@ -133,7 +139,7 @@ async fn what_was_made_before_the_inputs_changed_does_not_pass_for_what_they_ask
     // The third look is the first after the restore.
     estate.faults(&json!([{ "operation": "DescribeDBInstances", "nth": 3, "do": "access_denied" }]));
     assert!(drive.go(None).await.failure().message.contains("AccessDenied"));
-    let earlier = (jiff::Timestamp::now() - jiff::SignedDuration::from_hours(1)).to_string();
+    let earlier = SystemClock::new().now().after(Dur::seconds(-3_600)).to_string();
     let failure = drive.again_with(&json!({ "before": earlier })).await.failure();
     assert!(failure.message.contains("before the inputs changed, not from"), "{failure:?}");
     assert_eq!(estate.changes(), ["RestoreDBInstanceToPointInTime"]);

@@ -26,7 +26,7 @@ pub(super) fn of(update: &Update, run: &str, runbook: &str) -> Value {
         json!({ "what": it.what, "who": it.who, "since": since, "late": late, "commands": it.commands })
     };
     let role = |(role, name): &(String, String)| json!({ "role": role, "name": name });
-    let link = |(name, address): &(String, String)| json!({ "name": name, "address": address });
+    let way = |(name, address): &(String, String)| json!({ "name": name, "address": address });
     let clock = &update.clock;
     let usual = |max| {
         let parts = update.usual(max).into_iter();
@@ -79,7 +79,7 @@ pub(super) fn of(update: &Update, run: &str, runbook: &str) -> Value {
         "risks": update.risks,
         "next": some(update.next_at),
         "over": update.over,
-        "links": update.links.iter().map(link).collect::<Vec<_>>(),
+        "links": update.links.iter().map(way).collect::<Vec<_>>(),
         "parts": parts,
     })
 }
