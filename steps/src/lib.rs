@@ -33,6 +33,7 @@ pub mod s3_sync_point_in_time;
 pub mod secret;
 pub mod sms;
 pub mod status_page_static;
+pub mod status_page_statuspage;
 pub mod text;
 pub mod verify;
 pub mod wait_until;
@@ -57,7 +58,8 @@ pub fn registry() -> Registry {
         Kind::of::<rds_restore_snapshot::RestoreSnapshot>("rds.restore_snapshot"),
         Kind::of::<route53_upsert::Upsert>("route53.upsert"),
         Kind::of::<s3_sync_point_in_time::SyncPointInTime>("s3.sync_point_in_time"),
-        Kind::of::<status_page_static::StatusPage>("status_page.static"),
+        Kind::of::<status_page_static::StatusPage>(status_page_static::KIND),
+        Kind::of::<status_page_statuspage::Statuspage>(status_page_statuspage::KIND),
         Kind::of::<verify::VerifyHttp>("verify.http"),
         Kind::of::<verify::VerifyTcp>("verify.tcp"),
         Kind::of::<wait_until::WaitUntil>("wait_until"),

@@ -19,6 +19,7 @@ use async_trait::async_trait;
 use aws_sdk_s3::primitives::ByteStream;
 use dr_engine::{
     clock::Time,
+    comms::State,
     outcome::{Failure, Output},
     plan::hex,
     step::{Check, Description, OutputName, ReadCx, Step, StepCx, StepError},
@@ -58,20 +59,8 @@ struct Bucket {
     region: In<String>,
 }
 
-/// How far an incident is, in the words that status pages use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// The cause is looked for.
-    Investigating,
-    /// The cause is known.
-    Identified,
-    /// It is mended and watched.
-    Monitoring,
-    /// It is over.
-    Resolved,
-}
-
+/// The kind's name under `do:`.
+pub const KIND: &str = "status_page.static";
 /// The files, in the order in which they are written: whoever sees the last
 /// sees all of them.
 const FILES: [(&str, &str); 2] =

@@ -1,6 +1,7 @@
 //! What lies behind the step kinds: folders, name servers, clients.
 
 use crate::{aws::Aws, client::Tls};
+use dr_comms::statuspage::Access;
 use dr_engine::step::ReadCx;
 use std::{
     collections::BTreeMap,
@@ -22,6 +23,8 @@ pub struct World {
     pub aws: Aws,
     /// The numbers of the accounts that the runbook names.
     pub accounts: Accounts,
+    /// How Atlassian Statuspage is reached, where the settings say so.
+    pub statuspage: Option<Access>,
     pub(crate) tls: Tls,
 }
 

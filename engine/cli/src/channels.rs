@@ -13,10 +13,18 @@ use dr_comms::{
     secret::Unread,
     slack::{self, Slack},
     sms::{self, Sms},
+    statuspage::{self, Updates},
 };
-use dr_engine::{clock::Clock, comms::SlackChannel, event::RunKind, plan::Plan, run::Run};
-use dr_steps::{sms::Sns, world::World};
+use dr_engine::{
+    clock::Clock,
+    comms::{Health, SlackChannel},
+    event::RunKind,
+    plan::Plan,
+    run::Run,
+};
+use dr_steps::{sms::Sns, status_page_statuspage, world::World};
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -61,6 +69,15 @@ pub fn ways(plan: &Plan, recipients: Recipients, settings: &Settings, clock: &Ar
             instead: Box::new(move |folder| Arc::new(mail::files(folder, recipients.clone()))),
         });
     }
+    if let Some(page) = &comms.status_page {
+        let access = settings.statuspage.as_ref().ok_or("no [statuspage] in the settings".into());
+        let updates = access.and_then(|it| Updates::new(it, page, clock.clone()).map_err(|why| why.to_string()));
+        ways.push(Way {
+            name: "Statuspage",
+            channel: updates.map(|it| Arc::new(it) as Arc<dyn Channel>),
+            instead: Box::new(|folder| Arc::new(statuspage::files(folder))),
+        });
+    }
     if comms.sms.is_some() {
         ways.push(Way {
             name: "SMS",
@@ -69,6 +86,20 @@ pub fn ways(plan: &Plan, recipients: Recipients, settings: &Settings, clock: &Ar
         });
     }
     ways
+}
+
+/// The pages of Statuspage that steps speak on, with the components that they name there.
+pub fn pages(plan: &Plan) -> BTreeMap<String, BTreeMap<String, Health>> {
+    let mut pages: BTreeMap<String, BTreeMap<String, Health>> = BTreeMap::new();
+    for step in plan.steps.iter().filter(|step| step.kind == status_page_statuspage::KIND) {
+        // What is known only when the step runs cannot be asked for.
+        let Some(page) = step.with["page"].as_str() else { continue };
+        let named = pages.entry(page.to_owned()).or_default();
+        for (name, health) in step.with["components"].as_object().into_iter().flatten() {
+            named.extend(serde_json::from_value(health.clone()).ok().map(|health| (name.clone(), health)));
+        }
+    }
+    pages
 }
 
 /// SMS by Amazon SNS, wherever AWS is from here.
@@ -86,16 +117,22 @@ fn sms_of(plan: &Plan, settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Sm
     Ok(Sms::new(Arc::new(sns), recipients, kind != RunKind::Lab, clock.clone()))
 }
 
-/// The ways of a run whose folder this is; nothing leaves this machine from a LAB run.
+/// The ways of a run whose folder this is; nothing leaves this machine from a LAB run, and nothing reaches
+/// customers but from a LIVE one.
 pub fn of(run: &Run, folder: &Path, settings: &Settings, clock: &Arc<dyn Clock>) -> Channels {
     let outbox = folder.join("outbox");
-    let lab = run.opened.kind == RunKind::Lab;
+    let kind = run.opened.kind;
     let mut channels = Channels { all: Vec::new(), remarks: Vec::new() };
     for Way { name, channel, instead } in ways(run.plan(), Recipients::of(run), settings, clock) {
-        let stays = channel.and_then(|way| match (lab, way.leaves()) {
-            (true, true) => Err("this is a LAB run".into()),
+        let this_is = || Err(format!("this is a {} run", kind.word().to_uppercase()));
+        let stays = channel.and_then(|way| match (kind, way.leaves()) {
+            (RunKind::Lab, true) => this_is(),
+            // A rehearsal tells its responders, and no customer of an outage that there is not.
+            (RunKind::Drill, true) if way.is_public() => this_is(),
             // No telephone would ring, and the others may well be on this machine: a mail server, a tunnel.
-            (false, false) if way.name() == sms::NAME => Err("this is no LAB run, and AWS would be a local one".into()),
+            (RunKind::Live | RunKind::Drill, false) if way.name() == sms::NAME => {
+                Err("this is no LAB run, and AWS would be a local one".into())
+            }
             _ => Ok(way),
         });
         channels.all.push(stays.unwrap_or_else(|why| {

@@ -247,6 +247,7 @@ pub fn world(opened: &Opened, folder: &Path, settings: &Settings) -> Arc<World> 
 /// A world with what the settings and a plan say of it.
 pub fn world_of(plan: Option<&Plan>, mut world: World, settings: &Settings) -> World {
     world.nameservers.clone_from(&settings.nameservers);
+    world.statuspage.clone_from(&settings.statuspage);
     let rates = settings.looks_per_second.iter().map(|(service, rate)| (service.as_str(), *rate));
     let home = plan.and_then(|plan| plan.regions.get("recovery")).map(String::as_str);
     world.aws = Aws::default().paced(Pace::per_second(rates)).homed(home);

@@ -1,7 +1,7 @@
 //! Settings: `--config`, else `dr.toml` beside the runbook, else the user's.
 
 use crate::{failure::Failure, telling::LINGER};
-use dr_comms::{mail, pace::GAP_MIN, post::SILENT, secret};
+use dr_comms::{mail, pace::GAP_MIN, post::SILENT, secret, statuspage};
 use dr_engine::{duration::Dur, limits};
 use dr_steps::{aws::limits::LOOKS_PER_SECOND, sms::Sender};
 use serde::{Deserialize, Deserializer, de};
@@ -33,6 +33,8 @@ pub struct Settings {
     pub slack: Option<SlackText>,
     /// How mail is sent.
     pub mail: Option<mail::Settings>,
+    /// How Atlassian Statuspage is reached.
+    pub statuspage: Option<statuspage::Access>,
     /// How an SMS is sent.
     pub sms: Option<SmsText>,
     /// The file that was read, if there was one.
@@ -80,6 +82,7 @@ struct Text {
     limits: LimitsText,
     slack: Option<SlackText>,
     mail: Option<mail::Settings>,
+    statuspage: Option<statuspage::Access>,
     sms: Option<SmsText>,
 }
 
@@ -103,6 +106,7 @@ struct LimitsText {
     update_gap_min: Option<String>,
     silent_after: Option<String>,
     last_words_max: Option<String>,
+    statuspage_gap_min: Option<String>,
     rds_per_second: Option<u32>,
     route53_per_second: Option<u32>,
     dynamodb_per_second: Option<u32>,
@@ -130,9 +134,6 @@ impl LimitsText {
     }
 }
 
-/// Sections that belong to later versions: refused, not ignored.
-const LATER: [&str; 1] = ["statuspage"];
-
 impl Settings {
     /// No settings, for what needs none.
     pub fn unread() -> Self {
@@ -147,6 +148,7 @@ impl Settings {
             looks_per_second,
             slack: None,
             mail: None,
+            statuspage: None,
             sms: None,
             file: None,
         }
@@ -184,6 +186,9 @@ impl Settings {
         let update_gap_min = gap("update_gap_min", text.limits.update_gap_min, GAP_MIN)?;
         let silent_after = gap("silent_after", text.limits.silent_after, SILENT)?;
         let last_words_max = gap("last_words_max", text.limits.last_words_max, LINGER)?;
+        let statuspage_gap = gap("statuspage_gap_min", text.limits.statuspage_gap_min, statuspage::GAP)?;
+        let folder = file.as_deref().and_then(Path::parent).unwrap_or(Path::new(".")).to_path_buf();
+        let statuspage = text.statuspage.map(|it| it.beside(folder).paced(statuspage_gap));
         Ok(Self {
             state,
             nameservers: text.dns.nameservers,
@@ -194,6 +199,7 @@ impl Settings {
             looks_per_second,
             slack: text.slack,
             mail: text.mail,
+            statuspage,
             sms: text.sms,
             file,
         })
@@ -218,12 +224,5 @@ fn read(path: &Path) -> Result<Text, Failure> {
         .map_err(|failure| {
             failure.hint("--config and DR_CONFIG name the file; `unset DR_CONFIG` leaves a lab that is gone")
         })?;
-    toml::from_str(&text).map_err(|error| {
-        let later = LATER.iter().find(|name| error.message().contains(&format!("unknown field `{name}`")));
-        let message = match later {
-            Some(name) => format!("{}: [{name}] is not in this version", path.display()),
-            None => format!("{}: {}", path.display(), error.to_string().trim()),
-        };
-        Failure::usage(message)
-    })
+    toml::from_str(&text).map_err(|error| Failure::usage(format!("{}: {}", path.display(), error.to_string().trim())))
 }

@@ -134,6 +134,7 @@ pub fn short(parcels: &[Parcel]) -> Message {
     let lines = parcels.iter().map(|parcel| match &parcel.body {
         Body::Update(update) => format!("{}\n{}", parcel.subject(), update.to_short()),
         Body::Notice(notice) => format!("{}\n{}", parcel.subject(), notice.lines.join("\n")),
+        Body::Announcement(said) => format!("{}\n{}", parcel.subject(), said.message),
         Body::Details(_) => parcel.subject(),
     });
     // The newest first: of what is too long the middle is lost.
@@ -195,7 +196,7 @@ fn whole(parcel: &Parcel, room: usize) -> Vec<Value> {
             let run = if parcel.trial { "No run".into() } else { format!("Run {}", parcel.run) };
             blocks.push(context(&format!("{run}, {}.", time(parcel.made_at))));
         }
-        Body::Details(_) => blocks.extend(sections("", &detail_lines(parcel), room)),
+        Body::Details(_) | Body::Announcement(_) => blocks.extend(sections("", &detail_lines(parcel), room)),
     }
     blocks
 }
@@ -203,6 +204,7 @@ fn whole(parcel: &Parcel, room: usize) -> Vec<Value> {
 fn detail_lines(parcel: &Parcel) -> Vec<String> {
     match &parcel.body {
         Body::Details(lines) => lines.iter().map(|line| format!("{} {}", time(line.at), line.text)).collect(),
+        Body::Announcement(said) => said.message.lines().map(str::to_owned).collect(),
         Body::Update(_) | Body::Notice(_) => vec![parcel.subject()],
     }
 }
@@ -252,6 +254,7 @@ fn missed_line(parcel: &Parcel, on: Time) -> String {
             std::iter::once(&notice.subject).chain(&notice.lines).cloned().collect::<Vec<_>>().join(" ")
         }
         Body::Details(lines) => format!("{} events", lines.len()),
+        Body::Announcement(said) => said.title.clone(),
     };
     format!("{} {what}", of_day(parcel.made_at, on))
 }
@@ -261,6 +264,7 @@ fn notification(shown: &Parcel, told: Option<&str>) -> String {
     let said = match &shown.body {
         Body::Update(update) => update.headline.clone(),
         Body::Notice(notice) => notice.lines.first().cloned().unwrap_or_default(),
+        Body::Announcement(said) => said.title.clone(),
         Body::Details(_) => String::new(),
     };
     fit(&escape(&clean(&format!("{}{told} — {said}", shown.subject()))), TEXT_MAX)

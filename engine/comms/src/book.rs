@@ -7,7 +7,7 @@
 use crate::{
     channel::Memory,
     parcel::{Body, Parcel},
-    update::Update,
+    update::{Update, customers::Announced},
 };
 use dr_engine::clock::Time;
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,9 @@ pub struct Page {
     pub update: Option<u32>,
     /// So many parcels were made, updates apart.
     pub notices: u32,
+    /// What customers were told last.
+    #[serde(default)]
+    pub announced: Option<Announced>,
     /// Up to this event details were made.
     pub details: u64,
     /// For which promise the technical lead was asked, and when.
@@ -112,7 +115,7 @@ pub(crate) fn update(run_folder: &Path, number: u32) -> io::Result<Option<Update
 fn update_in(folder: &Path, number: u32) -> io::Result<Option<Update>> {
     match parcel(folder, &format!("update-{number}"))?.body {
         Body::Update(update) => Ok(Some(*update)),
-        Body::Notice(_) | Body::Details(_) => Ok(None),
+        Body::Notice(_) | Body::Details(_) | Body::Announcement(_) => Ok(None),
     }
 }
 

@@ -19,12 +19,23 @@ pub trait Channel: Send + Sync {
         false
     }
 
+    /// Whether the newest that waits says all: what waits before it is brought no more.
+    fn newest_only(&self) -> bool {
+        false
+    }
+
+    /// Whether those who use the service read it.
+    fn is_public(&self) -> bool {
+        false
+    }
+
     /// Whether what it brings leaves this machine.
     fn leaves(&self) -> bool {
         false
     }
 
-    /// Brings parcels, the oldest first; several only to a channel that [`Self::bundles`].
+    /// Brings parcels, the oldest first; several only to a channel that [`Self::bundles`] or wants
+    /// [`Self::newest_only`].
     ///
     /// `again` says that an earlier attempt may have arrived although nobody
     /// heard so: whoever can look does, and brings nothing twice. `memory` is
@@ -57,12 +68,14 @@ pub struct Trouble {
     pub after: Option<Dur>,
     /// A person has to mend something: trying again soon does not help.
     pub refused: bool,
+    /// It is not to be brought any more: what stands there is ahead of it.
+    pub overtaken: bool,
 }
 
 impl Trouble {
     /// It did not arrive, and may the next time.
     pub fn passing(what: impl Into<String>) -> Self {
-        Self { what: what.into(), ambiguous: false, after: None, refused: false }
+        Self { what: what.into(), ambiguous: false, after: None, refused: false, overtaken: false }
     }
 
     /// Nobody knows whether it arrived.
@@ -73,6 +86,11 @@ impl Trouble {
     /// It was refused, and will be until a person mends something.
     pub fn refused(what: impl Into<String>) -> Self {
         Self { refused: true, ..Self::passing(what) }
+    }
+
+    /// What stands there is ahead of it.
+    pub fn overtaken(what: impl Into<String>) -> Self {
+        Self { overtaken: true, ..Self::passing(what) }
     }
 
     /// The other side asks to wait.

@@ -18,5 +18,6 @@ pub mod post;
 pub mod secret;
 pub mod slack;
 pub mod sms;
+pub mod statuspage;
 pub mod template;
 pub mod update;

@@ -219,6 +219,11 @@ impl Pace {
         }
     }
 
+    /// When people are promised to hear next; nobody is while nobody drives the run.
+    pub fn promise(&self, run: &Run) -> Option<Time> {
+        self.promised.filter(|_| run.finished.is_none() && !run.leaving)
+    }
+
     /// For which promise the lead was asked, and the draft shown: to be kept.
     pub fn kept(&self) -> (Option<(Time, Time)>, Option<Time>) {
         (self.asked, self.drafted)

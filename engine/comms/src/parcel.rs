@@ -1,6 +1,6 @@
 //! What is brought to people: made once, frozen, the same for every attempt.
 
-use crate::update::Update;
+use crate::update::{Update, customers::Announcement};
 use dr_engine::{
     clock::Time,
     event::{Audience, RunKind},
@@ -53,6 +53,8 @@ pub enum Body {
     Notice(Notice),
     /// What happened since the last, line by line: for those who follow closely.
     Details(Vec<crate::update::Line>),
+    /// What customers are told, as it stands on a status page.
+    Announcement(Box<Announcement>),
 }
 
 /// A few lines about one thing.
@@ -166,6 +168,7 @@ impl Parcel {
             Body::Update(update) => update.subject(),
             Body::Notice(notice) => notice.subject.clone(),
             Body::Details(lines) => format!("{} events", lines.len()),
+            Body::Announcement(said) => format!("{}: {}", said.state.word(), said.title),
         };
         format!("[{}] {}: {}", self.mark(), clean(&self.runbook), clean(&what))
     }

@@ -11,7 +11,7 @@ use crate::{
     pace::{Due, Pace},
     parcel::{Body, Meet, Notice, Parcel},
     template,
-    update::{Facts, Line, Update, text::of_day, weight},
+    update::{Facts, Line, Update, customers, text::of_day, weight},
 };
 use dr_engine::{
     clock::{Clock, Time},
@@ -256,8 +256,22 @@ impl<S: Source, D: Desk> Post<S, D> {
             (self.book.page.asked, self.book.page.drafted) = known.pace.kept();
             self.put_down(&parcel)?;
         }
+        self.announce(known, now)?;
         self.details(known, now)?;
         self.silence(known, now)
+    }
+
+    /// What customers have to hear now, if the runbook names a page for them.
+    fn announce(&mut self, known: &Known, now: Time) -> Result<(), Stopped> {
+        let run = &known.run;
+        let Some(page) = run.plan().comms.as_ref().and_then(|comms| comms.status_page.as_ref()) else { return Ok(()) };
+        let before = self.book.page.announced.as_ref();
+        let due = customers::due((run, page), before, known.pace.promise(run), (now, self.gap_min));
+        let Some((said, announced)) = due else { return Ok(()) };
+        let id = format!("announcement-{}", announced.number);
+        self.desk.show(&format!("customers, {}: {}", said.state.word(), said.message.replace("\n\n", " ")));
+        self.book.page.announced = Some(announced);
+        self.put_down(&Parcel::new(run, id, now, Audience::Customers, Body::Announcement(Box::new(said))))
     }
 
     fn update(
@@ -407,6 +421,7 @@ impl<S: Source, D: Desk> Post<S, D> {
             // What was begun before goes again as it was: a channel that looks for it finds it.
             let again = lane.begun > 0;
             let count = match lane.begun {
+                _ if channel.newest_only() => lane.waiting.len(),
                 0 if channel.bundles() => lane.waiting.len(),
                 0 => 1,
                 begun => begun.min(lane.waiting.len()),
@@ -437,9 +452,12 @@ impl<S: Source, D: Desk> Post<S, D> {
         lane.memory = brought.memory;
         match brought.outcome {
             Ok(reference) => {
-                for parcel in &brought.parcels {
+                // Of several only the newest stands where all is said by that.
+                let newest_only = self.channels[brought.channel].newest_only();
+                let stands = if newest_only { brought.parcels.len().saturating_sub(1) } else { 0 };
+                for (at, parcel) in brought.parcels.iter().enumerate() {
                     // Said before it is forgotten: what is said twice is known by its id.
-                    if !matches!(parcel.body, Body::Details(_)) {
+                    if !matches!(parcel.body, Body::Details(_)) && at >= stands {
                         let (item, channel) = (parcel.id.clone(), name.to_owned());
                         let ask = Ask::Told { item, audience: parcel.audience, channel, reference: reference.clone() };
                         self.desk.told(&format!("told-{}-{name}", parcel.id), ask)?;
@@ -449,6 +467,12 @@ impl<S: Source, D: Desk> Post<S, D> {
                 if let Some(since) = lane.silent_since.filter(|_| lane.silence_told) {
                     self.desk.show(&format!("{name} can be reached again, after {}", brief(now.since(since))));
                 }
+                let (waiting, memory) = (std::mem::take(&mut lane.waiting), std::mem::take(&mut lane.memory));
+                *lane = Lane { waiting, memory, ..Lane::default() };
+            }
+            Err(trouble) if trouble.overtaken => {
+                lane.waiting.retain(|id| !brought.parcels.iter().any(|parcel| parcel.id == *id));
+                self.desk.show(&format!("{name}: {}; it is left as it is", trouble.what));
                 let (waiting, memory) = (std::mem::take(&mut lane.waiting), std::mem::take(&mut lane.memory));
                 *lane = Lane { waiting, memory, ..Lane::default() };
             }

@@ -12,8 +12,8 @@ mod check;
 mod past;
 mod room;
 
-pub(crate) use call::connector;
 pub use call::{CALL_MAX, POST_GAP};
+pub(crate) use call::{connector, on_loopback};
 pub use check::Access;
 
 use crate::{

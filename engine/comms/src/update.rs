@@ -2,6 +2,7 @@
 //!
 //! Facts come from the journal alone; what nobody knows is said to be unknown.
 
+pub mod customers;
 mod facts;
 pub mod text;
 

@@ -2,8 +2,11 @@
 
 mod support;
 
-use dr_comms::parcel::Body;
-use dr_engine::duration::Dur;
+use dr_comms::{
+    parcel::Body,
+    update::{customers::Announcement, text::of_day},
+};
+use dr_engine::{duration::Dur, event::Outcome};
 use expect_test::expect_file;
 use std::fmt::Write;
 use support::{INCIDENT, Story, clock};
@@ -48,6 +51,104 @@ fn people_hear_the_truth_each_hour_whatever_is_down() {
         let slack = Dur(1_000);
         let kept = told.updates().iter().any(|it| it.made_at > update.made_at && it.made_at <= promised.after(slack));
         assert!(kept, "update {} promised {}", update.number, clock(promised));
+    }
+}
+
+#[test]
+fn customers_hear_how_it_is_by_its_time_and_nothing_of_how_it_is_done() {
+    let told = Story::six_hours().tell(&[("statuspage", "1:30", "3:05")]);
+    let said = told.announcements();
+    let states: Vec<_> = said.iter().map(|(_, said)| said.state.word()).collect();
+    let mut course = states.clone();
+    course.dedup();
+    assert_eq!(course, ["identified", "monitoring", "resolved"], "{states:?}");
+    // What was promised was made in time; of what could not be said while the page was down the newest is.
+    for ((_, before), (made_at, _)) in said.iter().zip(&said[1..]) {
+        let Some((_, promised)) = before.message.split_once("Next update by ") else { continue };
+        let promised = promised.trim_end_matches('.');
+        assert!(
+            of_day(*made_at, *made_at).as_str() <= promised,
+            "promised for {promised}, made at {}",
+            clock(*made_at)
+        );
+    }
+    // Nothing of the run is in it: no step, person, error, note or region.
+    let secret = [
+        "db_orders",
+        "db_users",
+        "api",
+        "dns",
+        "verify",
+        "Ana",
+        "Bo",
+        "Eve",
+        "Cy",
+        "capacity",
+        "subnet",
+        "queue",
+        "r6g",
+        "payment",
+        "eu-west-1",
+        "eu-central-1",
+        "ops-1",
+        "evacuate",
+        "replayed",
+        "20261122",
+        "board@",
+        "approve",
+    ];
+    for (_, said) in &said {
+        let text = format!("{} {}", said.title, said.message);
+        let words: Vec<_> = text.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '-').collect();
+        assert!(!secret.iter().any(|it| words.contains(it) || (it.len() > 3 && text.contains(it))), "{text}");
+    }
+}
+
+#[test]
+fn customers_are_promised_nothing_while_nobody_drives_the_run_and_not_told_that_it_is_over_before_it_is() {
+    let told = Story::interrupted().tell(&[]);
+    let seen = |(at, said): &(_, Announcement)| {
+        let last = said.message.lines().last().unwrap_or_default().to_owned();
+        (clock(*at), said.state.word(), last)
+    };
+    let seen: Vec<_> = told.announcements().iter().map(seen).collect();
+    let line = |at: &str, last: &str| (at.to_owned(), "identified", last.to_owned());
+    let news = "The next update follows here as soon as there is news.";
+    assert_eq!(
+        seen,
+        [
+            line("0:10", "Next update by 06:40 UTC."),
+            line("0:40", "Next update by 07:10 UTC."),
+            line("1:00", news),
+            line("2:00", "Next update by 08:10 UTC."),
+            line("2:10", "Next update by 09:10 UTC."),
+            line("2:30", news),
+        ]
+    );
+}
+
+#[test]
+fn only_what_was_verified_and_left_nothing_out_is_resolved_by_itself() {
+    for (outcome, state, says) in [
+        (Outcome::Recovered, "resolved", "Service is restored."),
+        (Outcome::RecoveredWithExceptions, "monitoring", "This incident stays open"),
+        (Outcome::Unverified, "identified", "not yet confirmed that service is back"),
+        (Outcome::Failed, "identified", "not yet confirmed that service is back"),
+        (Outcome::Stopped, "identified", "not yet confirmed that service is back"),
+        (Outcome::Undone, "identified", "not yet confirmed that service is back"),
+    ] {
+        let told = Story::quiet().ended(outcome).tell(&[]);
+        let said = told.announcements();
+        // Every half hour for two hours, then every hour, and at once when it is over.
+        let made: Vec<_> = said.iter().map(|(at, _)| clock(*at)).collect();
+        assert_eq!(made, ["0:10", "0:40", "1:10", "1:40", "2:10", "3:10", "4:10", "4:30"], "{outcome:?}");
+        let (_, last) = said.last().expect("last words");
+        assert_eq!(last.state.word(), state, "{outcome:?}");
+        assert!(
+            last.message.contains(says) && !last.message.contains("Next update by"),
+            "{outcome:?}: {}",
+            last.message
+        );
     }
 }
 

@@ -1,5 +1,9 @@
 //! Who hears of a recovery, where, and how often: what a runbook says under `comms`.
 
+mod status_page;
+
+pub use status_page::{CustomersPage, Health, Impact, Messages, State};
+
 use crate::duration::Dur;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -20,6 +24,9 @@ pub struct Comms {
     /// `roles` whose `phone` is one. In international form, as in `+49 30 901820`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sms: Option<To>,
+    /// The status page that customers read, kept up to date by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_page: Option<CustomersPage>,
     /// Where people meet when Slack cannot be reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bridge: Option<String>,

@@ -4,5 +4,6 @@ mod command;
 mod http;
 mod people;
 mod server;
+mod statuspage;
 mod support;
 mod verify;

@@ -9,14 +9,15 @@ use crate::{
     control::{self, clock},
     endpoints::Endpoints,
     failure::Failure,
+    settings::Settings,
     show::{
         self,
         plan::brief,
         sheet::{Mark, Sheet},
     },
 };
-use dr_comms::mail::Recipients;
-use dr_engine::{clock::Time, duration::Dur, event::RunKind, kind::Registry, plan::Plan};
+use dr_comms::{mail::Recipients, statuspage::Page};
+use dr_engine::{clock::Time, comms::Health, duration::Dur, event::RunKind, kind::Registry, plan::Plan};
 use dr_steps::{
     aws::{
         limits::SKEW_MAX,
@@ -24,7 +25,12 @@ use dr_steps::{
     },
     world::World,
 };
-use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    sync::Arc,
+};
 
 /// Looks at everything a recovery from here would lean on.
 pub fn doctor(here: &Here, args: &Doctor) -> Result<u8, Failure> {
@@ -63,9 +69,19 @@ pub fn doctor(here: &Here, args: &Doctor) -> Result<u8, Failure> {
             let found = way.channel.map(|way| runtime.block_on(way.check()).map_err(|trouble| trouble.to_string()));
             sheet.found(&way.name.to_lowercase(), &found.and_then(|found| found));
         }
+        for (page, components) in channels::pages(plan) {
+            sheet.found("statuspage", &runtime.block_on(statuspage(settings, &page, &components)));
+        }
         runtime.shutdown_background();
     }
     Ok(sheet.end())
+}
+
+/// Whether a page of Statuspage could be spoken on; nothing is said there.
+async fn statuspage(settings: &Settings, id: &str, components: &BTreeMap<String, Health>) -> Result<String, String> {
+    let access = settings.statuspage.as_ref().ok_or("no [statuspage] in the settings: steps cannot speak there")?;
+    let page = Page::new(access, id, clock()).map_err(|why| why.to_string())?;
+    page.check(components).await.map(|found| format!("{id}: {found}")).map_err(|why| format!("{id}: {why}"))
 }
 
 /// The plan of the runbook that would be run.

@@ -138,16 +138,16 @@ pub fn lint(here: &Here, chosen: &Chosen) -> Result<u8, Failure> {
     let plan = self::chosen(chosen)?.0;
     let count = plan.steps.len();
     let steps = if count == 1 { "1 step".to_owned() } else { format!("{count} steps") };
-    let unmeasured = show::plan::unmeasured(&plan);
+    let remarks: Vec<_> = show::plan::unmeasured(&plan).into_iter().chain(show::plan::single_page(&plan)).collect();
     if here.json {
         let lint = serde_json::json!({
             "format": "dr-lint", "version": 1, "name": plan.name, "hash": plan.hash(), "steps": count,
-            "remarks": unmeasured.as_slice(),
+            "remarks": remarks,
         });
         show::print(&format!("{lint}\n"));
         return Ok(failure::DONE);
     }
-    let unmeasured = unmeasured.map_or(String::new(), |why| format!("{why}\n"));
-    show::print(&format!("{}: {steps}, no mistakes\n{unmeasured}", chosen.runbook.display()));
+    let remarks: String = remarks.iter().flat_map(|why| [*why, "\n"]).collect();
+    show::print(&format!("{}: {steps}, no mistakes\n{remarks}", chosen.runbook.display()));
     Ok(failure::DONE)
 }

@@ -10,6 +10,7 @@ use dr_engine::{
     plan::{Plan, PlanStep, VERIFY, graph::waves},
     when::left_out,
 };
+use dr_steps::{status_page_static, status_page_statuspage};
 use std::{collections::BTreeSet, fmt::Write};
 
 /// A plan of more steps than this is folded by phases.
@@ -209,8 +210,16 @@ fn remarks(plan: &Plan, prediction: &Prediction, text: &mut String) {
         let url = claim.url(RunKind::Live);
         line(text, &format!("claimed before anything begins: {url} in {}", claim.region));
     }
+    if let Some(why) = single_page(plan) {
+        line(text, why);
+    }
     if let Some(comms) = &plan.comms {
         line(text, &told(plan, comms));
+        if let Some(page) = &comms.status_page {
+            let subscribers = if page.notify { "subscribers are told" } else { "subscribers are not told" };
+            let what = "customers read by themselves, unseen by anybody before";
+            line(text, &format!("{what}: page {} of Statuspage; {subscribers}", page.page));
+        }
         if comms.sms.is_some() {
             line(text, &by_sms(plan));
         }
@@ -269,6 +278,15 @@ fn named<'a>(steps: impl Iterator<Item = &'a PlanStep>) -> Option<String> {
 pub fn unmeasured(plan: &Plan) -> Option<&'static str> {
     (plan.objectives.rto.is_some() && plan.find(VERIFY).is_none())
         .then_some("no `verify`: nobody will see when service is back, so the RTO stays unmeasured")
+}
+
+/// That customers would read nothing where Statuspage cannot be reached, if that is so.
+pub fn single_page(plan: &Plan) -> Option<&'static str> {
+    let says = |kind: &str| plan.steps.iter().any(|step| step.kind == kind);
+    let by_itself = plan.comms.as_ref().is_some_and(|comms| comms.status_page.is_some());
+    ((by_itself || says(status_page_statuspage::KIND)) && !says(status_page_static::KIND)).then_some(
+        "no `status_page.static`: where Statuspage cannot be reached, customers read nothing (publish it always)",
+    )
 }
 
 fn line(text: &mut String, what: &str) {

@@ -69,7 +69,7 @@ pub(super) fn letter(parcel: &Parcel, from: &Mailbox, to: &[Mailbox]) -> Result<
             head.raw_header(header("X-DR-Chain", &format!("{} {}", update.seq, word(&update.head))))
         }
         Body::Notice(notice) if notice.urgent => head.raw_header(header("Importance", "high")),
-        Body::Notice(_) | Body::Details(_) => head,
+        Body::Notice(_) | Body::Details(_) | Body::Announcement(_) => head,
     };
     // Nobody to write to: such a mail is only ever kept as a file.
     let all = if to.is_empty() { vec![nobody_at("nobody")] } else { to.to_vec() };

@@ -25,6 +25,8 @@ pub(super) fn lines(body: &Body) -> Vec<String> {
         Body::Update(_) => Vec::new(),
         Body::Notice(notice) => notice.lines.iter().map(|line| plain(line)).collect(),
         Body::Details(lines) => lines.iter().map(|Line { at, text, .. }| format!("{at} {}", clean(text))).collect(),
+        // Customers get no mail of `dr`; whoever hears of it sees what they read.
+        Body::Announcement(said) => said.message.lines().map(plain).collect(),
     }
 }
 

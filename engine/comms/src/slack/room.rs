@@ -329,7 +329,7 @@ impl Slack {
 fn newest(parcels: &[Parcel]) -> Option<&Update> {
     parcels.iter().rev().find_map(|parcel| match &parcel.body {
         Body::Update(update) => Some(&**update),
-        Body::Notice(_) | Body::Details(_) => None,
+        Body::Notice(_) | Body::Details(_) | Body::Announcement(_) => None,
     })
 }
 

@@ -8,7 +8,7 @@ use dr_comms::{
     parcel::{Body, Parcel},
     post::{Desk, Post, SILENT, Source},
     sms,
-    update::Update,
+    update::{Update, customers::Announcement},
 };
 use dr_engine::{
     clock::{Clock, SimClock, Time},
@@ -67,9 +67,18 @@ impl Told {
         let mail = self.arrived.iter().filter(|(by, _)| by == "mail");
         let updates = mail.filter_map(|(_, parcel)| match &parcel.body {
             Body::Update(update) => Some((**update).clone()),
-            Body::Notice(_) | Body::Details(_) => None,
+            Body::Notice(_) | Body::Details(_) | Body::Announcement(_) => None,
         });
         updates.collect()
+    }
+
+    /// What customers were told, in order, and when.
+    pub(crate) fn announcements(&self) -> Vec<(Time, Announcement)> {
+        let said = self.arrived.iter().filter_map(|(_, parcel)| match &parcel.body {
+            Body::Announcement(said) => Some((parcel.made_at, (**said).clone())),
+            Body::Update(_) | Body::Notice(_) | Body::Details(_) => None,
+        });
+        said.collect()
     }
 }
 
@@ -105,6 +114,7 @@ fn plan() -> Plan {
         "slack": { "channel": "#disaster-recovery-eu-west-1", "create": true },
         "email": { "to": ["board@example.com"] },
         "bridge": "https://meet.example.com/dr",
+        "status_page": { "page": "kctbh9vrtdwd", "components": { "Website": "major_outage" } },
         "every": "1h",
     }))
     .expect("comms");
@@ -261,7 +271,11 @@ impl Story {
 
     fn quiet_plan() -> Plan {
         let mut plan = plan();
-        let comms = json!({ "email": { "to": ["board@example.com"] }, "every": ["30m for 2h", "1h"] });
+        let comms = json!({
+            "email": { "to": ["board@example.com"] },
+            "every": ["30m for 2h", "1h"],
+            "status_page": { "page": "kctbh9vrtdwd" },
+        });
         plan.comms = Some(serde_json::from_value(comms).expect("comms"));
         plan.roles.clear();
         plan.objectives = Objectives::default();
@@ -296,6 +310,12 @@ impl Story {
         self
     }
 
+    /// The same with another end.
+    pub(crate) fn ended(mut self, outcome: Outcome) -> Self {
+        self.events.last_mut().expect("an end").kind = Kind::Finished { outcome };
+        self
+    }
+
     /// Channels that are down panic.
     pub(crate) fn panicking(self) -> Self {
         Self { panics: true, ..self }
@@ -317,7 +337,7 @@ impl Story {
         let folder = tempfile::tempdir().expect("a folder");
         let clock: Arc<dyn Clock> = Arc::new(SimClock::new(at("0:10")));
         let heard = Arc::new(Mutex::new(Told { lines: Vec::new(), arrived: Vec::new() }));
-        let channels = ["slack", "mail", "sms"].map(|name| {
+        let channels = ["slack", "mail", "sms", "statuspage"].map(|name| {
             let downs = downs.iter().filter(|(of, ..)| *of == name).map(|(_, from, to)| (at(from), at(to))).collect();
             Arc::new(Scripted { name, downs, panics: self.panics, clock: clock.clone(), heard: heard.clone() })
                 as Arc<dyn Channel>
@@ -402,7 +422,9 @@ impl Channel for Scripted {
 
     fn takes(&self, parcel: &Parcel) -> bool {
         match (self.name, &parcel.body) {
+            ("statuspage", body) => matches!(body, Body::Announcement(_)),
             ("sms", body) => matches!(body, Body::Notice(notice) if notice.urgent),
+            (_, Body::Announcement(_)) => false,
             (name, Body::Details(_)) => name == "slack",
             _ => true,
         }
@@ -410,6 +432,10 @@ impl Channel for Scripted {
 
     fn bundles(&self) -> bool {
         self.name == "slack"
+    }
+
+    fn newest_only(&self) -> bool {
+        self.name == "statuspage"
     }
 
     async fn deliver(&self, parcels: &[Parcel], _: bool, _: &mut Memory) -> Result<String, Trouble> {
@@ -422,10 +448,18 @@ impl Channel for Scripted {
         for (at, parcel) in parcels.iter().enumerate() {
             let together = if at > 0 { "  in the same message: " } else { "" };
             let to = parcel.role.as_ref().map_or(String::new(), |role| format!(" (to {role})"));
+            if self.newest_only() && at + 1 < parcels.len() {
+                continue;
+            }
             let text = match &parcel.body {
                 Body::Notice(notice) if self.name == "sms" => sms::text(parcel, notice).replace('\n', " | "),
+                Body::Announcement(said) => {
+                    let said = format!("{}: {}: {}", said.state.word(), said.title, said.message);
+                    said.replace("\n\n", " | ")
+                }
                 _ => parcel.subject(),
             };
+            let together = if self.newest_only() { "" } else { together };
             let line = format!("{} {:<7} {together}{text}{to}", clock(now), self.name);
             heard.lines.push(line);
             heard.arrived.push((self.name.into(), parcel.clone()));
