@@ -12,7 +12,7 @@ use crate::{
 use dr_engine::clock::Time;
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fs, io,
     io::Write,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
@@ -45,6 +45,9 @@ pub struct Page {
     pub asked: Option<(Time, Time)>,
     /// For which promise a draft was shown.
     pub drafted: Option<Time>,
+    /// Notices of what is over: nobody hears of it any more who has not.
+    #[serde(default)]
+    pub over: BTreeSet<String>,
     /// Channel by channel.
     pub channels: BTreeMap<String, Lane>,
 }
@@ -64,8 +67,9 @@ pub struct Lane {
     pub trouble: Option<String>,
     /// Since when nothing arrives.
     pub silent_since: Option<Time>,
-    /// The others were told of it.
-    pub silence_told: bool,
+    /// The notice by which the others were told of it.
+    #[serde(default)]
+    pub silence: Option<String>,
     /// What the channel wants to know the next time.
     pub memory: Memory,
 }

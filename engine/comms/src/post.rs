@@ -369,7 +369,7 @@ impl<S: Source, D: Desk> Post<S, D> {
     /// Tells the others of a channel that has been silent for too long, once.
     fn silence(&mut self, known: &Known, now: Time) -> Result<(), Stopped> {
         let long = |since: Time| now.since(since) >= self.silent_after;
-        let silent = |lane: &&Lane| !lane.silence_told && lane.silent_since.is_some_and(long);
+        let silent = |lane: &&Lane| lane.silence.is_none() && lane.silent_since.is_some_and(long);
         let Some((name, lane)) = self.book.page.channels.iter().find(|(_, lane)| silent(lane)) else { return Ok(()) };
         let (name, since) = (name.clone(), lane.silent_since.unwrap_or(now));
         let trouble = lane.trouble.clone().unwrap_or_default();
@@ -387,7 +387,7 @@ impl<S: Source, D: Desk> Post<S, D> {
         let notice = Notice { subject, lines, urgent: true, meet };
         let parcel = Parcel { not_by: vec![name.clone()], ..self.notice(run, now, notice) };
         if let Some(lane) = self.book.page.channels.get_mut(&name) {
-            lane.silence_told = true;
+            lane.silence = Some(parcel.id.clone());
         }
         self.put_down(&parcel)
     }
@@ -414,8 +414,16 @@ impl<S: Source, D: Desk> Post<S, D> {
     fn send(&mut self, under_way: &mut JoinSet<Brought>, busy: &mut [Option<Id>]) -> Result<(), Stopped> {
         let now = self.clock.now();
         for (at, channel) in self.channels.iter().enumerate() {
-            let Some(lane) = self.book.page.channels.get_mut(channel.name()) else { continue };
-            if busy[at].is_some() || lane.waiting.is_empty() || now < lane.next {
+            let Page { channels, over, .. } = &mut self.book.page;
+            let Some(lane) = channels.get_mut(channel.name()) else { continue };
+            if busy[at].is_some() {
+                continue;
+            }
+            // Nobody is rung for what is over; what may have arrived goes again as it was.
+            if lane.begun == 0 {
+                lane.waiting.retain(|id| !over.contains(id));
+            }
+            if lane.waiting.is_empty() || now < lane.next {
                 continue;
             }
             // What was begun before goes again as it was: a channel that looks for it finds it.
@@ -464,11 +472,13 @@ impl<S: Source, D: Desk> Post<S, D> {
                     }
                     lane.waiting.retain(|id| *id != parcel.id);
                 }
-                if let Some(since) = lane.silent_since.filter(|_| lane.silence_told) {
+                let silence = lane.silence.take();
+                if let Some(since) = lane.silent_since.filter(|_| silence.is_some()) {
                     self.desk.show(&format!("{name} can be reached again, after {}", brief(now.since(since))));
                 }
                 let (waiting, memory) = (std::mem::take(&mut lane.waiting), std::mem::take(&mut lane.memory));
                 *lane = Lane { waiting, memory, ..Lane::default() };
+                self.book.page.over.extend(silence);
             }
             Err(trouble) if trouble.overtaken => {
                 lane.waiting.retain(|id| !brought.parcels.iter().any(|parcel| parcel.id == *id));

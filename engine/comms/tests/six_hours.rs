@@ -55,6 +55,15 @@ fn people_hear_the_truth_each_hour_whatever_is_down() {
 }
 
 #[test]
+fn nobody_is_rung_for_a_channel_that_is_back() {
+    let told = Story::six_hours().tell(&[("slack", "1:10", "2:40"), ("sms", "1:00", "3:00")]);
+    let rang: Vec<_> = told.arrived.iter().filter(|(by, _)| by == "sms").map(|(_, it)| it.subject()).collect();
+    assert_eq!(rang, Vec::<String>::new(), "{:#?}", told.lines);
+    let mailed = |parcel: &&dr_comms::parcel::Parcel| parcel.subject().contains("slack cannot be reached");
+    assert_eq!(told.arrived.iter().map(|(_, it)| it).filter(mailed).count(), 1, "mail said so in time");
+}
+
+#[test]
 fn customers_hear_how_it_is_by_its_time_and_nothing_of_how_it_is_done() {
     let told = Story::six_hours().tell(&[("statuspage", "1:30", "3:05")]);
     let said = told.announcements();
