@@ -36,6 +36,8 @@ def databases(account, primary, recovery):
         for label, data, copied in SNAPSHOTS:
             names[label] = f"{source}-2026-{label}"
             plant(away, database, names[label], now - timedelta(minutes=data), now - timedelta(minutes=copied))
+        # In the primary there is a newer one, which nobody has copied.
+        plant(home, database, f"{source}-2026-h05", now - timedelta(minutes=5), now - timedelta(minutes=5))
         names["creating"] = f"{source}-2026-d00"
         plant(away, database, names["creating"], now, now, "creating")
         for label, name in dict(names).items():

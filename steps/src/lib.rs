@@ -24,6 +24,7 @@ pub mod output;
 pub mod probe;
 pub mod process;
 mod rds;
+pub mod rds_copy_snapshot;
 pub mod rds_restore_pitr;
 pub mod rds_restore_snapshot;
 mod reach;
@@ -54,6 +55,7 @@ pub fn registry() -> Registry {
         Kind::of::<ecs_scale_service::ScaleService>("ecs.scale_service"),
         Kind::of::<http::Http>("http"),
         Kind::of::<manual::Manual>("manual"),
+        Kind::of::<rds_copy_snapshot::CopySnapshot>("rds.copy_snapshot"),
         Kind::of::<rds_restore_pitr::RestorePitr>("rds.restore_pitr"),
         Kind::of::<rds_restore_snapshot::RestoreSnapshot>("rds.restore_snapshot"),
         Kind::of::<route53_upsert::Upsert>("route53.upsert"),

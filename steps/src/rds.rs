@@ -8,6 +8,8 @@
 //! parameter group, so all of them are given (AWS RDS API Reference,
 //! `RestoreDBInstanceFromDBSnapshot`).
 
+pub(crate) mod snapshots;
+
 use crate::{
     aws::{
         Clients,

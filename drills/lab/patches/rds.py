@@ -271,6 +271,9 @@ def take_snapshot(call):
         source = store(call).get_db_snapshot(wanted)
         if source.status != "available":
             refuse("InvalidDBSnapshotState", "The source snapshot is not in available state")
+        if source.encrypted and region != call.region and not call.params.get("KmsKeyId"):
+            words = "A KMS key of the destination region is required to copy an encrypted snapshot."
+            refuse("InvalidParameterCombination", words)
     elif find(call, call.params["DBInstanceIdentifier"]).status != "available":
         refuse("InvalidDBInstanceState", "Cannot create a snapshot: the instance is not available")
     answer = bridge.dispatch(call)

@@ -12,6 +12,7 @@ mod errors;
 mod lab;
 mod outage;
 mod rds;
+mod rds_copy;
 mod rds_pitr;
 mod route53;
 mod s3;
