@@ -65,25 +65,9 @@ impl Sms {
     }
 
     async fn bring(&self, parcel: &Parcel, notice: &Notice, memory: &mut Memory) -> Result<String, Trouble> {
-        let (all, text) = (self.recipients.numbers(), text(parcel, notice));
         let mut account = Account::of(memory, &parcel.id);
-        let left: Vec<_> = all.iter().filter(|number| !account.has(number)).cloned().collect();
-        let mut missed = Missed::default();
-        let mut sent = stream::iter(left).map(|number| self.send(number, &text)).buffer_unordered(AT_ONCE);
-        while let Some((number, outcome)) = sent.next().await {
-            match outcome {
-                Ok(id) => {
-                    account.reached(&number, id);
-                    // At once: whoever waits for us may give up before the last has answered.
-                    account.keep(memory);
-                }
-                Err(trouble) => missed.put(&number, &trouble),
-            }
-        }
-        account.tried();
-        account.keep(memory);
-        let not = missed.told(self.recipients.wrong());
-        let said = format!("taken for {} of {}{}{not}", account.count(), all.len(), account.ids());
+        let missed = self.send_all(&text(parcel, notice), &mut account, memory).await;
+        let said = self.said(&account, &missed);
         let trouble = Trouble { ambiguous: missed.doubt, ..Trouble::passing(said.clone()) };
         match (account.count(), missed.open) {
             (0, false) => Err(Trouble::refused(said)),
@@ -92,6 +76,30 @@ impl Sms {
             (_, true) if account.tries() < TRIES_MAX => Err(trouble.after(AGAIN)),
             _ => Ok(said),
         }
+    }
+
+    /// Sends to all who have not got it yet.
+    async fn send_all(&self, text: &str, account: &mut Account, memory: &mut Memory) -> Missed {
+        let all = self.recipients.numbers();
+        let left: Vec<_> = all.iter().filter(|number| !account.has(number)).cloned().collect();
+        account.tried();
+        let mut missed = Missed::default();
+        let mut sent = stream::iter(left).map(|number| self.send(number, text)).buffer_unordered(AT_ONCE);
+        while let Some((number, outcome)) = sent.next().await {
+            match outcome {
+                Ok(id) => account.reached(&number, id),
+                Err(trouble) => missed.put(&number, &trouble),
+            }
+            // At once: whoever waits for us may give up before the last has answered.
+            account.keep(memory);
+        }
+        missed
+    }
+
+    /// Who has it and who has not, for people.
+    fn said(&self, account: &Account, missed: &Missed) -> String {
+        let (all, not) = (self.recipients.numbers().len(), missed.told(self.recipients.wrong()));
+        format!("taken for {} of {all}{}{not}", account.count(), account.ids())
     }
 
     async fn send(&self, number: Number, text: &str) -> (Number, Result<String, Trouble>) {
@@ -168,7 +176,12 @@ impl Channel for Sms {
     async fn trial(&self, parcel: &Parcel) -> Result<String, Trouble> {
         let Body::Notice(notice) = &parcel.body else { return Err(Trouble::refused(NOTHING)) };
         let meet = Meet { last: Some(notice.lines.join(" ")), ..notice.meet.clone() };
-        self.bring(parcel, &Notice { meet, ..notice.clone() }, &mut Memory::new()).await
+        let text = text(parcel, &Notice { meet, ..notice.clone() });
+        let mut account = Account::default();
+        let missed = self.send_all(&text, &mut account, &mut Memory::new()).await;
+        let said = self.said(&account, &missed);
+        // Whom it does not reach in a trial it does not reach in the night.
+        if missed.why.is_empty() { Ok(said) } else { Err(Trouble::refused(said)) }
     }
 }
 

@@ -298,6 +298,23 @@ fn who_has_it_gets_it_once_and_who_may_not_is_tried_thrice() {
 }
 
 #[test]
+fn who_is_left_is_tried_thrice_however_long_nobody_could_be_reached() {
+    simulated(async {
+        let gateway = Arc::new(Scripted::default());
+        let later = || Trouble::passing("Rate exceeded");
+        let answers = |many: usize| VecDeque::from(vec![later(); many]);
+        gateway.answers.lock().expect("whole").extend([(ANA.to_owned(), answers(9)), (BO.to_owned(), answers(11))]);
+        let sms = channel(&gateway, Recipients::of(&plan(&[ANA, BO], &[])));
+        let mut memory = Memory::new();
+        for _ in 0..11 {
+            deliver(&sms, "notice-1", &mut memory).await.expect_err("somebody is left");
+        }
+        let told = deliver(&sms, "notice-1", &mut memory).await.expect("both have it");
+        assert!(told.starts_with("taken for 2 of 2"), "{told}");
+    });
+}
+
+#[test]
 fn while_nobody_knows_whether_anybody_was_reached_nobody_is_woken_every_minute() {
     simulated(async {
         let gateway = Arc::new(Scripted { silent: true, ..Scripted::default() });
@@ -336,6 +353,10 @@ fn a_trial_rings_once_and_says_that_nothing_has_happened() {
         assert!(!sms.takes(&trial), "no run sends it");
         sms.trial(&trial).await.expect("both have it");
         assert_eq!(gateway.sent.lock().expect("whole").len(), 2);
+        // Whom it does not reach is what a trial is for.
+        gateway.answers.lock().expect("whole").insert(BO.into(), [Trouble::refused("opted out")].into());
+        let trouble = sms.trial(&trial).await.expect_err("one has it not");
+        assert!(trouble.what.starts_with("taken for 1 of 2") && trouble.what.contains("not for +1…0100 (opted out)"));
     });
 }
 

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 pub(super) struct Account {
     /// The parcel that it is about.
     parcel: String,
-    /// How often it was tried.
+    /// How often it was tried; once somebody has it, since then.
     tries: u32,
     /// For whom it was taken, and under which id.
     reached: BTreeMap<String, String>,
@@ -36,6 +36,9 @@ impl Account {
     }
 
     pub(super) fn reached(&mut self, number: &Number, id: String) {
+        if self.reached.is_empty() {
+            self.tries = 1;
+        }
         self.reached.insert(number.whole().into(), id);
     }
 
