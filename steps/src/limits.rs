@@ -37,7 +37,7 @@ pub const PROBE_PAUSE_MIN: Dur = Dur(10);
 pub const DNS_TIMEOUT: Dur = Dur(2_000);
 /// How often every name server is tried.
 pub const DNS_ROUNDS: usize = 2;
-/// How long Statuspage may ask to wait in all, in one attempt at a step.
-pub const STATUSPAGE_WAIT_MAX: Dur = Dur(5 * 60_000);
+/// How long Statuspage may ask to wait in all, in a look or an act of a step: less than a look may take.
+pub const STATUSPAGE_WAIT_MAX: Dur = Dur(90_000);
 /// The pause between two looks for what may have been said there.
 pub const STATUSPAGE_LOOK: Dur = Dur(5_000);

@@ -150,6 +150,32 @@ fn silent(page: &Page, now: Time) -> Vec<String> {
     lanes.map(|(name, since)| format!("Nothing can be told by {name} since {}.", of_day(since, now))).collect()
 }
 
+impl Known {
+    /// That those who recover the service are not reached this way: where they meet, and whom they ask.
+    fn unreachable(&self, name: &str, subject: String, trouble: &str) -> Notice {
+        let last = self.before.as_ref().map(|update| format!("Last known: {}", update.to_short()));
+        let meet = Meet { last, ..Meet::of(&self.run) };
+        let mut lines = vec![format!("{name} cannot be reached: {trouble}")];
+        lines.push(match &meet.bridge {
+            Some(bridge) => format!("Meet here: {bridge}"),
+            None => "The runbook names no bridge to meet on.".into(),
+        });
+        lines.extend(meet.commander.as_ref().map(|commander| format!("Incident commander: {commander}")));
+        lines.extend(meet.last.clone());
+        Notice { subject, lines, urgent: true, meet }
+    }
+}
+
+/// That customers read nothing new: no telephone has to ring for it.
+fn unread(name: &str, subject: String, trouble: &str) -> Notice {
+    let lines = vec![
+        format!("{name} cannot be reached: {trouble}"),
+        "Customers read there what it said last; the newest is said when it is back.".into(),
+        "A page of `status_page.static` stands where it does not.".into(),
+    ];
+    Notice { subject, lines, urgent: false, meet: Meet::default() }
+}
+
 impl<S: Source, D: Desk> Post<S, D> {
     /// Goes on until the run is over and everything has arrived. Once `leave`
     /// gives a moment, it goes on until nothing waits, at most until then.
@@ -374,17 +400,10 @@ impl<S: Source, D: Desk> Post<S, D> {
         let (name, since) = (name.clone(), lane.silent_since.unwrap_or(now));
         let trouble = lane.trouble.clone().unwrap_or_default();
         let run = &known.run;
-        let last = known.before.as_ref().map(|update| format!("Last known: {}", update.to_short()));
-        let meet = Meet { last, ..Meet::of(run) };
-        let mut lines = vec![format!("{name} cannot be reached: {trouble}")];
-        lines.push(match &meet.bridge {
-            Some(bridge) => format!("Meet here: {bridge}"),
-            None => "The runbook names no bridge to meet on.".into(),
-        });
-        lines.extend(meet.commander.as_ref().map(|commander| format!("Incident commander: {commander}")));
-        lines.extend(meet.last.clone());
         let subject = format!("{name} cannot be reached since {}", of_day(since, now));
-        let notice = Notice { subject, lines, urgent: true, meet };
+        let public = self.channels.iter().any(|channel| channel.name() == name && channel.is_public());
+        let notice =
+            if public { unread(&name, subject, &trouble) } else { known.unreachable(&name, subject, &trouble) };
         let parcel = Parcel { not_by: vec![name.clone()], ..self.notice(run, now, notice) };
         if let Some(lane) = self.book.page.channels.get_mut(&name) {
             lane.silence = Some(parcel.id.clone());

@@ -81,6 +81,13 @@ fn customers_hear_how_it_is_by_its_time_and_nothing_of_how_it_is_done() {
             clock(*made_at)
         );
     }
+    // Those who recover the service hear that customers do not, and no telephone rings for it.
+    let silence = |by: &str| {
+        let line = format!("{by:<7} [LIVE] evacuate_eu_west_1: statuspage cannot be reached since 08:10 UTC");
+        told.lines.iter().filter(|it| it.ends_with(&line)).count()
+    };
+    assert_eq!(["mail", "slack", "sms"].map(silence), [1, 1, 0], "{:#?}", told.lines);
+    assert!(!told.lines.iter().any(|it| it.contains(" sms ")), "{:#?}", told.lines);
     // Nothing of the run is in it: no step, person, error, note or region.
     let secret = [
         "db_orders",

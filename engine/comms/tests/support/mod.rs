@@ -434,6 +434,10 @@ impl Channel for Scripted {
         self.name == "slack"
     }
 
+    fn is_public(&self) -> bool {
+        self.name == "statuspage"
+    }
+
     fn newest_only(&self) -> bool {
         self.name == "statuspage"
     }
