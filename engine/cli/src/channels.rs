@@ -52,7 +52,10 @@ pub fn ways(plan: &Plan, recipients: Recipients, settings: &Settings, clock: &Ar
     let mut ways = Vec::new();
     let Some(comms) = &plan.comms else { return ways };
     if let Some(wanted) = &comms.slack {
-        let slack = settings.slack.as_ref().ok_or("no [slack] in the settings".into());
+        let slack = settings
+            .slack
+            .as_ref()
+            .ok_or("no [slack] in the settings: `token = { secret = \"env:NAME\" }` in dr.toml".into());
         let slack = slack.and_then(|text| slack_of(plan, wanted, text, settings, clock));
         ways.push(Way {
             name: "Slack",
@@ -61,7 +64,7 @@ pub fn ways(plan: &Plan, recipients: Recipients, settings: &Settings, clock: &Ar
         });
     }
     if comms.email.is_some() || !recipients.all().is_empty() {
-        let mail = settings.mail.clone().ok_or("no [mail] in the settings".into());
+        let mail = settings.mail.clone().ok_or("no [mail] in the settings: `url` and `from` in dr.toml".into());
         let mail = mail.map(|text| Mail::new(text, settings.folder(), recipients.clone(), clock.clone()));
         ways.push(Way {
             name: "mail",

@@ -120,7 +120,7 @@ impl World {
         };
         let last = self.place.fold().expect("a run");
         assert!(last.finished.is_some(), "{of}: the run is over");
-        assert!(updates(&channel).len() >= 2, "{of}: {channel:?}");
+        assert!(!updates(&channel).is_empty(), "{of}: {channel:?}");
         assert_eq!(updates(&channel), updates(&mailbox), "{of}");
         let numbers: BTreeSet<_> = (1..=updates(&channel).len()).map(|number| format!("update-{number}")).collect();
         assert_eq!(updates(&channel), numbers, "{of}: none is missing");
@@ -174,7 +174,7 @@ fn killed_before_or_after_any_delivery_each_update_is_there_once() {
             let point = format!("tell:{number}:{edge}");
             let killed = world.execute(Some(&point)).end();
             if killed.code() == 0 {
-                assert!(number > 4, "two updates go two ways: {}", killed.err);
+                assert!(number > 2, "what is told goes two ways: {}", killed.err);
                 break;
             }
             world.go_on();

@@ -53,6 +53,9 @@ pub trait Channel: Send + Sync {
     }
 }
 
+/// Under this a channel remembers, in words, whom what arrived last did not reach.
+pub const MISSED: &str = "missed";
+
 /// What a channel remembers of a run: the id of its room, of the message at its head.
 pub type Memory = Map<String, Value>;
 

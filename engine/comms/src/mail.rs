@@ -15,7 +15,7 @@ pub(crate) use letter::word;
 pub use recipients::Recipients;
 
 use crate::{
-    channel::{Channel, Memory, Trouble},
+    channel::{Channel, MISSED, Memory, Trouble},
     files::Files,
     parcel::{Body, Parcel},
     secret::Source,
@@ -120,6 +120,10 @@ impl Mail {
         let again = account.settle(&outcome.took, outcome.put_off.iter().map(|(address, _)| address));
         account.keep(memory);
         let not = self.not_reached(&outcome);
+        match not.strip_prefix("; ") {
+            Some(not) => drop(memory.insert(MISSED.into(), not.into())),
+            None => drop(memory.remove(MISSED)),
+        }
         match (account.reached(), again) {
             (0, false) => Err(Trouble::refused(format!("no recipient{not}")).of_parcel()),
             (0, true) => Err(Trouble::passing(format!("no recipient yet{not}")).of_parcel()),
@@ -195,6 +199,12 @@ impl Channel for Mail {
             told.push(self.bring(parcel, memory).await?);
         }
         Ok(told.join("; "))
+    }
+
+    async fn trial(&self, parcel: &Parcel) -> Result<String, Trouble> {
+        let mut memory = Memory::new();
+        let told = self.bring(parcel, &mut memory).await?;
+        if memory.contains_key(MISSED) { Err(Trouble::refused(told)) } else { Ok(told) }
     }
 
     /// Connects, logs in, asks whether sender and recipients would be taken, and sends nothing.

@@ -7,7 +7,7 @@
 
 use crate::{
     book::{self, Book, Lane, Page},
-    channel::{Channel, Memory, Trouble},
+    channel::{Channel, MISSED, Memory, Trouble},
     pace::{Due, Pace},
     parcel::{Body, Meet, Notice, Parcel},
     template,
@@ -145,7 +145,9 @@ pub(crate) fn fold(events: &[Event]) -> Result<Run, Stopped> {
 /// What cannot be told by which channel, for people.
 fn silent(page: &Page, now: Time) -> Vec<String> {
     let lanes = page.channels.iter().filter_map(|(name, lane)| Some((name, lane.silent_since?)));
-    lanes.map(|(name, since)| format!("Nothing can be told by {name} since {}.", of_day(since, now))).collect()
+    let silent = lanes.map(|(name, since)| format!("Nothing can be told by {name} since {}.", of_day(since, now)));
+    let missed = page.channels.iter().filter_map(|(name, lane)| Some((name, lane.memory.get(MISSED)?.as_str()?)));
+    silent.chain(missed.map(|(name, whom)| format!("Not everybody is reached by {name}: {}.", clean(whom)))).collect()
 }
 
 impl Known {
@@ -279,6 +281,7 @@ impl<S: Source, D: Desk> Post<S, D> {
         while let Some(due) = known.pace.due(&known.run, now) {
             let parcel = match due {
                 Due::Update { why, asked_lead_at, next_at } => {
+                    let next_at = next_at.filter(|_| !self.only_deliver);
                     let (update, picture) = self.update(known, now, (why, asked_lead_at, next_at))?;
                     known.pace.made(update.course);
                     self.book.page.update = Some(update.number);

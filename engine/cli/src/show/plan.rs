@@ -1,6 +1,6 @@
 //! A plan as people read it before they trust it.
 
-use dr_comms::sms;
+use dr_comms::{mail, sms};
 use dr_engine::{
     comms::Comms,
     duration::Dur,
@@ -239,11 +239,13 @@ fn remarks(plan: &Plan, prediction: &Prediction, text: &mut String) {
 /// Who hears of a run, and how often.
 fn told(plan: &Plan, comms: &Comms) -> String {
     let slack = comms.slack.as_ref().map(|slack| format!("Slack {}", slack.channel));
-    let with_mail = plan.roles.values().filter(|role| role.email.is_some()).count();
-    let mail = match comms.email.as_ref().map_or(0, |email| email.to.len()) + with_mail {
-        0 => None,
-        1 => Some("mail to 1 address".to_owned()),
-        many => Some(format!("mail to {many} addresses")),
+    let recipients = mail::Recipients::planned(plan);
+    let wrong = recipients.wrong().iter().fold(String::new(), |said, one| said + "; " + one);
+    let mail = match recipients.all().len() {
+        0 if wrong.is_empty() => None,
+        0 => Some(format!("mail TO NOBODY{wrong}")),
+        1 => Some(format!("mail to 1 address{wrong}")),
+        many => Some(format!("mail to {many} addresses{wrong}")),
     };
     let by: Vec<_> = slack.into_iter().chain(mail).collect();
     let by = if by.is_empty() { "nobody: neither Slack nor a mail address is named".into() } else { by.join(", ") };

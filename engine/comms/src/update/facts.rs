@@ -307,7 +307,7 @@ impl Facts<'_> {
         if self.run.opened.incident_assumed {
             risks.push("Nobody said when the outage began: the RTO is counted from the start of the run.".to_owned());
         }
-        if self.report.forecast.is_some() && self.forecast().is_none() {
+        if self.report.forecast.is_some_and(|it| !it.at_least) && self.forecast().is_none() {
             risks.push("What runs takes longer than was estimated: nobody knows when it is done.".into());
         } else if self.report.forecast.is_some_and(|it| it.at_least) {
             risks.push("The forecast is a lower bound: a step has no estimate, or people have to answer.".into());

@@ -6,7 +6,7 @@ use dr_engine::{
     clock::Time,
     duration::Dur,
     event::Deadline,
-    plan::{Estimate, PlanStep, Role, StepIx},
+    plan::{Estimate, PlanStep, StepIx},
     question::{self, About, Question},
     run::State,
 };
@@ -93,7 +93,11 @@ impl Scene<'_> {
 
     /// A role with the people who can speak for it.
     fn role(&self, name: &str) -> String {
-        let people: Vec<_> = self.run.plan().roles.get(name).into_iter().flat_map(Role::people).collect();
+        let role = self.run.plan().roles.get(name);
+        let deputies = role.into_iter().flat_map(|role| role.deputies.iter().map(String::as_str));
+        // Whoever has it now may be a deputy, and whoever had it may not answer any more.
+        let mut people: Vec<_> = self.run.holder(name).into_iter().chain(deputies).collect();
+        people.dedup();
         if people.is_empty() { clean(name) } else { clean(&format!("{name} ({})", people.join(", "))) }
     }
 
