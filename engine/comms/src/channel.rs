@@ -5,6 +5,13 @@ use async_trait::async_trait;
 use dr_engine::duration::Dur;
 use serde_json::{Map, Value};
 
+/// The pause after a failed attempt: the first, and the longest it grows to.
+const PAUSE: (Dur, Dur) = (Dur(5_000), Dur(60_000));
+/// The pause after something was refused: a person has to mend it.
+const REFUSED: Dur = Dur(5 * 60_000);
+/// The longest pause that another side can ask for.
+const ASKED_MAX: Dur = Dur(10 * 60_000);
+
 /// A way to reach people: Slack, mail, short messages, files.
 #[async_trait]
 pub trait Channel: Send + Sync {
@@ -97,5 +104,11 @@ impl Trouble {
     #[must_use]
     pub fn after(self, wait: Dur) -> Self {
         Self { after: Some(wait), ..self }
+    }
+
+    /// The pause before the next attempt, when this ended the last of so many that failed one after the other.
+    pub(crate) fn pause(&self, attempts: u32) -> Dur {
+        let grown = Dur(PAUSE.0.0.saturating_mul(1 << attempts.saturating_sub(1).min(10))).min(PAUSE.1);
+        if self.refused { REFUSED } else { self.after.map_or(grown, |asked| asked.min(ASKED_MAX)) }
     }
 }

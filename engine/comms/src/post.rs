@@ -32,12 +32,6 @@ use tokio::task::{Id, JoinError, JoinSet};
 const TICK: Dur = Dur(1_000);
 /// An attempt at delivering ends.
 const ATTEMPT: Dur = Dur(30_000);
-/// The pause after a failed attempt: the first, and the longest it grows to.
-const PAUSE: (Dur, Dur) = (Dur(5_000), Dur(60_000));
-/// The pause after something was refused: a person has to mend it.
-const REFUSED: Dur = Dur(5 * 60_000);
-/// The longest pause that another side can ask for.
-const ASKED_MAX: Dur = Dur(10 * 60_000);
 /// After so long without an arrival the others are told that a channel is silent, unless the settings say otherwise.
 pub const SILENT: Dur = Dur(60_000);
 /// Details are told together, at least so far apart.
@@ -125,11 +119,21 @@ pub fn draft(run_folder: &Path, events: &[Event], head: &str, now: Time) -> Resu
         Some(number) => book::update(run_folder, number)?,
         None => None,
     };
+    drafted((&page, before.as_ref()), events, head, now)
+}
+
+/// The same, from a book that was read, and the last update in it.
+pub(crate) fn drafted(
+    (page, before): (&Page, Option<&Update>),
+    events: &[Event],
+    head: &str,
+    now: Time,
+) -> Result<Update, Stopped> {
     let report = &Report::of(events, head, now)?;
     let run = fold(events)?;
-    let next_at = before.as_ref().and_then(|before| before.next_at).filter(|_| run.finished.is_none());
+    let next_at = before.and_then(|before| before.next_at).filter(|_| run.finished.is_none());
     let asked_lead_at = page.asked.filter(|(of, _)| Some(*of) == next_at).map(|(_, at)| at);
-    let (before, silent) = (before.as_ref(), silent(&page, now));
+    let silent = silent(page, now);
     let why = vec!["a draft".into()];
     let mut update = Facts { run: &run, events, report, now, before, why, asked_lead_at, next_at, silent }.update();
     template::fill(&mut update, &run);
@@ -509,8 +513,7 @@ impl<S: Source, D: Desk> Post<S, D> {
                 lane.attempts += 1;
                 // What surely did not arrive is not looked for.
                 lane.begun = if trouble.ambiguous { lane.begun } else { 0 };
-                let grown = Dur(PAUSE.0.0.saturating_mul(1 << (lane.attempts - 1).min(10))).min(PAUSE.1);
-                let pause = if trouble.refused { REFUSED } else { trouble.after.map_or(grown, |it| it.min(ASKED_MAX)) };
+                let pause = trouble.pause(lane.attempts);
                 lane.next = now.after(pause);
                 lane.silent_since.get_or_insert(now);
                 if lane.attempts == 1 {
