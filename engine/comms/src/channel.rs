@@ -5,13 +5,6 @@ use async_trait::async_trait;
 use dr_engine::duration::Dur;
 use serde_json::{Map, Value};
 
-/// The pause after a failed attempt: the first, and the longest it grows to.
-const PAUSE: (Dur, Dur) = (Dur(5_000), Dur(60_000));
-/// The pause after something was refused: a person has to mend it.
-const REFUSED: Dur = Dur(5 * 60_000);
-/// The longest pause that another side can ask for.
-const ASKED_MAX: Dur = Dur(10 * 60_000);
-
 /// A way to reach people: Slack, mail, short messages, files.
 #[async_trait]
 pub trait Channel: Send + Sync {
@@ -77,12 +70,14 @@ pub struct Trouble {
     pub refused: bool,
     /// It is not to be brought any more: what stands there is ahead of it.
     pub overtaken: bool,
+    /// It is about this parcel: others may arrive.
+    pub of_parcel: bool,
 }
 
 impl Trouble {
     /// It did not arrive, and may the next time.
     pub fn passing(what: impl Into<String>) -> Self {
-        Self { what: what.into(), ambiguous: false, after: None, refused: false, overtaken: false }
+        Self { what: what.into(), ambiguous: false, after: None, refused: false, overtaken: false, of_parcel: false }
     }
 
     /// Nobody knows whether it arrived.
@@ -100,15 +95,15 @@ impl Trouble {
         Self { overtaken: true, ..Self::passing(what) }
     }
 
+    /// It is about what was brought, not about the channel.
+    #[must_use]
+    pub fn of_parcel(self) -> Self {
+        Self { of_parcel: true, ..self }
+    }
+
     /// The other side asks to wait.
     #[must_use]
     pub fn after(self, wait: Dur) -> Self {
         Self { after: Some(wait), ..self }
-    }
-
-    /// The pause before the next attempt, when this ended the last of so many that failed one after the other.
-    pub(crate) fn pause(&self, attempts: u32) -> Dur {
-        let grown = Dur(PAUSE.0.0.saturating_mul(1 << attempts.saturating_sub(1).min(10))).min(PAUSE.1);
-        if self.refused { REFUSED } else { self.after.map_or(grown, |asked| asked.min(ASKED_MAX)) }
     }
 }

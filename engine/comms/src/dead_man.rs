@@ -12,6 +12,7 @@ mod known;
 use crate::{
     channel::{Channel, Memory, Trouble},
     files::is_file,
+    lane::pause,
     parcel::{Body, Meet, Notice, Parcel},
     post,
     update::{Update, text::of_day},
@@ -144,7 +145,7 @@ impl DeadMan<'_> {
             }
             Err(trouble) => {
                 way.attempts += 1;
-                way.next = self.clock.now().after(trouble.pause(way.attempts));
+                way.next = self.clock.now().after(pause(&trouble, way.attempts));
                 format!("NOT told by {name}: {trouble}")
             }
         };
