@@ -1,6 +1,6 @@
 //! The watch over whoever tells: what people hear when they have heard nothing for too long.
 
-#[expect(dead_code, reason = "the channel's own tests use more of it")]
+#[expect(dead_code, unused_imports, reason = "the channel's own tests use more of it")]
 #[path = "support/slack.rs"]
 mod fake;
 #[expect(dead_code, reason = "the channels' own tests use more of them")]
@@ -177,7 +177,8 @@ impl Recovery {
     /// The first look of a watch by which mail goes.
     async fn looked_at(&self, minutes: i64) -> (Seen, Arc<Postbox>) {
         let post = Arc::new(Postbox::default());
-        (self.look(at(minutes), &[post.clone()], &mut Spoken::default()).await, post)
+        let ways: [Arc<dyn Channel>; 1] = [post.clone()];
+        (self.look(at(minutes), &ways, &mut Spoken::default()).await, post)
     }
 }
 
@@ -214,7 +215,7 @@ async fn an_old_run_keeps_its_one_head_and_nothing_untrue_is_pinned() {
         let channel = &state.channels[0];
         let heads: Vec<_> = channel.messages.iter().filter(|message| message.of("dr_run").is_some()).collect();
         let [head] = heads[..] else { panic!("one head: {heads:#?}") };
-        assert_eq!(channel.pins, [head.ts.clone()]);
+        assert_eq!(channel.pins, std::slice::from_ref(&head.ts));
         let words = head.words();
         assert!(!words.contains("begun") && !words.contains("No update"), "{words}");
         assert_eq!(words.contains("The newest message below says where it stands"), !delivered, "{words}");
