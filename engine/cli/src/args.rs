@@ -312,6 +312,9 @@ pub struct Watch {
     /// The run; the only unfinished one if none is named.
     pub run: Option<String>,
     /// Watch over whoever tells of the run: when a promised update does not come, tell people the last known state.
+    ///
+    /// An update counts once it has arrived somewhere. On another machine, give it a copy of the run's folder under
+    /// `--state`, with `comms/` in it, and copy anew more often than `--grace`.
     #[arg(long)]
     pub dead_man: bool,
     /// So long after its time a promise counts as broken.

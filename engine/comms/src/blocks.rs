@@ -112,7 +112,7 @@ pub fn head(head: Head<'_>) -> Message {
                 let parts = parts.filter(|part| wanted.contains(&part.title.as_str()));
                 blocks.extend(parts.flat_map(|it| sections(&it.title, &it.lines, room)));
             }
-            None => blocks.extend(sections("", &["No update was given yet.".to_owned()], room)),
+            None => blocks.extend(sections("", &["The newest message below says where it stands.".to_owned()], room)),
         }
         let mut links = vec![format!("Status: dr status {}", parcel.run)];
         links.extend(bridge.map(|bridge| format!("Bridge, should Slack fail: {bridge}")));
@@ -271,7 +271,8 @@ fn notification(shown: &Parcel, told: Option<&str>) -> String {
 }
 
 fn title(parcel: &Parcel, update: Option<&Update>) -> String {
-    let stands = update.map_or_else(|| "the recovery has begun".to_owned(), |update| clean(&update.subject()));
+    // Without an update in hand nothing is known of those that were given.
+    let stands = update.map_or_else(|| format!("run {}", parcel.run), |update| clean(&update.subject()));
     format!("[{}] {}: {stands}", parcel.mark(), clean(&parcel.runbook))
 }
 

@@ -1,13 +1,18 @@
-//! The watch over whoever tells: another process, here or on another machine
-//! that can read the journal, which speaks when the controller has gone silent.
+//! The watch over whoever tells: another process, here or beside a copy of the
+//! run's folder, which speaks when people have heard nothing for longer than
+//! they were promised.
 //!
-//! It speaks once for each promise that was broken, and says only what is
-//! known and since when. It takes no part in the deliveries of the controller,
-//! which may live and merely hang.
+//! What counts is what has arrived, not what was made: a controller that has
+//! lost its network goes on making updates. It speaks of each promise that was
+//! broken, once by each way, and says only what is known and since when. It
+//! takes no part in the deliveries of the controller, which may live and hang.
+
+mod known;
 
 use crate::{
-    book,
-    channel::{Channel, Memory},
+    channel::{Channel, Memory, Trouble},
+    files::is_file,
+    lane::pause,
     parcel::{Body, Meet, Notice, Parcel},
     post,
     update::{Update, text::of_day},
@@ -16,11 +21,9 @@ use dr_engine::{
     clock::{Clock, Time},
     duration::Dur,
     event::Audience,
-    journal::sqlite,
-    plan::hex,
     report::clean,
-    run::Run,
 };
+use known::{Counts, Known, Owed};
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 /// The pause between two looks.
@@ -43,10 +46,10 @@ pub struct DeadMan<'a> {
 /// What a watch remembers from one look to the next.
 #[derive(Debug, Default)]
 pub struct Spoken {
+    /// The run as it could be read last.
+    known: Option<Arc<Known>>,
     /// The promise that it spoke of last.
     of: Option<Time>,
-    /// Somebody heard.
-    heard: bool,
     /// How it went by each way.
     ways: BTreeMap<&'static str, Way>,
 }
@@ -56,6 +59,10 @@ pub struct Spoken {
 struct Way {
     /// Whom it has reached already, say: what was told to some is not told to them again.
     memory: Memory,
+    /// It has arrived.
+    done: bool,
+    /// Attempts that failed.
+    attempts: u32,
     /// Before that it is not tried again.
     next: Time,
     /// What became of it.
@@ -66,85 +73,109 @@ struct Way {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
     /// Promises are kept; the next one.
-    Kept(Option<Time>),
-    /// The promise of this moment was broken, and this became of telling so by each channel.
+    Kept(Time),
+    /// The promise of this moment was broken, and this became of telling so, way by way.
     Broken(Time, Vec<String>),
-    /// The run is over, and its last update made.
+    /// The run cannot be read, and no promise is known that was broken.
+    Unread(String),
+    /// The run is over, and people know.
     Over,
 }
 
 impl DeadMan<'_> {
-    /// Looks once, and speaks if it has to.
-    pub async fn look(&self, spoken: &mut Spoken) -> Result<Seen, post::Stopped> {
-        let read = sqlite::read(self.folder)?;
-        let now = self.clock.now();
-        let last = match book::read(self.folder)?.unwrap_or_default().update {
-            Some(number) => book::update(self.folder, number)?,
-            None => None,
+    /// Looks once, and speaks if it has to. Where the run can be read no more, it goes by what it read last.
+    pub async fn look(&self, spoken: &mut Spoken) -> Seen {
+        let (now, mut unread) = (self.clock.now(), None);
+        match Known::read(self.folder) {
+            Ok(known) => spoken.known = Some(Arc::new(known)),
+            Err(why) => unread = Some(why.to_string()),
+        }
+        let Some(known) = spoken.known.clone() else { return Seen::Unread(unread.unwrap_or_default()) };
+        let draft = match known.draft(now) {
+            Ok(draft) => draft,
+            Err(why) => return Seen::Unread(why.to_string()),
         };
-        let run = post::fold(&read.events)?;
-        let promised = promised(&run, last.as_ref());
-        let Some(promised) = promised else { return Ok(Seen::Over) };
-        if now < promised.after(self.grace) || spoken.of == Some(promised) && spoken.heard {
-            return Ok(Seen::Kept(Some(promised)));
+        let Some(owed) = known.owed(self.counts(&known, &draft, now), now) else { return Seen::Over };
+        if now < owed.at.after(self.grace) {
+            return unread.map_or(Seen::Kept(owed.at), Seen::Unread);
         }
-        if spoken.of != Some(promised) {
-            *spoken = Spoken { of: Some(promised), ..Spoken::default() };
+        if spoken.of != Some(owed.at) {
+            (spoken.of, spoken.ways) = (Some(owed.at), BTreeMap::new());
         }
-        let draft = post::draft(self.folder, &read.events, &hex(&read.head), now)?;
-        let parcel = parcel(&run, &draft, promised, now);
-        let mut became = Vec::new();
+        let parcel = parcel(&known, &draft, &owed, unread.as_deref(), now);
+        let (mut waits, mut became) = (false, Vec::new());
         for channel in self.channels.iter().filter(|channel| channel.takes(&parcel)) {
-            let (parcels, name) = (std::slice::from_ref(&parcel), channel.name());
-            let way = spoken.ways.entry(name).or_default();
-            if now >= way.next {
-                // Whoever was killed while speaking may have been heard: it is looked for.
-                let brought = self.clock.timeout(ATTEMPT, channel.deliver(parcels, true, &mut way.memory)).await;
-                way.became = match brought {
-                    Some(Ok(reference)) => {
-                        spoken.heard = true;
-                        format!("told by {name}: {reference}")
-                    }
-                    Some(Err(trouble)) => {
-                        // Where nobody heard, it is tried again at the next look, or when the other side wants it.
-                        way.next = self.clock.now().after(trouble.after.unwrap_or_default());
-                        format!("NOT told by {name}: {trouble}")
-                    }
-                    None => format!("NOT told by {name}: no answer within {ATTEMPT}"),
-                };
-            }
+            let way = spoken.ways.entry(channel.name()).or_default();
+            waits |= !way.done;
+            self.speak(channel, &parcel, way).await;
             became.push(way.became.clone());
         }
-        Ok(Seen::Broken(promised, became))
+        if known.run.finished.is_some() && !waits {
+            return Seen::Over;
+        }
+        Seen::Broken(owed.at, became)
+    }
+
+    /// By which ways updates of this run are told from here.
+    fn counts(&self, known: &Known, draft: &Update, now: Time) -> Counts {
+        let body = Body::Update(Box::new(draft.clone()));
+        let update = Parcel::new(&known.run, String::new(), now, Audience::Executives, body);
+        let ways: Vec<_> = self.channels.iter().filter(|channel| channel.takes(&update)).collect();
+        match ways.as_slice() {
+            [] => Counts::Made,
+            ways if ways.iter().all(|channel| is_file(channel.name())) => Counts::Files,
+            _ => Counts::Real,
+        }
+    }
+
+    /// Tells it by one way, unless that has it already, or is to be left alone for now.
+    async fn speak(&self, channel: &Arc<dyn Channel>, parcel: &Parcel, way: &mut Way) {
+        if way.done || self.clock.now() < way.next {
+            return;
+        }
+        // Whoever was killed while speaking may have been heard: it is looked for.
+        let parcels = std::slice::from_ref(parcel);
+        let brought = self.clock.timeout(ATTEMPT, channel.deliver(parcels, true, &mut way.memory)).await;
+        let name = channel.name();
+        way.became = match brought.unwrap_or_else(|| Err(Trouble::ambiguous(format!("no answer within {ATTEMPT}")))) {
+            Ok(reference) => {
+                way.done = true;
+                let how = if is_file(name) { "a file, which tells nobody, by" } else { "told by" };
+                format!("{how} {name}: {reference}")
+            }
+            Err(trouble) => {
+                way.attempts += 1;
+                way.next = self.clock.now().after(pause(&trouble, way.attempts));
+                format!("NOT told by {name}: {trouble}")
+            }
+        };
     }
 }
 
-/// When the next update is due, by the last; none after the end.
-fn promised(run: &Run, last: Option<&Update>) -> Option<Time> {
-    match last {
-        Some(last) => last.next_at.or_else(|| run.finished.is_none().then_some(last.made_at)),
-        // The first comes with the run.
-        None => run.finished.is_none().then_some(run.opened_at),
-    }
-}
-
-fn parcel(run: &Run, draft: &Update, promised: Time, now: Time) -> Parcel {
+fn parcel(known: &Known, draft: &Update, owed: &Owed, unread: Option<&str>, now: Time) -> Parcel {
+    let run = &known.run;
     let controller = run.controller.as_ref();
     let controller = controller.map_or("no controller has joined".into(), |it| {
         format!("the controller was pid {} on {}", it.pid, clean(&it.host))
     });
     let id = &run.opened.run;
-    let mut lines = vec![
-        format!("An update was promised for {}; none came. This is the last known state.", of_day(promised, now)),
-        format!("The last event is of {}; {controller}.", of_day(run.at, now)),
-        format!("If that is gone: dr resume {id}"),
+    // Whoever is over is not gone on with: what it did not tell is brought.
+    let way_out = match run.finished {
+        Some(_) => format!("To tell what it did not: dr comms deliver {id}"),
+        None => format!("If its controller is gone: dr resume {id}"),
+    };
+    let mut lines = owed.broken.clone();
+    lines.extend(unread.map(|why| format!("Its journal can no longer be read from here: {}", clean(why))));
+    lines.extend([
+        format!("This is the last known state. The last event is of {}; {controller}.", of_day(run.at, now)),
+        format!("{way_out}."),
         String::new(),
-    ];
+    ]);
     lines.extend(draft.to_text(post::TIMELINE_MAX).lines().map(str::to_owned));
-    let subject = format!("NOBODY ANSWERS for this recovery; last known state, of {}", of_day(run.at, now));
-    let last = format!("If its controller is gone: dr resume {id}. {}: {}", draft.rag.word(), draft.headline);
+    let subject = format!("NO UPDATE ARRIVES for this recovery; last known state, of {}", of_day(run.at, now));
+    let last = format!("{way_out}. {}: {}", draft.rag.word(), draft.headline);
     let meet = Meet { last: Some(last), ..Meet::of(run) };
     let notice = Notice { subject, lines, urgent: true, meet };
-    let name = format!("dead-man-{}", promised.0 / 1_000);
+    let name = format!("dead-man-{}", owed.at.0 / 1_000);
     Parcel::new(run, name, now, Audience::Executives, Body::Notice(notice))
 }

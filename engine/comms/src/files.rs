@@ -16,6 +16,11 @@ use std::{
 /// What a parcel looks like in a file, or why it cannot be shown.
 type Render = dyn Fn(&Parcel) -> Result<Vec<u8>, String> + Send + Sync;
 
+/// Whether a channel of this name is a folder: nobody was told by it.
+pub(crate) fn is_file(channel: &str) -> bool {
+    channel.ends_with("-file")
+}
+
 /// A folder in the place of a channel.
 pub struct Files {
     name: &'static str,

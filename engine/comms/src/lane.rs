@@ -98,7 +98,7 @@ impl Lane {
             self.rest();
             return Some(format!("{what}; it is left as it is"));
         }
-        let grown = Dur(PAUSE.0.0.saturating_mul(1 << (self.attempts - 1).min(10))).min(PAUSE.1);
+        let grown = grown(self.attempts);
         match parcels {
             [parcel] if trouble.of_parcel => {
                 self.begun = 0;
@@ -121,7 +121,7 @@ impl Lane {
         }
         // What surely did not arrive is not looked for.
         self.begun = if trouble.ambiguous { self.begun } else { 0 };
-        let pause = if trouble.refused { REFUSED } else { trouble.after.map_or(grown, |it| it.min(ASKED_MAX)) };
+        let pause = pause(&trouble, self.attempts);
         self.next = now.after(pause);
         // To be asked to wait is to be reached, for a while.
         if trouble.after.is_none() || trouble.ambiguous || self.attempts >= ASKED_OFTEN {
@@ -139,6 +139,15 @@ impl Lane {
     }
 }
 
+/// The pause before the next attempt, when this ended the last of so many that failed one after the other.
+pub(crate) fn pause(trouble: &Trouble, attempts: u32) -> Dur {
+    if trouble.refused { REFUSED } else { trouble.after.map_or_else(|| grown(attempts), |it| it.min(ASKED_MAX)) }
+}
+
+fn grown(attempts: u32) -> Dur {
+    Dur(PAUSE.0.0.saturating_mul(1 << attempts.saturating_sub(1).min(10))).min(PAUSE.1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,6 +162,7 @@ mod tests {
             runbook: "orders".into(),
             kind: RunKind::Live,
             made_at: Time(0),
+            opened_at: None,
             trial: false,
             audience: Audience::Responders,
             role: role.map(Into::into),

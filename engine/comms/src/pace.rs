@@ -272,6 +272,24 @@ impl Pace {
     }
 }
 
+/// The promise that stands after people were told an update at this moment: what the grid says, where no book of
+/// deliveries is at hand that says it.
+pub(crate) fn promised_after(run: &Run, events: &[Event], told: Time) -> Time {
+    let every = run.plan().comms.as_ref().map_or(Every::default(), |comms| comms.every.clone());
+    let gap = |at: Time| every.gap(at.since(run.opened_at));
+    let reopened = events.iter().rev().find(|event| matches!(event.kind, Kind::Reopened { .. }) && event.at <= told);
+    let mut promised = reopened.map_or(run.opened_at, |event| event.at).after(every.gap(Dur(0)));
+    while promised <= told {
+        promised = promised.after(gap(promised));
+    }
+    // Who sends the draft of a promised update has kept that promise before its time.
+    let drafted = promised.after(Dur(-SHOW_DRAFT.0.0.min(gap(told).0 / SHOW_DRAFT.1)));
+    let sent = |event: &Event| {
+        matches!(event.kind, Kind::Worded { send: true, .. }) && drafted <= event.at && event.at <= told
+    };
+    if events.iter().any(sent) { promised.after(gap(promised)) } else { promised }
+}
+
 /// Whether a person is waited for.
 fn asking(run: &Run) -> bool {
     run.open.iter().any(|step| matches!(run.step(*step).state, State::Asking { .. }))

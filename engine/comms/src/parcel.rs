@@ -22,6 +22,9 @@ pub struct Parcel {
     pub kind: RunKind,
     /// When it was made.
     pub made_at: Time,
+    /// When the run began: what is kept for all of it is looked for from then on. Books of an older `dr` do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened_at: Option<Time>,
     /// Nothing has happened: somebody tries the channels.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub trial: bool,
@@ -108,6 +111,7 @@ impl Parcel {
             runbook: run.plan().name.clone(),
             kind: run.opened.kind,
             made_at,
+            opened_at: Some(run.opened_at),
             trial: false,
             audience,
             role: None,
@@ -136,6 +140,7 @@ impl Parcel {
             runbook: runbook.into(),
             kind: RunKind::Live,
             made_at,
+            opened_at: None,
             trial: true,
             audience: Audience::Responders,
             role: None,

@@ -123,11 +123,21 @@ pub fn draft(run_folder: &Path, events: &[Event], head: &str, now: Time) -> Resu
         Some(number) => book::update(run_folder, number)?,
         None => None,
     };
+    drafted((&page, before.as_ref()), events, head, now)
+}
+
+/// The same, from a book that was read, and the last update in it.
+pub(crate) fn drafted(
+    (page, before): (&Page, Option<&Update>),
+    events: &[Event],
+    head: &str,
+    now: Time,
+) -> Result<Update, Stopped> {
     let report = &Report::of(events, head, now)?;
     let run = fold(events)?;
-    let next_at = before.as_ref().and_then(|before| before.next_at).filter(|_| run.finished.is_none());
+    let next_at = before.and_then(|before| before.next_at).filter(|_| run.finished.is_none());
     let asked_lead_at = page.asked.filter(|(of, _)| Some(*of) == next_at).map(|(_, at)| at);
-    let (before, silent) = (before.as_ref(), silent(&page, now));
+    let silent = silent(page, now);
     let why = vec!["a draft".into()];
     let mut update = Facts { run: &run, events, report, now, before, why, asked_lead_at, next_at, silent }.update();
     template::fill(&mut update, &run);

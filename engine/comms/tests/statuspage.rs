@@ -52,6 +52,7 @@ fn parcel(number: u32, state: State, message: &str) -> Parcel {
         runbook: "shop".into(),
         kind: RunKind::Live,
         made_at: NOON,
+        opened_at: None,
         trial: false,
         audience: Audience::Customers,
         role: None,

@@ -53,6 +53,7 @@ async fn tell(sms: &Sms, memory: &mut Memory) -> Result<String, Trouble> {
         runbook: "evacuate".into(),
         kind: RunKind::Lab,
         made_at: Time(0),
+        opened_at: None,
         trial: false,
         audience: Audience::Responders,
         role: None,

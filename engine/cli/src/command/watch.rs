@@ -71,18 +71,16 @@ async fn watch_over(here: &Here, folder: &Path, grace: &str) -> Result<u8, Failu
     let watch = DeadMan { folder, channels, clock: clock.clone(), grace };
     let (mut spoken, mut said) = (Spoken::default(), None);
     loop {
-        let seen = watch.look(&mut spoken).await.map_err(|e| Failure::before(e.to_string()))?;
+        let seen = watch.look(&mut spoken).await;
         if Some(&seen) != said.as_ref() {
             match &seen {
-                Seen::Kept(next) => {
-                    let next = next.map_or("unknown".into(), |next| next.to_string());
-                    show::aside(&format!("an update is promised for {next}"));
-                }
+                Seen::Kept(next) => show::aside(&format!("an update is promised for {next}")),
                 Seen::Broken(promised, became) => {
                     show::aside(&format!("THE UPDATE PROMISED FOR {promised} DID NOT COME; {}", became.join("; ")));
                 }
+                Seen::Unread(why) => show::aside(&format!("{why}; looked at again every {}", dead_man::LOOK)),
                 Seen::Over => {
-                    show::aside("the run is over, and its last update made");
+                    show::aside("the run is over, and people were told what could be told");
                     return Ok(failure::DONE);
                 }
             }

@@ -40,7 +40,7 @@ impl Past {
 }
 
 impl Slack {
-    /// The head of a run, if there is one.
+    /// The head of a run that began at this moment, if there is one.
     pub(super) async fn head_in(&self, channel: &str, run: &str, since: Time) -> Result<Option<String>, Trouble> {
         let mut head = None;
         let look = |past: &Past| {

@@ -229,7 +229,7 @@ impl Slack {
             return Ok(head.clone());
         }
         let first = &parcels[0];
-        if let Some(head) = self.head_in(channel, &first.run, first.made_at).await? {
+        if let Some(head) = self.head_in(channel, &first.run, first.opened_at.unwrap_or(first.made_at)).await? {
             return Ok(room.head.insert(head).clone());
         }
         let (message, shown) = self.head_message(room, parcels);

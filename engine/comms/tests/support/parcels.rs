@@ -26,6 +26,7 @@ pub(crate) fn parcel(id: &str, made_at: Time, body: Body) -> Parcel {
         kind: RunKind::Live,
         trial: false,
         made_at,
+        opened_at: Some(NOON),
         audience: Audience::Responders,
         role: None,
         person: None,
