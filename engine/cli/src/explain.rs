@@ -89,6 +89,32 @@ impl Page {
     pub fn brief(&self) -> &str {
         self.purpose.split_inclusive(". ").next().unwrap_or_default().trim_end()
     }
+
+    /// What is said in sentences, each under its title.
+    pub fn texts(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        [
+            ("Check", Some(self.check)),
+            ("Run", Some(self.run)),
+            ("Undo", self.undo),
+            ("Recovery point", self.recovery_point),
+            ("Time", Some(self.time)),
+        ]
+        .into_iter()
+        .filter_map(|(title, text)| Some((title, text?)))
+    }
+
+    /// What is a list, each under its title, if there is anything in it; `name`
+    /// is how a name is written.
+    pub fn lists(&self, name: impl Fn(&str) -> String) -> impl Iterator<Item = (&'static str, Vec<String>)> {
+        let outputs = self.outputs.iter().map(|(output, is)| format!("{} ({is})", name(output)));
+        [
+            ("Traps", self.traps.iter().map(ToString::to_string).collect()),
+            ("Permissions", self.permissions.iter().map(|action| name(action)).collect()),
+            ("Outputs", outputs.collect::<Vec<_>>()),
+        ]
+        .into_iter()
+        .filter(|(_, items)| !items.is_empty())
+    }
 }
 
 /// The schema of a kind's inputs, whole: nothing of it stands elsewhere.

@@ -59,7 +59,7 @@ fn a_kind_is_explained_within_eighty_columns() {
             assert!(line.chars().count() <= 80, "{kind}: {line}");
         }
     }
-    expect![[r#"
+    expect![[r"
         verify.tcp
 
         Waits until a connection stands.
@@ -98,7 +98,8 @@ fn a_kind_is_explained_within_eighty_columns() {
               verify.tcp:
                 address: orders-dr.example.com:5432
             timeout: 10m
-    "#]].assert_eq(&place.run(&["explain", "verify.tcp"]).ends(0).out);
+    "]]
+    .assert_eq(&place.run(&["explain", "verify.tcp"]).ends(0).out);
 }
 
 #[test]

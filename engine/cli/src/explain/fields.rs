@@ -41,16 +41,16 @@ fn in_one_line(text: &str) -> String {
 fn under(prefix: &str, schema: &Value, fields: &mut Vec<Field>) {
     let required = |name: &str| texts(schema, "required").any(|it| it == name);
     for (name, field) in properties(schema) {
-        add(format!("{prefix}{name}"), field, required(name), fields);
+        add(&format!("{prefix}{name}"), field, required(name), fields);
     }
 }
 
 /// A field, and what stands under it.
-fn add(name: String, field: &Value, required: bool, fields: &mut Vec<Field>) {
+fn add(name: &str, field: &Value, required: bool, fields: &mut Vec<Field>) {
     let (text, said) = without_default(&description(field));
     let default = said.or_else(|| default(field.get("default")?));
-    fields.push(Field { name: name.clone(), takes: takes(field), required, default, text });
-    below(&name, field, fields);
+    fields.push(Field { name: name.to_owned(), takes: takes(field), required, default, text });
+    below(name, field, fields);
 }
 
 /// What stands under a field: the fields of a map, of each map in a list or
@@ -74,7 +74,7 @@ fn below(name: &str, field: &Value, fields: &mut Vec<Field>) {
             if let (Value::Object(inner), Some(text)) = (&mut inner, form.get("description")) {
                 inner.insert("description".into(), text.clone());
             }
-            add(format!("{name}.{choice}"), &inner, false, fields);
+            add(&format!("{name}.{choice}"), &inner, false, fields);
         }
     }
 }
@@ -292,7 +292,7 @@ mod tests {
                 format!("{name} | {takes} | {default} | {text}").trim_end_matches([' ', '|']).to_owned()
             })
             .collect();
-        let expected = expect_test::expect![[r#"
+        let expected = expect_test::expect![[r"
             text | text | required | Text, over two lines.
             url | URL | - | Where.
             every | duration, as in `1h30m` | 10s | The pause.
@@ -305,7 +305,7 @@ mod tests {
             form | one of `one`, `other` | required
             form.one | map | -
             form.one.name | text | required | Its name.
-            form.other | whole number | -"#]];
+            form.other | whole number | -"]];
         expected.assert_eq(&told.join("\n"));
     }
 }

@@ -24,23 +24,10 @@ pub fn page(page: &Page) -> String {
     let mut out = format!("{MADE}# `{}`\n\n{}\n\n{}\n", page.kind, page.purpose, page.notes.join(" "));
     section(&mut out, "Example", &format!("```yaml\nsteps:\n{}\n```", textwrap::indent(&page.example, "  ")));
     fields(&mut out, page);
-    let texts = [
-        ("Check", Some(page.check)),
-        ("Run", Some(page.run)),
-        ("Undo", page.undo),
-        ("Recovery point", page.recovery_point),
-        ("Time", Some(page.time)),
-    ];
-    for (title, text) in texts.into_iter().filter_map(|(title, text)| Some((title, text?))) {
+    for (title, text) in page.texts() {
         section(&mut out, title, text);
     }
-    let outputs = page.outputs.iter().map(|(name, is)| format!("`{name}` ({is})"));
-    let lists: [(&str, Vec<String>); 3] = [
-        ("Traps", page.traps.iter().map(|&trap| trap.to_owned()).collect()),
-        ("Permissions", page.permissions.iter().map(|action| format!("`{action}`")).collect()),
-        ("Outputs", outputs.collect()),
-    ];
-    for (title, items) in lists.into_iter().filter(|(_, items)| !items.is_empty()) {
+    for (title, items) in page.lists(|name| format!("`{name}`")) {
         section(&mut out, title, &format!("- {}", items.join("\n- ")));
     }
     out

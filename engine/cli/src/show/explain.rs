@@ -38,31 +38,19 @@ pub fn page(page: &Page) -> String {
             rows(&mut out, &field.text, "      ", "      ");
         }
     }
-    let texts = [
-        ("Check", Some(page.check)),
-        ("Run", Some(page.run)),
-        ("Undo", page.undo),
-        ("Recovery point", page.recovery_point),
-        ("Time", Some(page.time)),
-    ];
-    for (title, text) in texts.into_iter().filter_map(|(title, text)| Some((title, text?))) {
-        out.push_str(&format!("\n{title}\n"));
+    for (title, text) in page.texts() {
+        line(&mut out, &format!("\n{title}"));
         rows(&mut out, text, "  ", "  ");
     }
-    let lists: [(&str, Vec<String>); 3] = [
-        ("Traps", page.traps.iter().map(ToString::to_string).collect()),
-        ("Permissions", page.permissions.iter().map(ToString::to_string).collect()),
-        ("Outputs", page.outputs.iter().map(|(name, is)| format!("{name} ({is})")).collect()),
-    ];
-    for (title, items) in lists.into_iter().filter(|(_, items)| !items.is_empty()) {
-        out.push_str(&format!("\n{title}\n"));
+    for (title, items) in page.lists(str::to_owned) {
+        line(&mut out, &format!("\n{title}"));
         for item in items {
             rows(&mut out, &item, "  - ", "    ");
         }
     }
-    out.push_str("\nExample\n");
-    for line in page.example.lines() {
-        out.push_str(&format!("  {line}\n"));
+    line(&mut out, "\nExample");
+    for text in page.example.lines() {
+        line(&mut out, &format!("  {text}"));
     }
     out
 }
@@ -78,7 +66,11 @@ fn given(field: &Field) -> String {
 
 fn rows(out: &mut String, text: &str, first: &str, indent: &str) {
     for row in width::wrapped(text, COLUMNS, first, indent) {
-        out.push_str(row.trim_end());
-        out.push('\n');
+        line(out, row.trim_end());
     }
+}
+
+fn line(out: &mut String, text: &str) {
+    out.push_str(text);
+    out.push('\n');
 }
