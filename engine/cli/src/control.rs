@@ -141,7 +141,7 @@ impl Control<'_> {
             parallel: self.driving.parallel.map_or(limits::PARALLEL_MAX, |n| n as usize),
             no_wait: self.driving.no_wait,
         };
-        let telling = Telling::begin(&self.run, &self.folder, self.settings, &self.clock, &self.crash);
+        let telling = Telling::begin((&self.run, true), &self.folder, self.settings, &self.clock, &self.crash);
         let told = |most| telling.into_iter().for_each(|telling| telling.end(&self.clock, most));
         let first = std::mem::take(&mut self.first);
         let lock = sqlite::lock_file(&self.folder);

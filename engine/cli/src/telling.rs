@@ -18,7 +18,7 @@ use dr_engine::{
     clock::{Clock, Time},
     crash::CrashAt,
     duration::Dur,
-    event::Event,
+    event::{Event, RunKind},
     inbox::Inbox,
     journal::{self, sqlite::Feed},
     message::{Ask, Message},
@@ -39,6 +39,8 @@ use std::{
 pub const LINGER: Dur = Dur(20_000);
 /// How often the journal is looked at: one small question to `SQLite`.
 const LOOK: Dur = Dur(100);
+/// The pause after telling failed as a whole.
+const STUMBLED: Dur = Dur(10_000);
 /// So long, when its controller leaves it.
 pub const LEAVE: Dur = Dur(3_000);
 /// Nobody has asked the post to leave.
@@ -51,9 +53,10 @@ pub struct Telling {
 }
 
 impl Telling {
-    /// Begins to tell of a run, if its runbook names whom to tell.
+    /// Begins to tell of a run, if its runbook names whom to tell. Where nobody drives it, what waits is delivered,
+    /// and nothing promised: no heart beats for it.
     pub fn begin(
-        run: &Run,
+        (run, driven): (&Run, bool),
         folder: &Path,
         settings: &Settings,
         clock: &Arc<dyn Clock>,
@@ -63,35 +66,55 @@ impl Telling {
         let leave_at = Arc::new(AtomicI64::new(STAY));
         let (until, clock) = (leave_at.clone(), clock.clone());
         let heartbeat = run.plan().comms.as_ref().and_then(|comms| comms.heartbeat.clone());
+        // Whoever watches over production from outside knows nothing of a lab.
+        let ours = |url: &String| driven && (run.opened.kind != RunKind::Lab || heartbeat::stays_here(url));
+        let heartbeat = heartbeat.filter(ours);
         let (folder, crash) = (folder.to_path_buf(), crash.clone());
         let (gap_min, silent_after) = (settings.update_gap_min, settings.silent_after);
         let Channels { all: channels, remarks } = channels::of(run, &folder, settings, &clock);
         for remark in &remarks {
             show::aside(remark);
         }
-        let work = move || -> Result<(), String> {
+        let tell = move || -> Result<(), String> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(text)?;
             let leave = || Some(until.load(Ordering::SeqCst)).filter(|at| *at != STAY).map(Time);
-            let beat_clock = clock.clone();
+            let (beat_clock, url) = (clock.clone(), heartbeat.clone());
             let beat = async move {
-                match heartbeat {
+                match url {
                     Some(url) => heartbeat::beat(&url, &beat_clock, show::aside).await,
                     None => std::future::pending().await,
                 }
             };
             let beating = runtime.spawn(beat);
-            let Some(book) = runtime.block_on(open(&folder, &clock, leave)).map_err(text)? else { return Ok(()) };
-            let source = Journal(Feed::open(&folder).map_err(text)?);
-            let desk = Controller(Inbox::of(&folder));
-            let mut post = Post { book, source, desk, channels, clock, look: LOOK, gap_min, silent_after, crash };
-            let told = runtime.block_on(post.go_on(leave)).map_err(text);
-            beating.abort();
-            // A channel that hangs in a name server's answer ends with the process.
-            runtime.shutdown_background();
-            told
+            loop {
+                let told = runtime.block_on(async {
+                    let Some(book) = open(&folder, &clock, leave).await.map_err(text)? else { return Ok(()) };
+                    let source = Journal(Feed::open(&folder).map_err(text)?);
+                    let desk = Controller(Inbox::of(&folder));
+                    let (channels, clock, crash) = (channels.clone(), clock.clone(), crash.clone());
+                    let only_deliver = !driven;
+                    let look = LOOK;
+                    let mut post =
+                        Post { book, source, desk, channels, clock, look, gap_min, silent_after, only_deliver, crash };
+                    post.go_on(leave).await.map_err(text)
+                });
+                // A disk that is full now may not be in a minute: what is written down is gone on with.
+                match told {
+                    Err(why) if leave().is_none() => {
+                        show::aside(&format!("TELLING PEOPLE STUMBLED, and goes on in {STUMBLED}: {why}"));
+                        runtime.block_on(clock.sleep(STUMBLED));
+                    }
+                    told => {
+                        beating.abort();
+                        // A channel that hangs in a name server's answer ends with the process.
+                        runtime.shutdown_background();
+                        return told;
+                    }
+                }
+            }
         };
         let thread = thread::spawn(move || {
-            if let Err(why) = work() {
+            if let Err(why) = tell() {
                 show::aside(&format!("NOTHING MORE IS TOLD TO PEOPLE: {why}"));
             }
         });

@@ -522,3 +522,28 @@ fn a_template_says_the_middle_of_an_update_and_cannot_hide_how_it_stands() {
         assert!(text.contains(part), "no {part:?} in {text}");
     }
 }
+
+#[test]
+fn whoever_delivers_what_waits_promises_nothing_and_makes_no_news() {
+    let place = Place::with(RUNBOOK);
+    place.write("dr.toml", SETTINGS);
+    let controller = place.begin_drill();
+    until("the question", || !place.asking().is_empty());
+    let (id, folder) = (place.id(), place.run_folder());
+    until("an update about it", || outbox(&folder, ".eml").iter().any(|name| name.contains("update-2")));
+    controller.kill();
+    let before = outbox(&folder, ".eml");
+    for _ in 0..2 {
+        place.run(&["comms", "deliver", &id]).ends(0);
+        place.run(&["note", &id, "nobody drives it", "--within", "1ms"]).code();
+    }
+    assert_eq!(outbox(&folder, ".eml"), before, "nobody drives the run: nothing is made");
+    place.run(&["answer", &id, "switch_dns!approve", "approve", "--as", "Eve"]).code();
+    place.run(&["resume", &id]).ends(0);
+    let last = outbox(&folder, ".eml");
+    for _ in 0..3 {
+        place.run(&["note", &id, "it was the switch", "--lesson"]).ends(0);
+        place.run(&["comms", "deliver", &id]).ends(0);
+    }
+    assert_eq!(outbox(&folder, ".eml"), last, "what is said of a run that is over is no news of it");
+}

@@ -4,15 +4,16 @@
 //! What was told has to survive a crash, and what was begun must be known to
 //! have been begun: whether it arrived is for the channel to find out.
 
+pub use crate::lane::Lane;
+
 use crate::{
-    channel::Memory,
     parcel::{Body, Parcel},
     update::{Update, customers::Announced},
 };
 use dr_engine::clock::Time;
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     io::Write,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
@@ -45,33 +46,14 @@ pub struct Page {
     pub asked: Option<(Time, Time)>,
     /// For which promise a draft was shown.
     pub drafted: Option<Time>,
+    /// Notices that hold until an update is made: the question and the draft before a promise, and that promise.
+    #[serde(default)]
+    pub passing: Vec<(String, Time)>,
     /// Notices of what is over: nobody hears of it any more who has not.
     #[serde(default)]
     pub over: BTreeSet<String>,
     /// Channel by channel.
     pub channels: BTreeMap<String, Lane>,
-}
-
-/// What waits for one channel, and how it went so far.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Lane {
-    /// The parcels that wait, the oldest first.
-    pub waiting: VecDeque<String>,
-    /// So many of the first were being brought when this was written.
-    pub begun: usize,
-    /// Attempts at the oldest that failed.
-    pub attempts: u32,
-    /// When the next attempt is made.
-    pub next: Time,
-    /// Why the last one failed.
-    pub trouble: Option<String>,
-    /// Since when nothing arrives.
-    pub silent_since: Option<Time>,
-    /// The notice by which the others were told of it.
-    #[serde(default)]
-    pub silence: Option<String>,
-    /// What the channel wants to know the next time.
-    pub memory: Memory,
 }
 
 impl Book {

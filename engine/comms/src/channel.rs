@@ -70,12 +70,14 @@ pub struct Trouble {
     pub refused: bool,
     /// It is not to be brought any more: what stands there is ahead of it.
     pub overtaken: bool,
+    /// It is about this parcel: others may arrive.
+    pub of_parcel: bool,
 }
 
 impl Trouble {
     /// It did not arrive, and may the next time.
     pub fn passing(what: impl Into<String>) -> Self {
-        Self { what: what.into(), ambiguous: false, after: None, refused: false, overtaken: false }
+        Self { what: what.into(), ambiguous: false, after: None, refused: false, overtaken: false, of_parcel: false }
     }
 
     /// Nobody knows whether it arrived.
@@ -91,6 +93,12 @@ impl Trouble {
     /// What stands there is ahead of it.
     pub fn overtaken(what: impl Into<String>) -> Self {
         Self { overtaken: true, ..Self::passing(what) }
+    }
+
+    /// It is about what was brought, not about the channel.
+    #[must_use]
+    pub fn of_parcel(self) -> Self {
+        Self { of_parcel: true, ..self }
     }
 
     /// The other side asks to wait.

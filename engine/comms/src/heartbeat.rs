@@ -1,7 +1,7 @@
 //! A sign of life for a dead-man's switch outside: nobody can read the journal
 //! of a machine that is gone.
 
-use crate::slack::connector;
+use crate::slack::{connector, on_loopback};
 use dr_engine::{clock::Clock, duration::Dur, report::clean};
 use http_body_util::Empty;
 use hyper::{Request, body::Bytes};
@@ -13,6 +13,11 @@ use url::Url;
 pub const EVERY: Dur = Dur(60_000);
 /// An attempt ends.
 const ATTEMPT: Dur = Dur(10_000);
+
+/// Whether an address is this machine's own.
+pub fn stays_here(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| on_loopback(&url))
+}
 
 /// Calls an address every minute, for ever. A beat that fails is left out, and
 /// told by `trouble`, once until one succeeds again.

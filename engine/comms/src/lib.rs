@@ -11,6 +11,7 @@ pub mod channel;
 pub mod dead_man;
 pub mod files;
 pub mod heartbeat;
+mod lane;
 pub mod mail;
 pub mod pace;
 pub mod parcel;

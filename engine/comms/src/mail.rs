@@ -114,14 +114,15 @@ impl Mail {
         let left: Vec<_> = account.left(all.clone()).into_iter().map(|mailbox| mailbox.email).collect();
         // The same bytes for whoever is left: in `To:` stand all.
         let mail = letter::letter(parcel, &self.from, &all);
-        let mail = mail.map_err(|error| Trouble::refused(format!("the mail cannot be made: {error}")))?.formatted();
+        let mail = mail.map_err(|error| Trouble::refused(format!("the mail cannot be made: {error}")).of_parcel())?;
+        let mail = mail.formatted();
         let outcome = if left.is_empty() { Outcome::default() } else { self.send(&left, &mail).await? };
         let again = account.settle(&outcome.took, outcome.put_off.iter().map(|(address, _)| address));
         account.keep(memory);
         let not = self.not_reached(&outcome);
         match (account.reached(), again) {
-            (0, false) => Err(Trouble::refused(format!("no recipient{not}"))),
-            (0, true) => Err(Trouble::passing(format!("no recipient yet{not}"))),
+            (0, false) => Err(Trouble::refused(format!("no recipient{not}")).of_parcel()),
+            (0, true) => Err(Trouble::passing(format!("no recipient yet{not}")).of_parcel()),
             (reached, true) => {
                 Err(Trouble::passing(format!("{reached} of {} have it{not}", all.len())).after(PUT_OFF_PAUSE))
             }

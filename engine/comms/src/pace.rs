@@ -8,14 +8,20 @@ use dr_engine::{
     clock::Time,
     comms::Every,
     duration::Dur,
-    event::{Deadline, Event, Kind, Outcome},
+    event::{ADDS, Deadline, Event, Kind, Outcome},
     question::About,
     report::{clean, forecast},
-    run::Run,
+    run::{Run, State},
 };
 
 /// Two updates that nobody waits for are at least so far apart, unless the settings say otherwise.
 pub const GAP_MIN: Dur = Dur(60_000);
+/// What people are waited for is told so soon after the update before, if that is sooner.
+const SOON: Dur = Dur(10_000);
+/// A controller that goes on looks first: what it found is worth telling, not that it began.
+const LOOKS: Dur = Dur(5_000);
+/// How the reason begins that a person gives.
+const SENT: &str = "sent by";
 /// So long before a promised update its technical lead is asked; at most this part of the gap.
 const ASK_LEAD: (Dur, i64) = (Dur(15 * 60_000), 4);
 /// So long before it the Incident Commander sees a draft; at most this part of the gap.
@@ -50,8 +56,18 @@ struct Last {
 struct Reason {
     at: Time,
     text: String,
-    /// It does not wait for the gap.
-    at_once: bool,
+    haste: Haste,
+}
+
+/// How long something may wait to be told together with others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Haste {
+    /// For the gap between two updates.
+    Spaced,
+    /// A little: people are waited for.
+    Soon,
+    /// Not at all.
+    AtOnce,
 }
 
 /// What is to be made now.
@@ -90,30 +106,41 @@ impl Pace {
     /// Takes an event in that `run` has taken in, and no update has told of.
     pub fn hear(&mut self, run: &Run, event: &Event) {
         let id = |step| clean(&run.plan().step(step).id);
-        let (text, at_once) = match &event.kind {
-            Kind::Opened(_) => ("the recovery began".into(), true),
+        use Haste::{AtOnce, Soon, Spaced};
+        let mut at = event.at;
+        let (text, haste) = match &event.kind {
+            Kind::Opened(_) => ("the recovery began".into(), AtOnce),
             Kind::Asked { step, question } => match question.about {
-                About::Approval => (format!("an approval is wanted: {}", id(*step)), false),
-                About::Work => (format!("a person's work is wanted: {}", id(*step)), false),
-                _ => (format!("{} is held", id(*step)), false),
+                About::Approval => (format!("an approval is wanted: {}", id(*step)), Soon),
+                About::Work => (format!("a person's work is wanted: {}", id(*step)), Soon),
+                _ => (format!("{} is held", id(*step)), Soon),
             },
-            Kind::DeadlinePassed { which: Deadline::Rto } => ("the RTO has passed".into(), false),
+            Kind::DeadlinePassed { which: Deadline::Rto } => ("the RTO has passed".into(), Spaced),
             Kind::DeadlinePassed { which: Deadline::Rpo(step) } => {
-                (format!("{} lost more data than its RPO allows", id(*step)), false)
+                (format!("{} lost more data than its RPO allows", id(*step)), Spaced)
             }
-            Kind::Joined(controller) if controller.epoch > 1 => ("another controller goes on with it".into(), false),
-            Kind::Affected { .. } => ("the impact changed".into(), false),
+            // Whoever adds to a run that is over drives nothing.
+            Kind::Joined(_) if run.finished.is_some() => return,
+            Kind::Joined(controller) if controller.why.as_deref() == Some(ADDS) => return,
+            Kind::Joined(controller) if controller.epoch > 1 => {
+                at = at.after(LOOKS);
+                ("another controller goes on with it".into(), Spaced)
+            }
+            Kind::Answered { step, .. } if !asking(run) => {
+                (format!("{} was answered: nothing waits for people", id(*step)), Spaced)
+            }
+            Kind::Affected { .. } => ("the impact changed".into(), Spaced),
             Kind::RoleSet { role, to, .. } => {
-                (format!("{} is now {}", clean(to), clean(role).replace('_', " ")), false)
+                (format!("{} is now {}", clean(to), clean(role).replace('_', " ")), Spaced)
             }
-            Kind::Paused { .. } => ("the recovery is paused".into(), false),
-            Kind::Continued { .. } => ("the recovery goes on".into(), false),
-            Kind::CancelAsked { .. } => ("the recovery is interrupted".into(), true),
-            Kind::UndoAsked { .. } => ("steps are taken back".into(), false),
+            Kind::Paused { .. } => ("the recovery is paused".into(), Spaced),
+            Kind::Continued { .. } => ("the recovery goes on".into(), Spaced),
+            Kind::CancelAsked { .. } => ("the recovery is interrupted".into(), AtOnce),
+            Kind::UndoAsked { .. } => ("steps are taken back".into(), Spaced),
             Kind::Worded { send: true, by, .. } => {
-                (format!("sent by {}", clean(by.name.as_deref().unwrap_or(&by.user))), true)
+                (format!("{SENT} {}", clean(by.name.as_deref().unwrap_or(&by.user))), AtOnce)
             }
-            Kind::Finished { outcome } => (format!("the run is over: {}", words(*outcome)), true),
+            Kind::Finished { outcome } => (format!("the run is over: {}", words(*outcome)), AtOnce),
             // Told where the book of deliveries is not at hand: what came before is no news.
             Kind::Told { item, .. } if self.last.is_none() && item.starts_with("update-") => {
                 self.reasons.clear();
@@ -121,11 +148,11 @@ impl Pace {
             }
             Kind::Reopened { .. } => {
                 self.promised = Some(event.at.after(self.every.gap(Dur(0))));
-                ("the run was opened again".into(), false)
+                ("the run was opened again".into(), Spaced)
             }
             _ => return,
         };
-        self.reasons.push(Reason { at: event.at, text, at_once });
+        self.reasons.push(Reason { at, text, haste });
     }
 
     /// Looks at what no single event says: the phase, and the forecast against the objective.
@@ -139,7 +166,11 @@ impl Pace {
         if phase != last.phase.as_deref() {
             last.phase = phase.map(str::to_owned);
             if let Some(phase) = phase {
-                self.reasons.push(Reason { at: now, text: format!("phase {} begins", clean(phase)), at_once: false });
+                self.reasons.push(Reason {
+                    at: now,
+                    text: format!("phase {} begins", clean(phase)),
+                    haste: Haste::Spaced,
+                });
             }
         }
         let Some(rto) = run.plan().objectives.rto else { return };
@@ -147,7 +178,7 @@ impl Pace {
         let course = course_of(forecast(run, now), run.opened.incident_at.after(rto), now);
         if course != last.course && !back {
             last.course = course;
-            self.reasons.push(Reason { at: now, text: format!("forecast: {}", course.words()), at_once: false });
+            self.reasons.push(Reason { at: now, text: format!("forecast: {}", course.words()), haste: Haste::Spaced });
         }
     }
 
@@ -179,9 +210,10 @@ impl Pace {
     /// When an update is wanted for what has happened.
     fn wanted_at(&self) -> Option<Time> {
         let first = self.reasons.first()?;
-        let at_once = self.reasons.iter().find(|reason| reason.at_once).map(|reason| reason.at);
-        let spaced = self.last.as_ref().map_or(first.at, |last| last.made_at.after(self.gap_min).max(first.at));
-        Some(at_once.map_or(spaced, |at| at.min(spaced)))
+        let of = |haste| self.reasons.iter().find(|reason| reason.haste == haste).map(|reason| reason.at);
+        let after = |gap: Dur, at: Time| self.last.as_ref().map_or(at, |last| last.made_at.after(gap).max(at));
+        let soon = of(Haste::Soon).map(|at| after(self.gap_min.min(SOON), at));
+        [of(Haste::AtOnce), soon, Some(after(self.gap_min, first.at))].into_iter().flatten().min()
     }
 
     fn update(&mut self, run: &Run, now: Time, kept: bool) -> Due {
@@ -192,7 +224,7 @@ impl Pace {
         }
         let sent = self.drafted.is_some() && self.drafted == self.promised && !kept;
         // A person who sends the draft has kept the promise that it was drafted for.
-        if kept || (sent && why.iter().any(|why| why.starts_with("sent by"))) {
+        if kept || (sent && why.iter().any(|why| why.starts_with(SENT))) {
             let mut next = self.promised.unwrap_or(now);
             while next <= now || Some(next) == self.promised {
                 next = next.after(self.every.gap(next.since(run.opened_at)));
@@ -229,10 +261,20 @@ impl Pace {
         (self.asked, self.drafted)
     }
 
+    /// Whether a person sends an update that is not made yet.
+    pub fn is_sent(&self) -> bool {
+        self.reasons.iter().any(|reason| reason.text.starts_with(SENT))
+    }
+
     /// Takes back what [`Self::kept`] gave before a restart.
     pub fn keep(&mut self, (asked, drafted): (Option<(Time, Time)>, Option<Time>)) {
         (self.asked, self.drafted) = (asked, drafted);
     }
+}
+
+/// Whether a person is waited for.
+fn asking(run: &Run) -> bool {
+    run.open.iter().any(|step| matches!(run.step(*step).state, State::Asking { .. }))
 }
 
 fn words(outcome: Outcome) -> &'static str {

@@ -32,14 +32,10 @@ use tokio::task::{Id, JoinError, JoinSet};
 const TICK: Dur = Dur(1_000);
 /// An attempt at delivering ends.
 const ATTEMPT: Dur = Dur(30_000);
-/// The pause after a failed attempt: the first, and the longest it grows to.
-const PAUSE: (Dur, Dur) = (Dur(5_000), Dur(60_000));
-/// The pause after something was refused: a person has to mend it.
-const REFUSED: Dur = Dur(5 * 60_000);
-/// The longest pause that another side can ask for.
-const ASKED_MAX: Dur = Dur(10 * 60_000);
 /// After so long without an arrival the others are told that a channel is silent, unless the settings say otherwise.
 pub const SILENT: Dur = Dur(60_000);
+/// The kind of step that publishes a page which needs no vendor.
+const STATIC_PAGE: &str = "status_page.static";
 /// Details are told together, at least so far apart.
 const DETAILS: Dur = Dur(10_000);
 /// So many lines of the timeline stand in a draft.
@@ -93,6 +89,8 @@ pub struct Post<S, D> {
     pub gap_min: Dur,
     /// After so long without an arrival the others are told that a channel is silent.
     pub silent_after: Dur,
+    /// Nothing is made but the last words of a run that is over: nobody drives it, so nothing can be promised.
+    pub only_deliver: bool,
     /// The power goes there.
     pub crash: Arc<CrashAt>,
 }
@@ -167,12 +165,14 @@ impl Known {
 }
 
 /// That customers read nothing new: no telephone has to ring for it.
-fn unread(name: &str, subject: String, trouble: &str) -> Notice {
-    let lines = vec![
+fn unread(run: &Run, name: &str, subject: String, trouble: &str) -> Notice {
+    let mut lines = vec![
         format!("{name} cannot be reached: {trouble}"),
         "Customers read there what it said last; the newest is said when it is back.".into(),
-        "A page of `status_page.static` stands where it does not.".into(),
     ];
+    if run.plan().steps.iter().any(|step| step.kind == STATIC_PAGE) {
+        lines.push("The runbook publishes a static page as well: look there what it says.".into());
+    }
     Notice { subject, lines, urgent: false, meet: Meet::default() }
 }
 
@@ -192,7 +192,12 @@ impl<S: Source, D: Desk> Post<S, D> {
             }
             if let Some(known) = &mut known {
                 known.head = head;
-                self.make(known)?;
+                if !self.only_deliver || known.run.finished.is_some() {
+                    self.make(known)?;
+                } else if known.pace.is_sent() {
+                    // A person sends it: that nobody drives the run is no reason to be silent.
+                    self.make_updates(known, self.clock.now().max(known.run.at))?;
+                }
                 self.send(&mut under_way, &mut busy)?;
                 let idle = busy.iter().all(Option::is_none) && self.nothing_waits();
                 let leaving = known.run.finished.is_some() || until.is_some();
@@ -263,6 +268,14 @@ impl<S: Source, D: Desk> Post<S, D> {
             known.looked = (known.run.seq, now);
             known.pace.look(&known.run, now);
         }
+        self.make_updates(known, now)?;
+        self.announce(known, now)?;
+        self.details(known, now)?;
+        self.silence(known, now)
+    }
+
+    /// Makes the updates that are due, and what leads to them.
+    fn make_updates(&mut self, known: &mut Known, now: Time) -> Result<(), Stopped> {
         while let Some(due) = known.pace.due(&known.run, now) {
             let parcel = match due {
                 Due::Update { why, asked_lead_at, next_at } => {
@@ -270,21 +283,28 @@ impl<S: Source, D: Desk> Post<S, D> {
                     known.pace.made(update.course);
                     self.book.page.update = Some(update.number);
                     self.desk.show(&format!("update {}: {}", update.number, update.to_short()));
+                    let passing = &mut self.book.page.passing;
+                    let gone = passing.extract_if(.., |(_, promised)| update.next_at != Some(*promised));
+                    self.book.page.over.extend(gone.map(|(id, _)| id));
                     let id = format!("update-{}", update.number);
                     known.before = Some(update.clone());
                     let body = Body::Update(Box::new(update));
                     let parcel = Parcel::new(&known.run, id, now, Audience::Executives, body);
                     Parcel { picture: Some(picture), ..parcel }
                 }
-                Due::AskLead { promised } => self.ask_lead(known, now, promised),
-                Due::Draft { promised } => self.draft(known, now, promised)?,
+                Due::AskLead { promised } | Due::Draft { promised } => {
+                    let parcel = match due {
+                        Due::Draft { .. } => self.draft(known, now, promised)?,
+                        _ => self.ask_lead(known, now, promised),
+                    };
+                    self.book.page.passing.push((parcel.id.clone(), promised));
+                    parcel
+                }
             };
             (self.book.page.asked, self.book.page.drafted) = known.pace.kept();
             self.put_down(&parcel)?;
         }
-        self.announce(known, now)?;
-        self.details(known, now)?;
-        self.silence(known, now)
+        Ok(())
     }
 
     /// What customers have to hear now, if the runbook names a page for them.
@@ -377,10 +397,11 @@ impl<S: Source, D: Desk> Post<S, D> {
             Some(Line { seq: event.seq, at: event.at, text: clean(&text(event)?.text), weight })
         };
         let mut lines: Vec<_> = new.filter_map(line).collect();
-        if lines.len() > DETAILS_MAX {
+        if let Some(more) = lines.len().checked_sub(DETAILS_MAX).filter(|more| *more > 0) {
             lines.sort_by_key(|line| (std::cmp::Reverse(line.weight), line.seq));
             lines.truncate(DETAILS_MAX);
             lines.sort_by_key(|line| line.seq);
+            lines.push(Line { seq: known.run.seq, at: now, text: format!("… and {more} more"), weight: 0 });
         }
         let id = format!("events-{}-{}", from + 1, known.run.seq);
         let body = Body::Details(lines);
@@ -402,8 +423,9 @@ impl<S: Source, D: Desk> Post<S, D> {
         let run = &known.run;
         let subject = format!("{name} cannot be reached since {}", of_day(since, now));
         let public = self.channels.iter().any(|channel| channel.name() == name && channel.is_public());
-        let notice =
-            if public { unread(&name, subject, &trouble) } else { known.unreachable(&name, subject, &trouble) };
+        let mut notice =
+            if public { unread(run, &name, subject, &trouble) } else { known.unreachable(&name, subject, &trouble) };
+        notice.urgent &= self.book.page.channels.get_mut(&name).is_some_and(|lane| lane.rings(now));
         let parcel = Parcel { not_by: vec![name.clone()], ..self.notice(run, now, notice) };
         if let Some(lane) = self.book.page.channels.get_mut(&name) {
             lane.silence = Some(parcel.id.clone());
@@ -413,12 +435,18 @@ impl<S: Source, D: Desk> Post<S, D> {
 
     /// Puts a parcel down for every channel that takes it.
     fn put_down(&mut self, parcel: &Parcel) -> Result<(), Stopped> {
-        let takers = self.channels.iter().filter(|channel| {
-            let by = channel.name().trim_end_matches("-file");
-            let not_by = parcel.not_by.iter().any(|name| name.trim_end_matches("-file") == by);
-            !not_by && channel.takes(parcel)
-        });
-        let takers: Vec<_> = takers.map(|channel| channel.name()).collect();
+        let by = |channel: &Arc<dyn Channel>| channel.name().trim_end_matches("-file");
+        let not_by =
+            |channel: &Arc<dyn Channel>| parcel.not_by.iter().any(|name| name.trim_end_matches("-file") == by(channel));
+        let wanted = self.channels.iter().filter(|channel| !not_by(channel) && channel.takes(parcel));
+        let mut takers: Vec<_> = wanted.map(|channel| channel.name()).collect();
+        // Whoever has a role and no address of their own is told where all read: better than nowhere.
+        let everywhere = Parcel { not_by: Vec::new(), ..parcel.clone() };
+        let parcel = if takers.is_empty() && parcel.role.is_some() { &everywhere } else { parcel };
+        if takers.is_empty() && parcel.role.is_some() {
+            takers =
+                self.channels.iter().filter(|channel| channel.takes(parcel)).map(|channel| channel.name()).collect();
+        }
         // The next update is told against this one, even if nobody hears of it.
         if !takers.is_empty() || matches!(parcel.body, Body::Update(_)) {
             self.book.keep(parcel)?;
@@ -435,14 +463,7 @@ impl<S: Source, D: Desk> Post<S, D> {
         for (at, channel) in self.channels.iter().enumerate() {
             let Page { channels, over, .. } = &mut self.book.page;
             let Some(lane) = channels.get_mut(channel.name()) else { continue };
-            if busy[at].is_some() {
-                continue;
-            }
-            // Nobody is rung for what is over; what may have arrived goes again as it was.
-            if lane.begun == 0 {
-                lane.waiting.retain(|id| !over.contains(id));
-            }
-            if lane.waiting.is_empty() || now < lane.next {
+            if busy[at].is_some() || !lane.is_due(now, over) {
                 continue;
             }
             // What was begun before goes again as it was: a channel that looks for it finds it.
@@ -489,34 +510,18 @@ impl<S: Source, D: Desk> Post<S, D> {
                         let ask = Ask::Told { item, audience: parcel.audience, channel, reference: reference.clone() };
                         self.desk.told(&format!("told-{}-{name}", parcel.id), ask)?;
                     }
-                    lane.waiting.retain(|id| *id != parcel.id);
                 }
-                let silence = lane.silence.take();
-                if let Some(since) = lane.silent_since.filter(|_| silence.is_some()) {
+                let since = lane.silent_since;
+                let silence = lane.arrived(&brought.parcels);
+                if let Some(since) = since.filter(|_| silence.is_some()) {
                     self.desk.show(&format!("{name} can be reached again, after {}", brief(now.since(since))));
                 }
-                let (waiting, memory) = (std::mem::take(&mut lane.waiting), std::mem::take(&mut lane.memory));
-                *lane = Lane { waiting, memory, ..Lane::default() };
                 self.book.page.over.extend(silence);
             }
-            Err(trouble) if trouble.overtaken => {
-                lane.waiting.retain(|id| !brought.parcels.iter().any(|parcel| parcel.id == *id));
-                self.desk.show(&format!("{name}: {}; it is left as it is", trouble.what));
-                let (waiting, memory) = (std::mem::take(&mut lane.waiting), std::mem::take(&mut lane.memory));
-                *lane = Lane { waiting, memory, ..Lane::default() };
-            }
             Err(trouble) => {
-                lane.attempts += 1;
-                // What surely did not arrive is not looked for.
-                lane.begun = if trouble.ambiguous { lane.begun } else { 0 };
-                let grown = Dur(PAUSE.0.0.saturating_mul(1 << (lane.attempts - 1).min(10))).min(PAUSE.1);
-                let pause = if trouble.refused { REFUSED } else { trouble.after.map_or(grown, |it| it.min(ASKED_MAX)) };
-                lane.next = now.after(pause);
-                lane.silent_since.get_or_insert(now);
-                if lane.attempts == 1 {
-                    self.desk.show(&format!("{name}: {}; again in {}", trouble.what, brief(pause)));
+                if let Some(said) = lane.failed(now, &brought.parcels, trouble) {
+                    self.desk.show(&format!("{name}: {said}"));
                 }
-                lane.trouble = Some(trouble.what);
             }
         }
         Ok(self.book.write()?)

@@ -35,6 +35,8 @@ const TRIES_MAX: u32 = 3;
 /// The pause between these tries; with all of them less than the minute after which people are told that a channel
 /// cannot be reached.
 const AGAIN: Dur = Dur(15_000);
+/// So often it is tried while nobody knows whether anybody was reached: twenty minutes of it.
+const DOUBTS_MAX: u32 = 6;
 /// The pause while nobody knows whether anybody was reached: each attempt may have woken all of them.
 const DOUBT: Dur = Dur(5 * 60_000);
 
@@ -71,6 +73,10 @@ impl Sms {
         let trouble = Trouble { ambiguous: missed.doubt, ..Trouble::passing(said.clone()) };
         match (account.count(), missed.open) {
             (0, false) => Err(Trouble::refused(said)),
+            (0, true) if missed.doubt && account.tries() >= DOUBTS_MAX => {
+                let given_up = format!("{said}; given up after {DOUBTS_MAX} tries, each of which may have arrived");
+                Err(Trouble::overtaken(given_up))
+            }
             (0, true) if missed.doubt => Err(trouble.after(if account.tries() == 1 { AGAIN } else { DOUBT })),
             (0, true) => Err(Trouble { after: missed.after, ..trouble }),
             (_, true) if account.tries() < TRIES_MAX => Err(trouble.after(AGAIN)),

@@ -39,8 +39,11 @@ pub struct Update {
     pub course: Course,
     /// The phase at work, if there is one.
     pub phase: Option<String>,
-    /// So many steps are out of the way, of so many.
+    /// So many steps are done, of so many.
     pub done: (usize, usize),
+    /// What is out of the way and not done, for people.
+    #[serde(default)]
+    pub not_done: Vec<String>,
     /// Who has which role.
     pub roles: Vec<(String, String)>,
     /// What those who use the service notice, as a person said it last.

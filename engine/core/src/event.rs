@@ -15,7 +15,7 @@ use crate::{
     question::{Choice, Question},
 };
 pub use crate::{
-    opened::{Controller, Opened, Person, RunKind},
+    opened::{ADDS, Controller, Opened, Person, RunKind},
     outcome::Outcome,
 };
 use serde::{Deserialize, Serialize};

@@ -64,9 +64,12 @@ pub struct Controller {
     pub epoch: u64,
     /// The version of `dr`.
     pub version: String,
-    /// Why it took over from a controller that still lived.
+    /// Why it took over from a controller that still lived, or [`ADDS`].
     pub why: Option<String>,
 }
+
+/// Why somebody joined who drives nothing: what was said is written down where no controller runs.
+pub const ADDS: &str = "to write down what was said";
 
 /// A person, as claimed: there is no sign-in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

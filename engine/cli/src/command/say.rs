@@ -9,7 +9,7 @@ use crate::{
 };
 use dr_engine::{
     duration::Dur,
-    event::{Event, Moment},
+    event::{ADDS, Event, Moment},
     inbox::Inbox,
     journal::{
         Journal,
@@ -278,7 +278,7 @@ pub fn append(folder: &Path, messages: &[Message]) -> Result<(), Failure> {
         return Ok(());
     }
     let now = control::clock().now().max(run.at);
-    let first = control::joined(journal.epoch(), None);
+    let first = control::joined(journal.epoch(), Some(ADDS.into()));
     let mut batch = Vec::new();
     for kind in std::iter::once(first).chain(events) {
         let event = Event { seq: run.seq + 1, at: now, kind };

@@ -107,7 +107,10 @@ fn untold(folder: &Path, now: Time) -> Vec<String> {
         let why = lane.trouble.as_deref().unwrap_or_default();
         format!("NOT TOLD by {name}: {} ({tries} tries, next in {next}): {why}", ids.join(", "))
     };
-    let told: Vec<_> = lanes.map(line).collect();
+    let given_up = page.channels.iter().flat_map(|(name, lane)| {
+        lane.not_brought.iter().map(move |(id, why)| format!("NOT TOLD by {name}, and given up: {id}: {why}"))
+    });
+    let told: Vec<_> = lanes.map(line).chain(given_up).collect();
     if told.is_empty() { told } else { std::iter::once(String::new()).chain(told).collect() }
 }
 
@@ -146,10 +149,13 @@ fn all(here: &Here) -> Result<u8, Failure> {
 fn undelivered(page: &Page) -> Value {
     let lane = |(name, lane): (&String, &Lane)| {
         let next = (lane.attempts > 0).then(|| lane.next.to_string());
+        let given_up = lane.not_brought.iter().map(|(item, why)| json!({ "item": item, "why": why }));
         json!({ "channel": name, "items": lane.waiting, "attempts": lane.attempts, "next_try": next,
-                "trouble": lane.trouble, "silent_since": lane.silent_since.map(|at| at.to_string()) })
+                "trouble": lane.trouble, "silent_since": lane.silent_since.map(|at| at.to_string()),
+                "not_brought": given_up.collect::<Vec<_>>() })
     };
-    page.channels.iter().filter(|(_, it)| !it.waiting.is_empty()).map(lane).collect()
+    let worth = |lane: &Lane| !lane.waiting.is_empty() || !lane.not_brought.is_empty();
+    page.channels.iter().filter(|(_, it)| worth(it)).map(lane).collect()
 }
 
 /// What was said to a run that nobody drives: an inbox that cannot be read holds nothing for whoever looks.

@@ -2,7 +2,7 @@
 
 use super::{Here, plan_at, say};
 use crate::{
-    args::{Comms, Role, TheRun, Trial, Update},
+    args::{Comms, Role, Trial, Update},
     channels, control,
     failure::{self, Failure},
     person,
@@ -26,8 +26,40 @@ pub fn update(here: &Here, what: Update) -> Result<u8, Failure> {
         Update::Edit(args) if args.text.trim().is_empty() => {
             Err(Failure::usage("there are no words").hint("dr update edit RUN TEXT"))
         }
-        Update::Edit(args) => say::say(here, &args.run, Ask::Word { text: args.text, send: false }, &args.saying),
-        Update::Send(args) => say::say(here, &args.run, Ask::Word { text: args.text, send: true }, &args.saying),
+        Update::Edit(args) => {
+            by_whom(here, &args.run, args.saying.who.as_deref())?;
+            say::say(here, &args.run, Ask::Word { text: args.text, send: false }, &args.saying)
+        }
+        Update::Send(args) => {
+            by_whom(here, &args.run, args.saying.who.as_deref())?;
+            let code = say::say(here, &args.run, Ask::Word { text: args.text, send: true }, &args.saying)?;
+            let id = here.state.find(&args.run)?;
+            if sqlite::holder(&here.state.folder(&id))?.is_some() {
+                return Ok(code);
+            }
+            show::aside("no controller runs: it is sent from here");
+            deliver(here, &args.run)
+        }
+    }
+}
+
+/// Whose words stand above the facts that everybody reads: one of those whom the runbook names.
+fn by_whom(here: &Here, run: &str, name: Option<&str>) -> Result<(), Failure> {
+    let (run, _) = state::load(&here.state.folder(&here.state.find(run)?))?;
+    let roles = run.plan().roles.values();
+    let known: Vec<_> = roles.flat_map(|role| std::iter::once(&role.name).chain(&role.deputies)).collect();
+    let hint = || {
+        let mut names: Vec<_> = known.iter().map(|name| dr_engine::question::word(name)).collect();
+        names.dedup();
+        format!("--as NAME: {}", names.join(", "))
+    };
+    match name {
+        _ if known.is_empty() => Ok(()),
+        None => Err(Failure::usage("an update has somebody's name on it: whose?").hint(hint())),
+        Some(name) if !known.iter().any(|known| *known == name) => {
+            Err(Failure::usage(format!("the runbook names no `{name}`")).hint(hint()))
+        }
+        Some(_) => Ok(()),
     }
 }
 
@@ -44,7 +76,7 @@ pub fn role(here: &Here, what: Role) -> Result<u8, Failure> {
 /// `dr comms`.
 pub fn comms(here: &Here, what: Comms) -> Result<u8, Failure> {
     match what {
-        Comms::Deliver(args) => deliver(here, &args),
+        Comms::Deliver(args) => deliver(here, &args.run),
         Comms::Test(args) => trial(here, &args),
     }
 }
@@ -80,8 +112,8 @@ fn trial(here: &Here, args: &Trial) -> Result<u8, Failure> {
 }
 
 /// Brings what waits.
-fn deliver(here: &Here, args: &TheRun) -> Result<u8, Failure> {
-    let id = here.state.find(&args.run)?;
+fn deliver(here: &Here, run: &str) -> Result<u8, Failure> {
+    let id = here.state.find(run)?;
     let folder = here.state.folder(&id);
     if let Some(holder) = sqlite::holder(&folder)? {
         let message = format!("{} holds the run, and delivers what it has to tell", holder.text);
@@ -89,7 +121,7 @@ fn deliver(here: &Here, args: &TheRun) -> Result<u8, Failure> {
     }
     let (run, _) = state::load(&folder)?;
     let (settings, clock) = (here.settings_of(&run)?, control::clock());
-    let Some(telling) = Telling::begin(&run, &folder, &settings, &clock, &control::crash_at()?) else {
+    let Some(telling) = Telling::begin((&run, false), &folder, &settings, &clock, &control::crash_at()?) else {
         return Err(Failure::before("the runbook names nobody who could be told").hint("give it `comms`"));
     };
     telling.end(&clock, settings.last_words_max);
@@ -117,5 +149,8 @@ fn draft(here: &Here, run: &str) -> Result<String, Failure> {
     let now = control::clock().now();
     let update = post::draft(&folder, &read.events, &hex(&read.head), now);
     let update = update.map_err(|e| Failure::before(format!("the update cannot be drafted: {e}")))?;
-    Ok(format!("{}\n\n{}", update.subject(), update.to_text(usize::MAX)))
+    let run = state::fold(&read.events)?;
+    let mark = run.opened.kind.word().to_uppercase();
+    let first = format!("[{mark}] {}: {}", run.plan().name, update.subject());
+    Ok(format!("{first}\n\n{}", update.to_text(usize::MAX)))
 }

@@ -6,7 +6,7 @@
 use dr_engine::{
     clock::{Clock, Time},
     duration::Dur,
-    event::{Deadline, Event, Kind, Outcome, Proof, Skipper},
+    event::{ADDS, Deadline, Event, Kind, Outcome, Proof, Skipper},
     executor::Observer,
     message::{Ask, Message},
     outcome::{Failure, Learned},
@@ -162,6 +162,7 @@ pub fn sentence(event: &Event, run: &Run) -> Option<String> {
             let what = format!("opened; the outage began {}{assumed}", opened.incident_at);
             (String::new(), what)
         }
+        Kind::Joined(c) if c.why.as_deref() == Some(ADDS) => return None,
         Kind::Joined(c) if c.epoch == 1 => (String::new(), format!("controller: pid {} on {}", c.pid, c.host)),
         Kind::Joined(c) => {
             let why = c.why.as_ref().map_or(String::new(), |why| format!(", taken over: {why}"));

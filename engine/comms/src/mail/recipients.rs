@@ -17,6 +17,8 @@ pub struct Recipients {
     all: Vec<Mailbox>,
     roles: BTreeMap<String, Mailbox>,
     names: BTreeMap<String, Mailbox>,
+    /// The addresses of roles as the runbook has them, for a deputy who has none.
+    offices: BTreeMap<String, Mailbox>,
     /// What stands where an address should, and why it is none.
     wrong: Vec<String>,
 }
@@ -35,9 +37,10 @@ impl Recipients {
     fn found<'a>(plan: &Plan, holder: impl Fn(&str) -> Option<&'a str>) -> Self {
         let mut found = Self::default();
         let mut by_name = BTreeMap::new();
-        for role in plan.roles.values() {
+        for (name, role) in &plan.roles {
             if let Some(mailbox) = role.email.as_deref().and_then(|email| found.take(Some(&role.name), email)) {
-                by_name.insert(role.name.clone(), mailbox);
+                by_name.insert(role.name.clone(), mailbox.clone());
+                found.offices.insert(name.clone(), mailbox);
             }
         }
         let held = plan.roles.keys().filter_map(|role| Some((role.clone(), by_name.get(holder(role)?)?.clone())));
@@ -66,14 +69,16 @@ impl Recipients {
         }
     }
 
-    /// To whom a parcel goes: to whoever has its role, else to all.
+    /// To whom a parcel goes: to whoever has its role, else to all. What is for a deputy without an address goes to
+    /// that of the role: somebody has to see it.
     pub fn to(&self, parcel: &Parcel) -> Vec<Mailbox> {
-        match (&parcel.role, &parcel.person) {
-            (None, _) => self.all.clone(),
-            // A role may have passed on since this began to run.
-            (Some(_), Some(name)) => self.names.get(name).cloned().into_iter().collect(),
-            (Some(role), None) => self.roles.get(role).cloned().into_iter().collect(),
-        }
+        let Some(role) = &parcel.role else { return self.all.clone() };
+        // A role may have passed on since this began to run.
+        let person = match &parcel.person {
+            Some(name) => self.names.get(name),
+            None => self.roles.get(role),
+        };
+        person.or_else(|| self.offices.get(role)).cloned().into_iter().collect()
     }
 
     /// Everybody.

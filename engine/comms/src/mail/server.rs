@@ -140,7 +140,8 @@ impl Talk<'_> {
         handed_over.store(true, Ordering::SeqCst);
         match self.connection.message(mail).await {
             Ok(_) => Ok(outcome),
-            Err(error) if error.status().is_some() => Err(self.trouble("the mail", &error)),
+            // It was taken in and turned down: another one may be taken.
+            Err(error) if error.status().is_some() => Err(self.trouble("the mail", &error).of_parcel()),
             Err(error) => {
                 let what = self.trouble("the mail", &error).what;
                 Err(Trouble::ambiguous(format!("{what}; it may have arrived all the same")))

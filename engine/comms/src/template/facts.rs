@@ -51,6 +51,7 @@ pub(super) fn of(update: &Update, run: &str, runbook: &str) -> Value {
         "phase": update.phase,
         "done": update.done.0,
         "steps": update.done.1,
+        "not_done": update.not_done,
         "roles": update.roles.iter().map(role).collect::<Vec<_>>(),
         "impact": update.impact.as_ref().map(said),
         "clock": {

@@ -73,6 +73,7 @@ pub(super) fn bare() -> Update {
         course: Course::Unknown,
         phase: None,
         done: (2, 9),
+        not_done: Vec::new(),
         roles: Vec::new(),
         impact: None,
         clock: ClockFacts {

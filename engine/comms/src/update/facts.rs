@@ -4,12 +4,12 @@ use super::{ClockFacts, Course, Decision, Doing, LeadFacts, Line, Rag, Said, Sto
 use dr_engine::{
     clock::Time,
     duration::Dur,
-    event::{Event, Kind, Outcome, Person},
+    event::{ADDS, Event, Kind, Outcome, Person},
     outcome::Learned,
     plan::{PlanStep, StepIx},
     question,
     report::{Forecast, Measure, Note, Present, Report, Store, Verdict, brief, clean, glance},
-    run::{Run, State},
+    run::{Run, State, StepRun},
 };
 
 /// Everything an update is made from.
@@ -56,7 +56,8 @@ impl Facts<'_> {
             rag_why,
             course,
             phase: phase(run).map(clean),
-            done: (glance.done, glance.of),
+            done: (self.done(), glance.of),
+            not_done: self.not_done(),
             roles: self.roles(),
             impact: report.story.affected.last().map(said),
             clock: self.clock(),
@@ -102,6 +103,36 @@ impl Facts<'_> {
         (words, approved)
     }
 
+    /// How many steps reached their goal, or were not wanted.
+    fn done(&self) -> usize {
+        let done = |state: &State| {
+            matches!(
+                state,
+                State::Done | State::Bypassed { .. } | State::Skipped { by_person: false } | State::Unneeded { .. }
+            )
+        };
+        self.run.steps().filter(|(_, step)| done(&step.state)).count()
+    }
+
+    /// What is out of the way without having reached its goal.
+    fn not_done(&self) -> Vec<String> {
+        let words = |(at, step): (StepIx, &StepRun)| {
+            let id = clean(&self.run.plan().step(at).id);
+            match step.state {
+                State::Failed { .. } => Some(format!("{id} failed")),
+                State::Skipped { by_person: true } => Some(format!("{id} was left out by a person")),
+                State::Stuck { .. } => Some(format!("{id} could not be taken back")),
+                _ => None,
+            }
+        };
+        self.run.steps().filter_map(words).collect()
+    }
+
+    /// The forecast, unless what it said has passed: then nobody knows.
+    fn forecast(&self) -> Option<Forecast> {
+        self.report.forecast.filter(|forecast| forecast.p50 > self.now)
+    }
+
     fn headline(&self) -> String {
         let at = |at: Time| of_day(at, self.now);
         let what = match regions(self.run) {
@@ -122,6 +153,12 @@ impl Facts<'_> {
             (Present::Over(_), Some(back)) => {
                 format!("Service is back since {}; the recovery {what} is over.", at(back))
             }
+            (Present::Over(_), None) if !self.not_done().is_empty() => {
+                let not_done = self.not_done().join(", ");
+                format!(
+                    "The recovery {what} is over, and not all is done: {not_done}. Nobody verified that service is back."
+                )
+            }
             (Present::Over(_), None) => {
                 format!("The steps of the recovery {what} are done; nobody verified that service is back.")
             }
@@ -135,9 +172,11 @@ impl Facts<'_> {
                     Present::Undoing => "is being taken back",
                     Present::Running | Present::Over(_) => "is under way",
                 };
-                let expected = match self.report.forecast {
-                    Some(Forecast { p50, at_least: false, .. }) => format!("service is expected at {}", at(p50)),
-                    Some(Forecast { p50, .. }) => format!("service is not expected before {}", at(p50)),
+                // Without a `verify` nobody will see whether service is back.
+                let end = if self.run.verify.is_some() { "service is" } else { "the end of its steps is" };
+                let expected = match self.forecast() {
+                    Some(Forecast { p50, at_least: false, .. }) => format!("{end} expected at {}", at(p50)),
+                    Some(Forecast { p50, .. }) => format!("{end} not expected before {}", at(p50)),
                     None => "when service is back is not known".into(),
                 };
                 format!("The recovery {what} {stands}; {expected}.")
@@ -189,7 +228,7 @@ impl Facts<'_> {
             elapsed: self.report.rto.healthy_since.unwrap_or(self.now).since(opened.incident_at),
             rto: self.run.plan().objectives.rto,
             back_at: self.report.rto.healthy_since,
-            forecast: self.report.forecast.map(|it| (it.p50, it.p90, it.at_least)),
+            forecast: self.forecast().map(|it| (it.p50, it.p90, it.at_least)),
         }
     }
 
@@ -255,7 +294,11 @@ impl Facts<'_> {
     fn lead(&self) -> Option<LeadFacts> {
         let asked_at = self.asked_lead_at?;
         let lead = self.run.holder("technical_lead");
-        let by = |note: &&Note| note.at >= asked_at && note.by.name.as_deref() == lead;
+        let role = self.run.plan().roles.get("technical_lead");
+        let deputy = |name: &str| role.is_some_and(|role| role.deputies.iter().any(|deputy| deputy == name));
+        // Whoever gave no name may be the lead: what was said is shown with the user's, and not lost.
+        let lead = |name: Option<&str>| name.is_none_or(|name| Some(name) == lead || deputy(name));
+        let by = |note: &&Note| note.at >= asked_at && lead(note.by.name.as_deref());
         Some(LeadFacts { asked_at, said: self.report.story.notes.iter().filter(by).map(said).collect() })
     }
 
@@ -264,7 +307,9 @@ impl Facts<'_> {
         if self.run.opened.incident_assumed {
             risks.push("Nobody said when the outage began: the RTO is counted from the start of the run.".to_owned());
         }
-        if self.report.forecast.is_some_and(|it| it.at_least) {
+        if self.report.forecast.is_some() && self.forecast().is_none() {
+            risks.push("What runs takes longer than was estimated: nobody knows when it is done.".into());
+        } else if self.report.forecast.is_some_and(|it| it.at_least) {
             risks.push("The forecast is a lower bound: a step has no estimate, or people have to answer.".into());
         }
         for passed in self.report.story.passed.iter().filter(|passed| passed.which == "estimate") {
@@ -316,11 +361,16 @@ pub(crate) fn course_of(forecast: Option<Forecast>, deadline: Time, now: Time) -
 
 /// The first phase of which something is left to do.
 pub(crate) fn phase(run: &Run) -> Option<&str> {
-    let left = |name: &&String| {
-        let mut steps = run.steps().filter(|(at, _)| run.plan().step(*at).phase.as_ref() == Some(*name));
-        steps.any(|(at, _)| !run.satisfied(at) && !run.at_rest(at))
+    let left =
+        |(at, step): &(StepIx, &StepRun)| !run.satisfied(*at) && !run.at_rest(*at) && step.state != State::Undone;
+    let of = |name: Option<&String>| {
+        let name = name.cloned();
+        run.steps().filter(left).filter(move |(at, _)| run.plan().step(*at).phase == name)
     };
-    run.plan().phases.iter().find(left).map(String::as_str)
+    let begun = |name: &str| of(Some(&name.to_owned())).any(|(_, step)| step.state != State::Waiting);
+    let first = run.plan().phases.iter().find(|name| of(Some(name)).next().is_some())?;
+    // A phase that waits for steps of no phase has not come yet.
+    (of(None).next().is_none() || begun(first)).then_some(first.as_str())
 }
 
 fn regions(run: &Run) -> Option<(String, String)> {
@@ -371,6 +421,7 @@ pub(crate) fn weight(kind: &Kind) -> Option<u8> {
         | Kind::Noted { help_wanted: true, .. } => 7,
         Kind::Succeeded { output, .. } if output.recovery_point.is_some() => 6,
         Kind::Bypassed { .. } | Kind::Skipped { .. } | Kind::Paused { .. } | Kind::Continued { .. } => 6,
+        Kind::Joined(controller) if controller.why.as_deref() == Some(ADDS) => 0,
         Kind::CancelAsked { .. } | Kind::Joined(_) => 5,
         Kind::Noted { .. } | Kind::Amended { .. } => 4,
         Kind::Succeeded { .. } | Kind::UndoDone { .. } => 3,

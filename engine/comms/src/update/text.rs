@@ -32,7 +32,12 @@ impl Update {
     pub fn signed(&self) -> String {
         match &self.approved_by {
             Some(name) => format!("Sent by {name}."),
-            None => "AUTO: facts only, sent without anybody's review.".into(),
+            None => match &self.words {
+                Some(words) => {
+                    format!("AUTO: sent without anybody's review; the words above the facts are {}'s.", words.by)
+                }
+                None => "AUTO: facts only, sent without anybody's review.".into(),
+            },
         }
     }
 
@@ -133,6 +138,7 @@ impl Update {
             format!("{}{before}{because}", self.rag.word()),
             format!("{phase}{} of {} steps done", self.done.0, self.done.1),
         ];
+        lines.extend((!self.not_done.is_empty()).then(|| format!("NOT done: {}", self.not_done.join("; "))));
         lines.extend((!roles.is_empty()).then(|| roles.join(" · ")));
         lines.push(format!("Why now: {}", self.why.join("; ")));
         lines

@@ -348,8 +348,18 @@ impl Story {
             let desk = Journalist { clock: clock.clone(), heard: heard.clone() };
             let (look, gap_min, silent_after, crash) = (Dur(500), GAP_MIN, SILENT, Arc::new(CrashAt::default()));
             let channels = channels.to_vec();
-            let mut post =
-                Post { book, source, desk, channels, clock: clock.clone(), look, gap_min, silent_after, crash };
+            let mut post = Post {
+                book,
+                source,
+                desk,
+                channels,
+                clock: clock.clone(),
+                look,
+                gap_min,
+                silent_after,
+                only_deliver: false,
+                crash,
+            };
             match end {
                 None => post.go_on(|| None).await.expect("it goes on"),
                 Some(end) => {

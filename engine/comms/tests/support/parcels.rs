@@ -74,6 +74,7 @@ pub(crate) fn facts(number: u32, minutes: i64) -> Update {
         course: Course::OnTrack,
         phase: Some("restore".into()),
         done: (14, 20),
+        not_done: Vec::new(),
         roles: vec![("incident commander".into(), "Ada".into())],
         impact: Some(said(10, "Grace", "payments fail & <orders> are slow")),
         clock: ClockFacts {

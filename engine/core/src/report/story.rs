@@ -5,7 +5,7 @@ use super::{text, timeline};
 use crate::{
     clock::Time,
     duration::Dur,
-    event::{Audience, Controller, Deadline, Event, Kind, Moment, Person, Proof, Skipper},
+    event::{ADDS, Audience, Controller, Deadline, Event, Kind, Moment, Person, Proof, Skipper},
     outcome::{Fact, Failure, Learned, RecoveryPoint},
     plan::{Estimate, OnFailure, StepIx},
     question::{About, Choice},
@@ -411,7 +411,7 @@ impl Story {
         let id = id.as_ref();
         let joined = |names: &mut dyn Iterator<Item = &str>| names.collect::<Vec<_>>().join(", ");
         let (what, why, deviates) = match &event.kind {
-            Kind::Joined(Controller { why: Some(why), host, .. }) => {
+            Kind::Joined(Controller { why: Some(why), host, .. }) if why != ADDS => {
                 return self.deviate(event, None, format!("{host} took over from a controller that lived"), why, None);
             }
             Kind::Failed { step, error, .. } if run.plan().step(*step).on_failure == OnFailure::Continue => {

@@ -5,7 +5,7 @@ use super::{
     text::{clean, clipped, value, who},
 };
 use crate::{
-    event::{Deadline, Doubt, Event, Kind, Opened, Outcome, Proof, Skipper},
+    event::{ADDS, Deadline, Doubt, Event, Kind, Opened, Outcome, Proof, Skipper},
     outcome::{Failure, Learned},
     plan::{EVIDENCE, StepIx},
     question::Choice,
@@ -20,6 +20,7 @@ pub(super) fn line(run: &Run, event: &Event) -> String {
     let again = |attempt: &u32| if *attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
     match &event.kind {
         Kind::Opened(opened) => opened_line(opened),
+        Kind::Joined(it) if it.why.as_deref() == Some(ADDS) => format!("{} joined {ADDS}", clean(&it.host)),
         Kind::Joined(it) => {
             let reason = it.why.as_deref().map_or(String::new(), |text| format!(", taking over: {}", clipped(text)));
             format!("controller {} joined (dr {}, epoch {}){reason}", clean(&it.host), clean(&it.version), it.epoch)
