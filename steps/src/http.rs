@@ -102,10 +102,10 @@ impl Explained for Http {
             was cut off cannot tell; 429, 500 and above, and no answer are looked at again. Without `check`: \
             GET and HEAD are simply repeated; nothing else can be looked at: there is one attempt, and after \
             a crash a person is asked.",
-        run: "Sends the request, with `Idempotency-Key: RUN/STEP` where the method changes something, and \
-            waits for the answer, five minutes at most. As expected is done. 429 may be tried again. A \
-            complete refusal (307, 308, 400 to 499 without 408) is a failure. After anything else GET and \
-            HEAD may be tried again, and a method that changes something leaves a doubt.",
+        run: "Sends the request, with `Idempotency-Key: RUN/STEP` where the method changes something, and waits for \
+            the answer, five minutes at most. As expected is done. 429 may be tried again. A complete refusal \
+            (307, 308, 400 to 499 without 408; for GET and HEAD any redirect) is a failure. After anything else \
+            GET and HEAD may be tried again, and a method that changes something leaves a doubt.",
         undo: None,
         recovery_point: None,
         time: "As long as the server takes, five minutes at most.",

@@ -200,6 +200,7 @@ impl Explained for Statuspage {
                   title: Some requests fail
                   message: We see errors in our main region and are looking into it.
                   components: { Website: partial_outage }
+              approve: { roles: [incident_commander] }
               when: run.kind == "live"
               on_failure: continue
         "#,
