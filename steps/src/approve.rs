@@ -7,6 +7,7 @@
 use async_trait::async_trait;
 use dr_engine::{
     duration::Dur,
+    kind::{Explained, Reference},
     outcome::{Failure, Output},
     question::{About, Question},
     step::{Check, Description, OutputName, OutputType, ReadCx, Step, StepCx, StepError},
@@ -37,6 +38,31 @@ pub struct Approve {
 
 fn one() -> NonZeroU32 {
     NonZeroU32::MIN
+}
+
+impl Explained for Approve {
+    const REFERENCE: Reference = Reference {
+        check: "There is nothing to look at: it can always be asked. After a crash it is asked once more.",
+        run: "Asks the question. The step is done when enough different people have answered `dr answer RUN \
+            STEP approve`. Declined, it holds what needs it: it can be asked again or end the run, and is \
+            never skipped.",
+        undo: None,
+        recovery_point: None,
+        time: "As long as people take. The report counts it as waiting for people, apart from the work.",
+        traps: &[
+            "`timeout` ends nothing: after it the question is told as late and stays open.",
+            "Two answers of one user of one host are one person's, whatever names they give.",
+            "`approve:` beside `do:` of another step is the same, as a gate before that step.",
+        ],
+        example: "
+            agree:
+              do:
+                approve:
+                  question: Move production, and lose the last minutes of data?
+                  roles: [incident_commander]
+                  timeout: 10m
+        ",
+    };
 }
 
 #[async_trait]

@@ -27,6 +27,7 @@ use crate::{
 use async_trait::async_trait;
 use aws_sdk_cloudfront::types::{DistributionConfig, Origin, OriginGroup, OriginGroups, Origins};
 use dr_engine::{
+    kind::{Explained, Reference},
     outcome::{Failure, Output},
     step::{Check, Description, Look, OutputName, ReadCx, Step, StepCx, StepError},
     yaml::In,
@@ -233,6 +234,40 @@ fn set_by_us(cx: &ReadCx, now: &Target) -> bool {
 
 fn target(fact: &Value) -> Option<Target> {
     serde_json::from_value(fact.clone()).ok()
+}
+
+impl Explained for UpdateOrigin {
+    const REFERENCE: Reference = Reference {
+        check: "`GetDistribution`. Done when the origin has this domain and path and the distribution is \
+            `Deployed`; under way while not every edge location knows. An origin that somebody else pointed \
+            elsewhere after the step began is refused.",
+        run: "`GetDistributionConfig`; writes down the domain and path that stand there; `UpdateDistribution` \
+            with the whole configuration, those two fields changed, and `If-Match`; waits for `Deployed`. \
+            What somebody else changes meanwhile is kept, and our change is made again on top of it, five \
+            times at most.",
+        undo: Some(
+            "Edits the old domain and path back into whatever the configuration is by then, and waits for \
+            `Deployed`. An origin that somebody else changed since is left alone, and a person is asked.",
+        ),
+        recovery_point: None,
+        time: "1 to 5 minutes, at times 15, until every edge location knows (general knowledge, not measured).",
+        traps: &[
+            "Changes go through the control plane in us-east-1, whatever the step's region. Where that is \
+             lost, only an origin group helps: it fails over by itself, for reads.",
+            "Nothing is invalidated: what was cached stays as long as its rules say.",
+            "`origin` is the id of an origin, not of an origin group.",
+            "A bucket origin cannot be turned into a server, nor back.",
+        ],
+        example: "
+            cdn:
+              do:
+                cloudfront.update_origin:
+                  distribution: E1EXAMPLE00000
+                  origin: app
+                  domain: app.eu-central-1.example.com
+              timeout: 30m
+        ",
+    };
 }
 
 #[async_trait]

@@ -18,6 +18,7 @@ use crate::{
 use async_trait::async_trait;
 use dr_engine::{
     duration::Dur,
+    kind::{Explained, Reference},
     outcome::{Failure, Output},
     step::{Check, Description, Look, Mistake, OutputName, ReadCx, Step, StepCx, StepError},
     yaml::In,
@@ -64,6 +65,37 @@ pub struct Looking {
     /// The program and its arguments. It has the environment and the folder of the command.
     #[serde(deserialize_with = "crate::text::argv")]
     pub argv: Vec<In<Word>>,
+}
+
+impl Explained for Command {
+    const REFERENCE: Reference = Reference {
+        check: "From the second attempt on, processes that an earlier one left on this host are looked for \
+            first: one that lives is under way. Then the program under `check` is run: exit 0 is done, 3 \
+            nothing of it, 75 under way, all else cannot tell. Without `check` nobody can look: there is one \
+            attempt, and after a crash a person is asked.",
+        run: "Starts the program in a process group of its own, with `DR_RUN`, `DR_STEP` and `DR_ATTEMPT` in \
+            its environment; what it prints goes to files of the run (`dr logs RUN STEP`). Exit 0 is done. \
+            When the step's time is up the group gets TERM, ten seconds later KILL, and the step is in \
+            doubt. What is under way already is waited for and not started again.",
+        undo: None,
+        recovery_point: None,
+        time: "As long as the program takes.",
+        traps: &[
+            "No shell reads the words: no pipes, no `$VARIABLE`, no `~`.",
+            "A process that outlived its controller has lost its exit code: `check` decides, else a person.",
+            "A process on another host, or one that cleared its environment, is not seen.",
+            "An exit code says what the program believes. Give it a `check` that looks at the effect itself.",
+        ],
+        example: r#"
+            warm_cache:
+              do:
+                command:
+                  argv: [./warm-cache, --region, "${regions.recovery}"]
+                  check: { argv: [./cache-is-warm] }
+                  retry_on: [75]
+              timeout: 10m
+        "#,
+    };
 }
 
 #[async_trait]

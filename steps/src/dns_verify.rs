@@ -20,6 +20,7 @@ use crate::{aws::Clients, dns, reach, world::World};
 use async_trait::async_trait;
 use aws_sdk_route53::types::{HostedZone, HostedZoneConfig};
 use dr_engine::{
+    kind::{Explained, Reference},
     outcome::{Failure, Output},
     step::{Check, Description, Look, OutputName, ReadCx, Step, StepCx, StepError},
     yaml::In,
@@ -239,6 +240,37 @@ fn output(seen: &Seen) -> Output {
     output.values.insert("servers".into(), seen.servers.into());
     output.values.insert("ttl".into(), seen.ttl.into());
     output
+}
+
+impl Explained for DnsVerify {
+    const REFERENCE: Reference = Reference {
+        check: "Asks every name server itself, not a resolver. Done when each answers for the zone and gives \
+            exactly these values. Without `servers` it first calls `ListHostedZonesByName` (for a zone given \
+            by name) and `GetHostedZone`.",
+        run: "Looks again until all servers agree, as long as the step's `timeout` lets it.",
+        undo: None,
+        recovery_point: None,
+        time: "Not known by itself: it ends when the last name server has the change.",
+        traps: &[
+            "Caches are not asked: users may get the old answer as long as the old TTL says. The output \
+             `ttl` is the TTL of the new one.",
+            "To find the servers of a `zone` Route 53's control plane in us-east-1 is asked. With `servers` \
+             it is not.",
+            "Only the member of a routing set is seen that answers here.",
+            "Delegation by the parent zone and DNSSEC are not looked at.",
+            "A private zone has no name servers that can be asked: it is refused.",
+        ],
+        example: "
+            dns_moved:
+              do:
+                dns.verify:
+                  zone: example.com
+                  name: app.example.com
+                  type: CNAME
+                  values: [app.eu-central-1.example.com]
+              timeout: 10m
+        ",
+    };
 }
 
 #[async_trait]

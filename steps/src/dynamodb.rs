@@ -83,6 +83,10 @@ pub(crate) trait Origin: Serialize + DeserializeOwned + PartialEq + Clone + Send
     fn recovery_point(&self) -> RecoveryPoint;
 }
 
+/// What [`Wanted::undo`] does, for the pages of the kinds.
+pub(crate) const UNDO: &str = "Waits until the table no longer moves, takes its deletion protection off, \
+    `DeleteTable`, and waits until it is gone. Only a table that is known to be this step's is deleted.";
+
 /// The actions that every kind needs that restores a table.
 pub(crate) const ACTIONS: [&str; 19] = [
     "dynamodb:DescribeTable",

@@ -15,6 +15,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use dr_engine::{
+    kind::{Explained, Reference},
     outcome::{Failure, Output},
     step::{Check, Description, OutputName, ReadCx, Step, StepCx, StepError},
     yaml::In,
@@ -75,6 +76,46 @@ impl RestoreBackup {
         output.values.insert("backup".into(), chosen.arn.clone().into());
         output
     }
+}
+
+impl Explained for RestoreBackup {
+    const REFERENCE: Reference = Reference {
+        check: "`DescribeTable` and `ListTagsOfResource` on the target, then `DescribeTimeToLive` and \
+            `DescribeContinuousBackups` where those are asked for. Nothing of it while the name is free; \
+            under way while the table or an index is not active, or lacks something that a restore loses; \
+            done when it has all. A table that is not this step's, or was made from another backup, is \
+            refused.",
+        run: "`ListBackups`, or `DescribeBackup` for an ARN; writes down which backup it is; \
+            `RestoreTableFromBackup`; waits until the table and its indexes are active; sets tags, stream, \
+            TTL and point-in-time recovery again, as far as they are asked for. A backup that was chosen \
+            stays chosen in that run.",
+        undo: Some(dynamodb::UNDO),
+        recovery_point: Some("`BackupCreationDateTime` of the backup."),
+        time: "10 minutes to hours, not in proportion to the size (general knowledge, not measured).",
+        traps: &[
+            "The name of the new table must be free, so that it is another than the application knows, or \
+             the old table is gone.",
+            "Auto scaling, policies and alarms are lost in a restore and are not set again here.",
+            "`ttl` counts as set while DynamoDB is still switching it on, which may take an hour.",
+            "Backups are looked for in the step's region: after the loss of a region only a copy that stands \
+             in this one helps.",
+            "A restore has no idempotency token. Two runs that restore one backup under one name at the same \
+             time cannot be told apart until the tags are there.",
+        ],
+        example: r#"
+            sessions:
+              do:
+                dynamodb.restore_backup:
+                  table: sessions
+                  backup: latest
+                  before: "${run.incident_at}"
+                  target: sessions-dr
+                  ttl: expires_at
+                  pitr: true
+              timeout: 3h
+              rpo: 24h
+        "#,
+    };
 }
 
 #[async_trait]

@@ -22,6 +22,7 @@ use crate::{
 use async_trait::async_trait;
 use aws_sdk_dynamodb::primitives::DateTime;
 use dr_engine::{
+    kind::{Explained, Reference},
     outcome::{Failure, Output},
     step::{Check, Description, OutputName, ReadCx, Step, StepCx, StepError},
     yaml::In,
@@ -85,6 +86,45 @@ impl RestorePitr {
         output.values.insert("restored_to".into(), chosen.at.to_string().into());
         output
     }
+}
+
+impl Explained for RestorePitr {
+    const REFERENCE: Reference = Reference {
+        check: "`DescribeTable` and `ListTagsOfResource` on the target, then `DescribeTimeToLive` and \
+            `DescribeContinuousBackups` where those are asked for. Nothing of it while the name is free; \
+            under way while the table or an index is not active, or lacks something that a restore loses; \
+            done when it has all. A table that is not this step's, or was made from another table or moment, \
+            is refused.",
+        run: "`DescribeTable` and `DescribeContinuousBackups` on the source; chooses a concrete moment, also \
+            for `latest`, and writes it down; `RestoreTableToPointInTime`; waits until the table and its \
+            indexes are active; sets tags, stream, TTL and point-in-time recovery again, as far as they are \
+            asked for.",
+        undo: Some(dynamodb::UNDO),
+        recovery_point: Some(
+            "The moment that was asked for and written down, which the table keeps as `RestoreDateTime`.",
+        ),
+        time: "10 minutes to hours, not in proportion to the size (general knowledge, not measured).",
+        traps: &[
+            "It answers corruption, not the loss of a region: the table has to stand in the step's region, \
+             with point-in-time recovery switched on beforehand.",
+            "The name of the new table must be free, so that it is another than the application knows, or \
+             the old table is gone.",
+            "Auto scaling, policies and alarms are lost in a restore and are not set again here.",
+            "`ttl` counts as set while DynamoDB is still switching it on, which may take an hour.",
+        ],
+        example: r#"
+            carts_before_the_deploy:
+              do:
+                dynamodb.restore_pitr:
+                  table: carts
+                  before: "${run.incident_at}"
+                  target: carts-dr
+                  stream: NEW_AND_OLD_IMAGES
+                  pitr: true
+              timeout: 3h
+              rpo: 10m
+        "#,
+    };
 }
 
 #[async_trait]

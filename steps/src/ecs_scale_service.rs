@@ -21,6 +21,7 @@ use crate::{
 use async_trait::async_trait;
 use aws_sdk_ecs::types::{DeploymentRolloutState, SchedulingStrategy, Service};
 use dr_engine::{
+    kind::{Explained, Reference},
     outcome::{Failure, Output},
     step::{Check, Description, Look, OutputName, ReadCx, Step, StepCx, StepError},
     yaml::In,
@@ -207,6 +208,36 @@ fn set_by_us(cx: &ReadCx, is: i32) -> bool {
 
 fn count(fact: &Value) -> Option<i32> {
     fact.as_i64().and_then(|count| i32::try_from(count).ok())
+}
+
+impl Explained for ScaleService {
+    const REFERENCE: Reference = Reference {
+        check: "`DescribeServices`. Done when the count is set, one deployment is left and completed, as many \
+            tasks run as are wanted and none is pending; under way before that, whoever set the count. A \
+            service that is missing or deleted, of the kind DAEMON, or whose deployment failed, is refused.",
+        run: "Where the count differs: writes down the count that stands there and the one that is set, \
+            `UpdateService`; then waits until the tasks run. A count that is right already is not set again.",
+        undo: Some(
+            "Sets the count from before the step's first call, and waits until as many tasks run. A count \
+            that somebody else set since is left alone, and a person is asked.",
+        ),
+        recovery_point: None,
+        time: "Not known: it depends on the image, on room for the tasks, and on their health checks.",
+        traps: &[
+            "Application Auto Scaling soon sets back a count outside its bounds: move them in a step before.",
+            "Whether load balancers find the tasks healthy is not looked at: that is a matter of `verify`.",
+            "Task definitions and deployments stay as they are: what starts is what was deployed last.",
+        ],
+        example: "
+            payments:
+              do:
+                ecs.scale_service:
+                  cluster: prod
+                  service: payments
+                  desired: 4
+              timeout: 20m
+        ",
+    };
 }
 
 #[async_trait]

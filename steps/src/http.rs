@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use dr_engine::{
     duration::Dur,
+    kind::{Explained, Reference},
     outcome::{Failure, Output},
     step::{Check, Description, OutputName, ReadCx, Step, StepCx, StepError},
     yaml::In,
@@ -92,6 +93,43 @@ pub enum Body {
     Json(In<Json>),
     /// A text, as it stands.
     Text(In<Word>),
+}
+
+impl Explained for Http {
+    const REFERENCE: Reference = Reference {
+        check: "With `check`: a GET, with the headers of the request if it is the same server. As expected is \
+            done, a complete other answer is nothing of it; a redirect, 401, 403, 407, 408 or an answer that \
+            was cut off cannot tell; 429, 500 and above, and no answer are looked at again. Without `check`: \
+            GET and HEAD are simply repeated; nothing else can be looked at: there is one attempt, and after \
+            a crash a person is asked.",
+        run: "Sends the request, with `Idempotency-Key: RUN/STEP` where the method changes something, and waits for \
+            the answer, five minutes at most. As expected is done. 429 may be tried again. A complete refusal \
+            (307, 308, 400 to 499 without 408; for GET and HEAD any redirect) is a failure. After anything else \
+            GET and HEAD may be tried again, and a method that changes something leaves a doubt.",
+        undo: None,
+        recovery_point: None,
+        time: "As long as the server takes, five minutes at most.",
+        traps: &[
+            "Redirects are not followed.",
+            "A header that must not be sent is given an empty text: also `idempotency-key`.",
+            "Values are taken from the answer as it is: an answer as expected that lacks one is a failure, \
+             after the work was done.",
+        ],
+        example: r#"
+            start_billing:
+              do:
+                http:
+                  method: POST
+                  url: https://billing.example.com/v1/start
+                  headers: { authorization: { secret: env:BILLING_TOKEN } }
+                  body: { json: { region: "${regions.recovery}" } }
+                  expect: { status: [202] }
+                  check:
+                    url: https://billing.example.com/v1/state
+                    expect: { json: { /state: running } }
+              timeout: 5m
+        "#,
+    };
 }
 
 #[async_trait]

@@ -5,6 +5,7 @@
 
 use async_trait::async_trait;
 use dr_engine::{
+    kind::{Explained, Reference},
     outcome::{Failure, Output},
     plan::{EVIDENCE, EVIDENCE_SHA256, Evidence},
     question::{About, Question},
@@ -25,6 +26,31 @@ pub struct Manual {
     /// What has to be shown for it.
     #[serde(default)]
     pub evidence: Evidence,
+}
+
+impl Explained for Manual {
+    const REFERENCE: Reference = Reference {
+        check: "There is nothing that could be looked at: it can always be asked. After a crash it is asked once \
+            more.",
+        run: "Asks whoever has the role `owner`. They end it with `dr done RUN STEP`, with `--evidence` where \
+            evidence is wanted; `skip` and `stop` are the other answers.",
+        undo: None,
+        recovery_point: None,
+        time: "As long as people take. The report counts it as waiting for people, apart from the work.",
+        traps: &[
+            "What a person says is recorded as vouched, never as proven, and the run ends as recovered with \
+             exceptions at best.",
+            "Of a file that is shown a copy is kept, and the journal holds its SHA-256.",
+        ],
+        example: "
+            call_the_bank:
+              do:
+                manual:
+                  instructions: Call the bank and give them our new addresses.
+                  owner: incident_commander
+                  evidence: text
+        ",
+    };
 }
 
 #[async_trait]

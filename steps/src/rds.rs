@@ -57,6 +57,11 @@ pub(crate) struct Origin {
     pub(crate) recovery_point: Option<RecoveryPoint>,
 }
 
+/// What [`Wanted::undo`] does, for the pages of the kinds.
+pub(crate) const UNDO: &str = "Waits until the instance can be changed, takes its deletion protection off, \
+    `DeleteDBInstance` without a final snapshot, and waits until it is gone. Its automated backups stay for \
+    their own time. Only this run's instance is deleted.";
+
 /// The actions that every kind needs that makes an instance.
 pub(crate) const ACTIONS: [&str; 8] = [
     "rds:DescribeDBInstances",

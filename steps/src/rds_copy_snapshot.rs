@@ -26,6 +26,7 @@ use async_trait::async_trait;
 use aws_sdk_rds::types::{DbSnapshot, Tag};
 use dr_engine::{
     clock::Time,
+    kind::{Explained, Reference},
     outcome::{Failure, Output},
     step::{Check, Description, Look, OutputName, ReadCx, Step, StepCx, StepError},
     yaml::In,
@@ -241,6 +242,44 @@ impl CopySnapshot {
         output.values.insert("data_of".into(), chosen.data_of.map_or(Value::Null, |at| at.to_string().into()));
         output
     }
+}
+
+impl Explained for CopySnapshot {
+    const REFERENCE: Reference = Reference {
+        check: "`DescribeDBSnapshots` on the name of the copy. Nothing of it while the name is free; under way \
+            while the copy is creating or copying; done when it is available. A snapshot that is not this \
+            run's, or was copied from another one, is refused.",
+        run: "`DescribeDBSnapshots` where the snapshot is; writes down which it is; `CopyDBSnapshot`, called \
+            in the step's region; waits until the copy is available. A snapshot that was chosen stays chosen \
+            in that run, though its region is lost since.",
+        undo: Some(
+            "Waits until the copy no longer moves, `DeleteDBSnapshot`, and waits until it is gone. Only this \
+            run's copy is deleted.",
+        ),
+        recovery_point: Some(
+            "None: a copy is no store that is back. The output `data_of` says of when its data is: \
+            `SnapshotDatabaseTime`, else `OriginalSnapshotCreateTime`.",
+        ),
+        time: "Minutes, hours for terabytes (general knowledge, not measured).",
+        traps: &[
+            "The region that it comes from has to answer: after its loss only what was copied before is \
+             there.",
+            "What is encrypted needs a key of the step's region: `kms_key`.",
+            "Tags and option groups of the snapshot are not copied.",
+            "AWS bounds how many copies come into a region at a time, and how many snapshots an account \
+             keeps.",
+        ],
+        example: "
+            orders_snapshot:
+              do:
+                rds.copy_snapshot:
+                  source: orders
+                  from: eu-west-1
+                  target: orders-copy
+                  kms_key: alias/recovery
+              timeout: 4h
+        ",
+    };
 }
 
 #[async_trait]

@@ -24,6 +24,7 @@ use crate::{
 use async_trait::async_trait;
 use aws_sdk_rds::primitives::DateTime;
 use dr_engine::{
+    kind::{Explained, Reference},
     outcome::{Failure, Output},
     step::{Check, Description, OutputName, ReadCx, Step, StepCx, StepError},
     yaml::In,
@@ -109,6 +110,48 @@ impl RestorePitr {
         output.values.insert("backup".into(), choice.id().into());
         output
     }
+}
+
+impl Explained for RestorePitr {
+    const REFERENCE: Reference = Reference {
+        check: "`DescribeDBInstances` on the target. Nothing of it while the name is free; under way while the \
+            instance is being made, or differs from what is asked for in class, security groups, parameter \
+            group or zones; done when it is available and differs in nothing. An instance that is not this \
+            run's, was made from another backup or moment, stands in another subnet group, or is in a state \
+            out of which it does not come by itself, is refused.",
+        run: "`DescribeDBInstanceAutomatedBackups`; chooses a concrete moment, also for `latest`, and writes \
+            it down; `RestoreDBInstanceToPointInTime`; waits until the instance is available; \
+            `ModifyDBInstance` for what differs from what is asked for, and waits again.",
+        undo: Some(rds::UNDO),
+        recovery_point: Some(
+            "The `RestoreTime` that was written down and given. With `latest` it lies one second before the \
+            end of the window, which is usually some minutes behind.",
+        ),
+        time: "10 to 60 minutes, and the replay of the log (general knowledge, not measured).",
+        traps: &[
+            "Automated backups stand in the recovery region only if they were replicated there beforehand; \
+             `dr` does not set that up.",
+            "A moment outside the window is refused, and the window is named.",
+            "Storage is read in from S3 as it is asked for: the first queries after a restore are slow.",
+            "An instance that waits for a reboot to take its parameter group is held, with the way out.",
+            "The instance is never publicly accessible, and stands in one availability zone unless \
+             `multi_az` says so.",
+        ],
+        example: r#"
+            orders_db:
+              do:
+                rds.restore_pitr:
+                  source: orders
+                  before: "${run.incident_at}"
+                  target: orders-dr
+                  class: db.r6g.large
+                  subnet_group: dr-private
+                  security_groups: [sg-0123456789abcdef0]
+                  parameter_group: dr-pg15
+              timeout: 2h
+              rpo: 10m
+        "#,
+    };
 }
 
 #[async_trait]

@@ -20,6 +20,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use dr_engine::{
+    kind::{Explained, Reference},
     outcome::{Failure, Output},
     step::{Check, Description, OutputName, ReadCx, Step, StepCx, StepError},
     yaml::In,
@@ -100,6 +101,49 @@ impl RestoreSnapshot {
         output.values.insert("snapshot".into(), choice.id.clone().into());
         output
     }
+}
+
+impl Explained for RestoreSnapshot {
+    const REFERENCE: Reference = Reference {
+        check: "`DescribeDBInstances` on the target. Nothing of it while the name is free; under way while the \
+            instance is being made, or differs from what is asked for in class, security groups, parameter \
+            group or zones; done when it is available and differs in nothing. An instance that is not this \
+            run's, was made from another snapshot, stands in another subnet group, or is in a state out of \
+            which it does not come by itself, is refused.",
+        run: "`DescribeDBSnapshots`; writes down which snapshot it is; `RestoreDBInstanceFromDBSnapshot`; \
+            waits until the instance is available; `ModifyDBInstance` for what differs from what is asked \
+            for, and waits again. A snapshot that was chosen stays chosen in that run.",
+        undo: Some(rds::UNDO),
+        recovery_point: Some(
+            "`SnapshotDatabaseTime`, else `OriginalSnapshotCreateTime`; never `SnapshotCreateTime`, which \
+            changes when a snapshot is copied.",
+        ),
+        time: "10 to 60 minutes (general knowledge, not measured).",
+        traps: &[
+            "The snapshot has to be in the step's region: `rds.copy_snapshot` brings one there, while its \
+             own region answers.",
+            "`kms_key` encrypts nothing: it refuses a snapshot that has another key.",
+            "Storage is read in from S3 as it is asked for: the first queries after a restore are slow.",
+            "An instance that waits for a reboot to take its parameter group is held, with the way out.",
+            "The instance is never publicly accessible, and stands in one availability zone unless \
+             `multi_az` says so.",
+        ],
+        example: r#"
+            orders_db:
+              do:
+                rds.restore_snapshot:
+                  source: orders
+                  snapshot: latest
+                  before: "${run.incident_at}"
+                  target: orders-dr
+                  class: db.r6g.large
+                  subnet_group: dr-private
+                  security_groups: [sg-0123456789abcdef0]
+                  parameter_group: dr-pg15
+              timeout: 2h
+              rpo: 15m
+        "#,
+    };
 }
 
 #[async_trait]

@@ -23,6 +23,7 @@ use crate::{
 use async_trait::async_trait;
 use aws_sdk_route53::types::{Change, ChangeAction, ChangeBatch, ChangeStatus, HostedZone, HostedZoneConfig};
 use dr_engine::{
+    kind::{Explained, Reference},
     outcome::{Failure, Output},
     step::{Check, Description, Look, OutputName, ReadCx, Step, StepCx, StepError},
     yaml::In,
@@ -420,6 +421,47 @@ fn output(change: Option<String>, swap: &Swap) -> Output {
     output.values.insert("change_id".into(), change.into());
     output.values.insert("old_ttl_max".into(), ttl.unwrap_or(0).into());
     output
+}
+
+impl Explained for Upsert {
+    const REFERENCE: Reference = Reference {
+        check: "`ListResourceRecordSets` (and `ListHostedZonesByName` for a zone given by name). Done when the \
+            records are as wanted and, after a change of ours, `GetChange` says that every name server \
+            knows; under way before that. Records that somebody else changed after the step began are \
+            refused.",
+        run: "Reads the records and writes down whole what goes and what comes; `ChangeResourceRecordSets` \
+            with one batch that deletes exactly what was there and creates what is wanted, so that it is \
+            refused if somebody changed a record in between; waits until `GetChange` says INSYNC.",
+        undo: Some(
+            "The same swap the other way: the old records come back if ours still stand there. Otherwise a \
+            person is asked.",
+        ),
+        recovery_point: None,
+        time: "Usually less than a minute until every name server knows (general knowledge, not measured); then \
+            users keep the old answer as long as its TTL says.",
+        traps: &[
+            "Changes go through the control plane in us-east-1, whatever the step's region. Where that is \
+             lost, health checks that fail over or ARC are the way.",
+            "Name servers that know are not users that know: the output `old_ttl_max` says for how many \
+             seconds resolvers may keep what was there.",
+            "A member of a routing set (`set`) has to be there and keeps its policy; a new one cannot be \
+             made.",
+            "Route 53 takes five calls a second from a whole account.",
+            "A CNAME stands alone: an A or AAAA record of that name goes in the same batch.",
+        ],
+        example: "
+            point_app_at_recovery:
+              do:
+                route53.upsert:
+                  zone: example.com
+                  records:
+                    - name: app.example.com
+                      type: CNAME
+                      ttl: 60
+                      values: [app.eu-central-1.example.com]
+              timeout: 10m
+        ",
+    };
 }
 
 #[async_trait]

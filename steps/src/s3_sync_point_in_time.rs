@@ -35,6 +35,7 @@ use aws_sdk_s3::{
 };
 use dr_engine::{
     clock::Time,
+    kind::{Explained, Reference},
     outcome::{Failure, Output, RecoveryPoint},
     step::{Check, Description, OutputName, ReadCx, Step, StepCx, StepError},
     yaml::In,
@@ -439,6 +440,41 @@ where
 /// A text as metadata can hold it.
 fn mark(text: &str) -> String {
     if text.bytes().all(|b| b.is_ascii_graphic()) { text.to_owned() } else { encoded(text) }
+}
+
+impl Explained for SyncPointInTime {
+    const REFERENCE: Reference = Reference {
+        check: "Lists nothing, since a bucket can hold more than a look has time for: under way once it was \
+            decided what is copied, nothing of it before. `GetBucketVersioning`: a target that keeps no \
+            versions is refused. It is never found done; `run` makes the difference.",
+        run: "`ListObjectVersions` of both buckets; takes of every key the newest version that is not younger \
+            than the moment; writes down what was decided; `CopyObject` for what the target lacks, 16 at a \
+            time, each overwriting only what was seen there. A copy that is there is not made again.",
+        undo: Some("`DeleteObject` of exactly the versions that this step made; what they covered is visible again."),
+        recovery_point: Some(
+            "The moment that was asked for. None where an object came out of a replica: nobody can tell what \
+            had not arrived there. The output `newest` says when the newest object was written.",
+        ),
+        time: "Not known: it grows with the number of objects and their size.",
+        traps: &[
+            "Replication lags behind, and keeps no order: the newest object that arrived says nothing of the \
+             others.",
+            "Objects above 5 GB and objects in an archive are refused by name.",
+            "Objects of the target that were not there at the moment are counted (`left_alone`) and stay.",
+            "Lifecycle rules remove old versions: the history must reach back to the moment.",
+            "ACLs and object locks are not copied; source and target are in the step's region.",
+        ],
+        example: r#"
+            invoices:
+              do:
+                s3.sync_point_in_time:
+                  source: invoices-replica
+                  target: invoices-dr
+                  at: "${run.incident_at}"
+              timeout: 2h
+              rpo: 15m
+        "#,
+    };
 }
 
 #[async_trait]

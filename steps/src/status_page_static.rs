@@ -20,6 +20,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use dr_engine::{
     clock::Time,
     comms::State,
+    kind::{Explained, Reference},
     outcome::{Failure, Output},
     plan::hex,
     step::{Check, Description, OutputName, ReadCx, Step, StepCx, StepError},
@@ -218,6 +219,38 @@ fn escaped(raw: &str) -> String {
         }
     }
     safe
+}
+
+impl Explained for StatusPage {
+    const REFERENCE: Reference = Reference {
+        check: "`HeadObject` of both files in each bucket. Done when all show this page; nothing of it where one \
+            lacks it or cannot be seen. When no bucket can be seen it is looked at again.",
+        run: "Writes down what stands in the buckets, then `PutObject` of `index.html` and `status.json` in \
+            each, only over what was seen there. One bucket that takes the page is enough; each is tried \
+            three times.",
+        undo: None,
+        recovery_point: None,
+        time: "Seconds (general knowledge, not measured).",
+        traps: &[
+            "Nothing is taken back: people have read it.",
+            "The buckets should stand in regions that do not fall together, and not in the one that is lost.",
+            "A page that somebody wrote after the step began is not written over.",
+            "Browsers may keep the page for 30 seconds.",
+        ],
+        example: "
+            say_identified:
+              do:
+                status_page.static:
+                  buckets:
+                    - { bucket: status-north, region: eu-north-1 }
+                    - { bucket: status-west, region: eu-west-3 }
+                  state: identified
+                  title: We are moving to another region
+                  message: We are restoring service elsewhere.
+                  components: { Website: major_outage }
+              on_failure: continue
+        ",
+    };
 }
 
 #[async_trait]

@@ -21,6 +21,7 @@ use dr_engine::{
     comms::{Health, Impact, State},
     duration::Dur,
     event::RunKind,
+    kind::{Explained, Reference},
     outcome::{Failure, Output},
     plan::hex,
     step::{Check, Description, OutputName, ReadCx, Step, StepCx, StepError},
@@ -171,6 +172,39 @@ fn output(said: &Incident) -> Output {
 fn newer() -> Failure {
     Failure::new("somebody said something on the incident after this step began; it is not spoken over")
         .hint("look at the page; then skip the step, or say there what is missing")
+}
+
+impl Explained for Statuspage {
+    const REFERENCE: Reference = Reference {
+        check: "Looks for the run's incident among those of the page. Done when it says this; nothing of it when \
+            it does not. After a call that nobody heard the end of it looks for a while before it believes \
+            that. An incident on which somebody else spoke after the step began is refused.",
+        run: "Looks up the components, and the run's incident, which the first step makes and the others \
+            update; writes down what stands there; says it, and sets the components.",
+        undo: None,
+        recovery_point: None,
+        time: "Seconds, more where Statuspage asks to wait (general knowledge, not measured).",
+        traps: &[
+            "Nothing is taken back: people have read it.",
+            "In a drill or a lab it is refused, unless `[statuspage] api` is on this machine: customers \
+             would read of an outage that there is not.",
+            "Statuspage is reached by `[statuspage]` in `dr.toml`; without it the look fails.",
+            "Statuspage takes one request a second of each token, so that steps wait for each other.",
+        ],
+        example: r#"
+            tell_customers:
+              do:
+                status_page.statuspage:
+                  page: abcdefghijkl
+                  state: investigating
+                  title: Some requests fail
+                  message: We see errors in our main region and are looking into it.
+                  components: { Website: partial_outage }
+              approve: { roles: [incident_commander] }
+              when: run.kind == "live"
+              on_failure: continue
+        "#,
+    };
 }
 
 #[async_trait]

@@ -12,6 +12,7 @@ use crate::{
 use async_trait::async_trait;
 use dr_engine::{
     duration::Dur,
+    kind::{Explained, Reference},
     outcome::{Failure, Output},
     step::{Check, Description, OutputName, OutputType, ReadCx, Step, StepCx, StepError},
     yaml::In,
@@ -90,6 +91,32 @@ impl VerifyHttp {
     }
 }
 
+impl Explained for VerifyHttp {
+    const REFERENCE: Reference = Reference {
+        check: "One GET, ten seconds at most. Done if it is good and one good probe is enough; otherwise it is \
+            the first of the row.",
+        run: "Probes again every `every`, until `good_in_a_row` were good one after the other, as long as the \
+            step's `timeout` lets it.",
+        undo: None,
+        recovery_point: None,
+        time: "The row takes `good_in_a_row` - 1 times `every` once the service is up: 10 seconds by default.",
+        traps: &[
+            "Redirects are not followed, and are no good answer unless `expect` says so.",
+            "It sees the service from where `dr` runs; users may be sent elsewhere.",
+            "With `resolve` DNS is not asked: it shows that the new place works, not that users get there.",
+        ],
+        example: "
+            app_answers:
+              do:
+                verify.http:
+                  url: https://app.example.com/health
+                  expect: { json: { /status: ok } }
+                  latency_max: 800ms
+              timeout: 10m
+        ",
+    };
+}
+
 #[async_trait]
 impl Step for VerifyHttp {
     fn describe(&self) -> Description {
@@ -122,6 +149,26 @@ impl VerifyTcp {
     async fn probe(&self, cx: &ReadCx) -> Result<Seen, Failure> {
         TcpProbe { address: self.address.clone() }.look(cx).await
     }
+}
+
+impl Explained for VerifyTcp {
+    const REFERENCE: Reference = Reference {
+        check: "One connection, which is closed again. Done if it stands and one good probe is enough; otherwise \
+            it is the first of the row.",
+        run: "Probes again every `every`, until `good_in_a_row` were good one after the other, as long as the \
+            step's `timeout` lets it.",
+        undo: None,
+        recovery_point: None,
+        time: "At once, when the service is up and one good probe is enough.",
+        traps: &["A connection that stands says that somebody listens, not that the service works."],
+        example: "
+            database_listens:
+              do:
+                verify.tcp:
+                  address: orders-dr.example.com:5432
+              timeout: 10m
+        ",
+    };
 }
 
 #[async_trait]

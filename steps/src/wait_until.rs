@@ -7,6 +7,7 @@ use crate::{
 use async_trait::async_trait;
 use dr_engine::{
     duration::Dur,
+    kind::{Explained, Reference},
     outcome::{Failure, Output},
     step::{Check, Description, OutputName, OutputType, ReadCx, Step, StepCx, StepError},
 };
@@ -52,6 +53,32 @@ impl Probe {
             Self::Command(probe) => probe.look(cx).await,
         }
     }
+}
+
+impl Explained for WaitUntil {
+    const REFERENCE: Reference = Reference {
+        check: "One look by the probe. Done if it is good.",
+        run: "Looks again every `every` until the probe is good, as long as the step's `timeout` lets it.",
+        undo: None,
+        recovery_point: None,
+        time: "As long as what is waited for takes.",
+        traps: &[
+            "It has no end of its own: give the step a `timeout`.",
+            "One good look is enough. Where a service may come and go, take `verify.http` with \
+             `good_in_a_row`.",
+        ],
+        example: "
+            queue_is_drained:
+              do:
+                wait_until:
+                  probe:
+                    http:
+                      url: https://queue.example.com/depth
+                      expect: { json: { /depth: 0 } }
+                  every: 15s
+              timeout: 30m
+        ",
+    };
 }
 
 #[async_trait]

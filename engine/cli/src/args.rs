@@ -74,6 +74,8 @@ pub enum Command {
     Export(Export),
     /// Take a run in from a file.
     Import(Import),
+    /// Say all about a kind of work, or list them all.
+    Explain(Explain),
     /// Print the JSON Schema of runbooks, for editors.
     Schema,
     /// Print what completes commands and options in a shell.
@@ -86,6 +88,16 @@ pub enum Command {
     Lab(lab::Lab),
     /// Could I recover from here, now?
     Doctor(Doctor),
+}
+
+/// Arguments of `dr explain`.
+#[derive(Debug, ClapArgs)]
+pub struct Explain {
+    /// The kind, as it stands under `do:`; all are listed if none is named.
+    pub kind: Option<String>,
+    /// Write a page of Markdown per kind into this folder.
+    #[arg(long, value_name = "DIR", conflicts_with = "kind", hide = true)]
+    pub pages: Option<PathBuf>,
 }
 
 /// Arguments of `dr completions`.

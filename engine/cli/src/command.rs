@@ -4,6 +4,7 @@ mod audit;
 mod completions;
 mod doctor;
 mod execute;
+mod explain;
 mod export;
 mod graph;
 mod history;
@@ -64,7 +65,7 @@ pub fn run(args: Args) -> Result<u8, Failure> {
     let config = args.config.filter(|file| !matches!(args.command, Command::Lab(_)) || file.exists());
     let settings = match args.command {
         // What `dr` says of itself: a mistake in the settings breaks no shell that reads it as it starts.
-        Command::Schema | Command::Completions(_) | Command::Man(_) => Settings::unread(),
+        Command::Explain(_) | Command::Schema | Command::Completions(_) | Command::Man(_) => Settings::unread(),
         _ => Settings::load(config.as_deref(), args.state.as_deref(), runbook.as_deref())?,
     };
     let told = args.state.is_some() && std::env::var_os("DR_STATE").is_none();
@@ -91,6 +92,7 @@ pub fn run(args: Args) -> Result<u8, Failure> {
         Command::Audit(Audit::Verify(args)) => audit::verify(&here, &args),
         Command::Export(args) => export::export(&here, &args),
         Command::Import(args) => export::import(&here, &args),
+        Command::Explain(args) => explain::explain(&here, &args),
         Command::Schema => schema::schema(),
         Command::Completions(args) => Ok(completions::completions(&args)),
         Command::Man(args) => man::man(&args),

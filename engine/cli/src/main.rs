@@ -9,6 +9,7 @@ mod command;
 mod control;
 mod endpoints;
 mod evidence;
+mod explain;
 mod failure;
 mod person;
 mod settings;

@@ -16,11 +16,39 @@ use std::sync::Arc;
 
 type Read = fn(R<'_>, Span, &dyn Scope, &mut Vec<Problem>) -> Option<(Arc<dyn Step>, Value)>;
 
-/// A kind of work: its name, and how it is read.
+/// What a person wants to know of a kind that neither its fields nor
+/// [`Step::describe`] can say. The texts are whole sentences.
+#[derive(Debug, Clone, Copy)]
+pub struct Reference {
+    /// What `check` looks at, and what it takes for done.
+    pub check: &'static str,
+    /// What `run` does, in its order.
+    pub run: &'static str,
+    /// What `undo` does; `None` where nothing can be taken back.
+    pub undo: Option<&'static str>,
+    /// Which moment the data is of; `None` where no data comes back.
+    pub recovery_point: Option<&'static str>,
+    /// What it usually takes, and whence that is known.
+    pub time: &'static str,
+    /// What surprises people.
+    pub traps: &'static [&'static str],
+    /// A whole step, as it stands under `steps:`. It is the first if there are several.
+    pub example: &'static str,
+}
+
+/// A kind of work that comes with its page of the reference.
+pub trait Explained: Step {
+    /// What its page says beside its fields.
+    const REFERENCE: Reference;
+}
+
+/// A kind of work: its name, how it is read, and what its page says.
 #[derive(Clone, Copy)]
 pub struct Kind {
     /// Its name under `do:`.
     pub name: &'static str,
+    /// What its page says beside its fields.
+    pub reference: Reference,
     read: Read,
     from_json: fn(Value) -> Result<Arc<dyn Step>, String>,
     schema: fn(&mut SchemaGenerator) -> Schema,
@@ -28,9 +56,10 @@ pub struct Kind {
 
 impl Kind {
     /// The kind that `T` is.
-    pub const fn of<T: DeserializeOwned + JsonSchema + Step + 'static>(name: &'static str) -> Self {
+    pub const fn of<T: DeserializeOwned + JsonSchema + Explained + 'static>(name: &'static str) -> Self {
         Self {
             name,
+            reference: T::REFERENCE,
             read: |node, at, scope, problems| {
                 frozen::<T>(node, at, scope, problems).map(|(step, with)| (Arc::new(step) as _, with))
             },
@@ -39,6 +68,11 @@ impl Kind {
             },
             schema: |generator| generator.subschema_for::<T>(),
         }
+    }
+
+    /// The schema of its inputs.
+    pub fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        (self.schema)(generator)
     }
 }
 
@@ -52,6 +86,11 @@ impl Registry {
     /// A registry of these kinds.
     pub fn of(kinds: impl Into<Vec<Kind>>) -> Self {
         Self { kinds: kinds.into() }
+    }
+
+    /// All kinds.
+    pub fn kinds(&self) -> &[Kind] {
+        &self.kinds
     }
 
     /// The names of all kinds.
@@ -82,7 +121,7 @@ impl Registry {
 
     /// The schema of every kind, by name.
     pub fn schemas(&self, generator: &mut SchemaGenerator) -> Vec<(&'static str, Schema)> {
-        self.kinds.iter().map(|kind| (kind.name, (kind.schema)(generator))).collect()
+        self.kinds.iter().map(|kind| (kind.name, kind.schema(generator))).collect()
     }
 
     fn find(&self, kind: &str) -> Option<&Kind> {

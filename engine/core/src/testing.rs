@@ -9,6 +9,7 @@ use crate::{
     clock::{Clock, Time},
     duration::Dur,
     event::{Doubt, RunKind},
+    kind::Reference,
     outcome::{Fact, Failure, Output},
     plan::{PlanStep, StepIx},
     step::{Guard, ReadCx, Report, RunInfo, Said, Step, StepCx},
@@ -22,6 +23,10 @@ use std::{
     },
 };
 use tokio::sync::mpsc;
+
+/// For kinds that only a test knows: nobody reads a page of theirs.
+pub const UNEXPLAINED: Reference =
+    Reference { check: "", run: "", undo: None, recovery_point: None, time: "", traps: &[], example: "" };
 
 /// One step on the bench.
 pub struct Bench {

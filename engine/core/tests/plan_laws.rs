@@ -8,13 +8,14 @@ use std::{
 
 use async_trait::async_trait;
 use dr_engine::{
-    kind::{Kind, Registry},
+    kind::{Explained, Kind, Reference, Registry},
     outcome::{Failure, Output},
     plan::{
         Plan, Selection,
         build::{Options, Problems, Sources, plan},
     },
     step::{Check, Description, OutputName, ReadCx, Step, StepCx, StepError},
+    testing::UNEXPLAINED,
     yaml::In,
 };
 use proptest::{prelude::*, sample::Index};
@@ -32,6 +33,10 @@ struct Work {
     number: Option<In<u32>>,
     #[serde(default)]
     leaves: Vec<String>,
+}
+
+impl Explained for Work {
+    const REFERENCE: Reference = UNEXPLAINED;
 }
 
 #[async_trait]

@@ -3,10 +3,11 @@
 
 use async_trait::async_trait;
 use dr_engine::{
-    kind::{Kind, Registry},
+    kind::{Explained, Kind, Reference, Registry},
     outcome::{Failure, Output},
     plan::build::{Options, Sources, plan},
     step::{Check, Description, ReadCx, Step, StepCx, StepError},
+    testing::UNEXPLAINED,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -18,6 +19,10 @@ struct Calls {}
 /// Needs none.
 #[derive(Deserialize, JsonSchema)]
 struct Idle {}
+
+impl Explained for Calls {
+    const REFERENCE: Reference = UNEXPLAINED;
+}
 
 #[async_trait]
 impl Step for Calls {
@@ -36,6 +41,10 @@ impl Step for Calls {
     async fn run(&self, _: &StepCx) -> Result<Output, StepError> {
         Ok(Output::default())
     }
+}
+
+impl Explained for Idle {
+    const REFERENCE: Reference = UNEXPLAINED;
 }
 
 #[async_trait]

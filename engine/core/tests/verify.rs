@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 use dr_engine::{
     clock::{Clock, Time},
-    kind::{Kind, Registry},
+    kind::{Explained, Kind, Reference, Registry},
     outcome::{Failure, Output},
     step::{Check, Description, ReadCx, Step, StepCx, StepError},
-    testing::Bench,
+    testing::{Bench, UNEXPLAINED},
     verify::{HEALTHY_SINCE, Verify},
 };
 use schemars::JsonSchema;
@@ -23,6 +23,10 @@ struct Good {
     #[serde(skip)]
     #[schemars(skip)]
     seen: Mutex<u32>,
+}
+
+impl Explained for Good {
+    const REFERENCE: Reference = UNEXPLAINED;
 }
 
 #[async_trait]
