@@ -71,16 +71,25 @@ pub struct Trouble {
     pub after: Option<Dur>,
     /// A person has to mend something: trying again soon does not help.
     pub refused: bool,
-    /// It is not to be brought any more: what stands there is ahead of it.
-    pub overtaken: bool,
-    /// It is about this parcel: others may arrive.
-    pub of_parcel: bool,
+    /// What it is about.
+    pub about: About,
+}
+
+/// What a trouble is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum About {
+    /// The channel: nothing arrives.
+    Channel,
+    /// What was brought: others may arrive.
+    Parcel,
+    /// What was brought, and it is not to be brought any more: what stands there is ahead of it.
+    Overtaken,
 }
 
 impl Trouble {
     /// It did not arrive, and may the next time.
     pub fn passing(what: impl Into<String>) -> Self {
-        Self { what: what.into(), ambiguous: false, after: None, refused: false, overtaken: false, of_parcel: false }
+        Self { what: what.into(), ambiguous: false, after: None, refused: false, about: About::Channel }
     }
 
     /// Nobody knows whether it arrived.
@@ -95,13 +104,13 @@ impl Trouble {
 
     /// What stands there is ahead of it.
     pub fn overtaken(what: impl Into<String>) -> Self {
-        Self { overtaken: true, ..Self::passing(what) }
+        Self { about: About::Overtaken, ..Self::passing(what) }
     }
 
     /// It is about what was brought, not about the channel.
     #[must_use]
     pub fn of_parcel(self) -> Self {
-        Self { of_parcel: true, ..self }
+        Self { about: About::Parcel, ..self }
     }
 
     /// The other side asks to wait.

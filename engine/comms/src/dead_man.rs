@@ -15,7 +15,10 @@ use crate::{
     lane::pause,
     parcel::{Body, Meet, Notice, Parcel},
     post,
-    update::{Update, text::of_day},
+    update::{
+        Update,
+        text::{self, of_day},
+    },
 };
 use dr_engine::{
     clock::{Clock, Time},
@@ -171,11 +174,24 @@ fn parcel(known: &Known, draft: &Update, owed: &Owed, unread: Option<&str>, now:
         format!("{way_out}."),
         String::new(),
     ]);
-    lines.extend(draft.to_text(post::TIMELINE_MAX).lines().map(str::to_owned));
+    lines.extend(last_known(draft));
     let subject = format!("NO UPDATE ARRIVES for this recovery; last known state, of {}", of_day(run.at, now));
     let last = format!("{way_out}. {}: {}", draft.rag.word(), draft.headline);
     let meet = Meet { last: Some(last), ..Meet::of(run) };
     let notice = Notice { subject, lines, urgent: true, meet };
     let name = format!("dead-man-{}", owed.at.0 / 1_000);
     Parcel::new(run, name, now, Audience::Executives, Body::Notice(notice))
+}
+
+/// The state, without what only an update can say: why it is made, when the next comes, who stands behind it.
+fn last_known(draft: &Update) -> Vec<String> {
+    let mut lines = Vec::new();
+    for part in draft.usual(post::TIMELINE_MAX).into_iter().filter(|part| part.title != text::NEXT) {
+        lines.push(part.title.to_uppercase());
+        let said = part.lines.iter().filter(|line| !line.starts_with(text::WHY));
+        lines.extend(said.map(|line| format!("  {line}")));
+        lines.push(String::new());
+    }
+    lines.push(draft.provenance());
+    lines
 }

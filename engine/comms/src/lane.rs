@@ -1,7 +1,7 @@
 //! What waits for one channel, and how it went so far: pure.
 
 use crate::{
-    channel::{Memory, Trouble},
+    channel::{About, Memory, Trouble},
     parcel::Parcel,
 };
 use dr_engine::{clock::Time, duration::Dur, report::brief};
@@ -89,10 +89,10 @@ impl Lane {
     }
 
     /// Takes in that an attempt failed; gives what is worth saying to whoever sits at the terminal.
-    pub(crate) fn failed(&mut self, now: Time, parcels: &[Parcel], trouble: Trouble) -> Option<String> {
+    pub(crate) fn failed(&mut self, now: Time, parcels: &[Parcel], trouble: &Trouble) -> Option<String> {
         self.attempts += 1;
         let what = trouble.what.clone();
-        if trouble.overtaken {
+        if trouble.about == About::Overtaken {
             self.drop_all(parcels);
             self.not_brought.extend(parcels.iter().map(|parcel| (parcel.id.clone(), what.clone())));
             self.rest();
@@ -100,7 +100,7 @@ impl Lane {
         }
         let grown = grown(self.attempts);
         match parcels {
-            [parcel] if trouble.of_parcel => {
+            [parcel] if trouble.about == About::Parcel => {
                 self.begun = 0;
                 self.next = now.after(grown);
                 let hopeless = trouble.refused || self.attempts >= FOR_ONE_MAX;
@@ -121,7 +121,7 @@ impl Lane {
         }
         // What surely did not arrive is not looked for.
         self.begun = if trouble.ambiguous { self.begun } else { 0 };
-        let pause = pause(&trouble, self.attempts);
+        let pause = pause(trouble, self.attempts);
         self.next = now.after(pause);
         // To be asked to wait is to be reached, for a while.
         if trouble.after.is_none() || trouble.ambiguous || self.attempts >= ASKED_OFTEN {
@@ -184,14 +184,14 @@ mod tests {
     #[test]
     fn what_one_person_cannot_get_keeps_nobody_else_from_theirs() {
         let mut lane = lane(&["question", "update-1"]);
-        let said = lane.failed(Time(0), &[parcel("question", Some("lead"))], Trouble::refused("550").of_parcel());
+        let said = lane.failed(Time(0), &[parcel("question", Some("lead"))], &Trouble::refused("550").of_parcel());
         assert!(said.is_some_and(|said| said.ends_with("550; GIVEN UP")));
         assert_eq!((&lane.waiting[0], lane.not_brought.len(), lane.silent_since), (&"update-1".to_owned(), 1, None));
         // A full mailbox is tried thrice; the others go first meanwhile.
         let mut lane = super::tests::lane(&["question", "update-1"]);
         for attempt in 1..=3 {
             assert!(lane.waiting.contains(&"question".to_owned()), "attempt {attempt}");
-            lane.failed(minutes(attempt), &[parcel("question", Some("lead"))], Trouble::passing("452").of_parcel());
+            lane.failed(minutes(attempt), &[parcel("question", Some("lead"))], &Trouble::passing("452").of_parcel());
             assert_eq!(lane.waiting[0], "update-1", "attempt {attempt}");
         }
         assert_eq!(lane.waiting, ["update-1"]);
@@ -202,7 +202,7 @@ mod tests {
         let mut lane = lane(&["update-1", "update-2"]);
         for attempt in 0..20 {
             let first = parcel(&lane.waiting[0].clone(), None);
-            lane.failed(minutes(attempt), &[first], Trouble::refused("552").of_parcel());
+            lane.failed(minutes(attempt), &[first], &Trouble::refused("552").of_parcel());
         }
         let mut waiting: Vec<_> = lane.waiting.iter().map(String::as_str).collect();
         waiting.sort_unstable();
@@ -215,12 +215,12 @@ mod tests {
         let wait = || Trouble::passing("429").after(Dur::seconds(90));
         let mut silent = Vec::new();
         for attempt in 0..3 {
-            lane.failed(minutes(2 * attempt), &[parcel("update-1", None)], wait());
+            lane.failed(minutes(2 * attempt), &[parcel("update-1", None)], &wait());
             silent.push(lane.silent_since.is_some());
         }
         assert_eq!(silent, [false, false, true]);
         let mut down = super::tests::lane(&["update-1"]);
-        down.failed(Time(0), &[parcel("update-1", None)], Trouble::passing("refused"));
+        down.failed(Time(0), &[parcel("update-1", None)], &Trouble::passing("refused"));
         assert_eq!(down.silent_since, Some(Time(0)));
     }
 

@@ -106,41 +106,40 @@ impl Pace {
     /// Takes an event in that `run` has taken in, and no update has told of.
     pub fn hear(&mut self, run: &Run, event: &Event) {
         let id = |step| clean(&run.plan().step(step).id);
-        use Haste::{AtOnce, Soon, Spaced};
         let mut at = event.at;
         let (text, haste) = match &event.kind {
-            Kind::Opened(_) => ("the recovery began".into(), AtOnce),
+            Kind::Opened(_) => ("the recovery began".into(), Haste::AtOnce),
             Kind::Asked { step, question } => match question.about {
-                About::Approval => (format!("an approval is wanted: {}", id(*step)), Soon),
-                About::Work => (format!("a person's work is wanted: {}", id(*step)), Soon),
-                _ => (format!("{} is held", id(*step)), Soon),
+                About::Approval => (format!("an approval is wanted: {}", id(*step)), Haste::Soon),
+                About::Work => (format!("a person's work is wanted: {}", id(*step)), Haste::Soon),
+                _ => (format!("{} is held", id(*step)), Haste::Soon),
             },
-            Kind::DeadlinePassed { which: Deadline::Rto } => ("the RTO has passed".into(), Spaced),
+            Kind::DeadlinePassed { which: Deadline::Rto } => ("the RTO has passed".into(), Haste::Spaced),
             Kind::DeadlinePassed { which: Deadline::Rpo(step) } => {
-                (format!("{} lost more data than its RPO allows", id(*step)), Spaced)
+                (format!("{} lost more data than its RPO allows", id(*step)), Haste::Spaced)
             }
             // Whoever adds to a run that is over drives nothing.
             Kind::Joined(_) if run.finished.is_some() => return,
             Kind::Joined(controller) if controller.why.as_deref() == Some(ADDS) => return,
             Kind::Joined(controller) if controller.epoch > 1 => {
                 at = at.after(LOOKS);
-                ("another controller goes on with it".into(), Spaced)
+                ("another controller goes on with it".into(), Haste::Spaced)
             }
             Kind::Answered { step, .. } if !asking(run) => {
-                (format!("{} was answered: nothing waits for people", id(*step)), Spaced)
+                (format!("{} was answered: nothing waits for people", id(*step)), Haste::Spaced)
             }
-            Kind::Affected { .. } => ("the impact changed".into(), Spaced),
+            Kind::Affected { .. } => ("the impact changed".into(), Haste::Spaced),
             Kind::RoleSet { role, to, .. } => {
-                (format!("{} is now {}", clean(to), clean(role).replace('_', " ")), Spaced)
+                (format!("{} is now {}", clean(to), clean(role).replace('_', " ")), Haste::Spaced)
             }
-            Kind::Paused { .. } => ("the recovery is paused".into(), Spaced),
-            Kind::Continued { .. } => ("the recovery goes on".into(), Spaced),
-            Kind::CancelAsked { .. } => ("the recovery is interrupted".into(), AtOnce),
-            Kind::UndoAsked { .. } => ("steps are taken back".into(), Spaced),
+            Kind::Paused { .. } => ("the recovery is paused".into(), Haste::Spaced),
+            Kind::Continued { .. } => ("the recovery goes on".into(), Haste::Spaced),
+            Kind::CancelAsked { .. } => ("the recovery is interrupted".into(), Haste::AtOnce),
+            Kind::UndoAsked { .. } => ("steps are taken back".into(), Haste::Spaced),
             Kind::Worded { send: true, by, .. } => {
-                (format!("{SENT} {}", clean(by.name.as_deref().unwrap_or(&by.user))), AtOnce)
+                (format!("{SENT} {}", clean(by.name.as_deref().unwrap_or(&by.user))), Haste::AtOnce)
             }
-            Kind::Finished { outcome } => (format!("the run is over: {}", words(*outcome)), AtOnce),
+            Kind::Finished { outcome } => (format!("the run is over: {}", words(*outcome)), Haste::AtOnce),
             // Told where the book of deliveries is not at hand: what came before is no news.
             Kind::Told { item, .. } if self.last.is_none() && item.starts_with("update-") => {
                 self.reasons.clear();
@@ -148,7 +147,7 @@ impl Pace {
             }
             Kind::Reopened { .. } => {
                 self.promised = Some(event.at.after(self.every.gap(Dur(0))));
-                ("the run was opened again".into(), Spaced)
+                ("the run was opened again".into(), Haste::Spaced)
             }
             _ => return,
         };

@@ -532,7 +532,7 @@ impl<S: Source, D: Desk> Post<S, D> {
                 self.book.page.over.extend(silence);
             }
             Err(trouble) => {
-                if let Some(said) = lane.failed(now, &brought.parcels, trouble) {
+                if let Some(said) = lane.failed(now, &brought.parcels, &trouble) {
                     self.desk.show(&format!("{name}: {said}"));
                 }
             }

@@ -6,7 +6,7 @@ mod fake;
 mod hasty;
 
 use dr_comms::{
-    channel::{Channel, Memory, Trouble},
+    channel::{About, Channel, Memory, Trouble},
     parcel::{Body, Parcel},
     secret::Source,
     statuspage::{self, Access, Updates},
@@ -181,7 +181,7 @@ async fn what_a_person_said_is_not_taken_back_by_itself() {
     by.deliver(&[parcel(1, State::Identified, "A.")], false, &mut memory).await.expect("it arrives");
     fake.by_hand("resolved", "By hand.");
     let why = by.deliver(&[parcel(2, State::Identified, "B.")], false, &mut memory).await.expect_err("it is behind");
-    assert!(why.overtaken && !why.ambiguous, "{why:?}");
+    assert!(why.about == About::Overtaken && !why.ambiguous, "{why:?}");
     assert_eq!(fake.said(), [["identified: A.", "resolved: By hand."]]);
     // What dr itself said too soon it takes back: then it is so.
     let fake = Fake::start();

@@ -8,7 +8,9 @@ use std::fmt::Write;
 /// The title of the part that comes first.
 const HEADLINE: &str = "Headline";
 /// The title of the part that promises the next update.
-const NEXT: &str = "Next update";
+pub(crate) const NEXT: &str = "Next update";
+/// How the line begins that says why an update is made.
+pub(crate) const WHY: &str = "Why now: ";
 
 /// A titled part of an update: what every channel shows in its own form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,7 +142,7 @@ impl Update {
         ];
         lines.extend((!self.not_done.is_empty()).then(|| format!("NOT done: {}", self.not_done.join("; "))));
         lines.extend((!roles.is_empty()).then(|| roles.join(" · ")));
-        lines.push(format!("Why now: {}", self.why.join("; ")));
+        lines.push(format!("{WHY}{}", self.why.join("; ")));
         lines
     }
 
