@@ -78,7 +78,8 @@ impl RestoreSnapshot {
     /// Which snapshot it will be. Looks only.
     pub(super) async fn choose(&self, clients: &Clients) -> Result<Chosen, Failure> {
         let before = self.before.as_ref().map(|text| moment("before", text.get())).transpose()?;
-        let found = snapshots::find(clients, self.source.get(), self.wanted(), before).await?;
+        // RDS keeps identifiers in lower case.
+        let found = snapshots::find(clients, &self.source.get().to_lowercase(), self.wanted(), before).await?;
         let Candidate { id, recovery_point, .. } = self.key_fits(found)?;
         Ok(Chosen { id, recovery_point, asked: Some(self.asked()) })
     }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 fn with(estate: &Estate) -> Value {
     json!({
-        "source": "orders",
+        "source": "Orders",
         "snapshot": "latest",
         "target": "Orders-DR",
         "class": "db.r6g.large",
