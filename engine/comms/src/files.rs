@@ -16,9 +16,17 @@ use std::{
 /// What a parcel looks like in a file, or why it cannot be shown.
 type Render = dyn Fn(&Parcel) -> Result<Vec<u8>, String> + Send + Sync;
 
+/// How the name of a folder in the place of a channel ends.
+const SUFFIX: &str = "-file";
+
 /// Whether a channel of this name is a folder: nobody was told by it.
 pub(crate) fn is_file(channel: &str) -> bool {
-    channel.ends_with("-file")
+    channel.ends_with(SUFFIX)
+}
+
+/// The way that a channel of this name stands for, be it a folder in its place.
+pub(crate) fn way(channel: &str) -> &str {
+    channel.trim_end_matches(SUFFIX)
 }
 
 /// A folder in the place of a channel.

@@ -8,6 +8,7 @@
 use crate::{
     book::{self, Book, Lane, Page},
     channel::{Channel, MISSED, Memory, Trouble},
+    files::way,
     pace::{Due, Pace},
     parcel::{Body, Meet, Notice, Parcel},
     template,
@@ -446,19 +447,20 @@ impl<S: Source, D: Desk> Post<S, D> {
         self.put_down(&parcel)
     }
 
+    /// The channels that take a parcel.
+    fn takers(&self, parcel: &Parcel) -> Vec<&'static str> {
+        let not_by = |name: &str| parcel.not_by.iter().any(|other| way(other) == way(name));
+        let takers = self.channels.iter().filter(|channel| !not_by(channel.name()) && channel.takes(parcel));
+        takers.map(|channel| channel.name()).collect()
+    }
+
     /// Puts a parcel down for every channel that takes it.
     fn put_down(&mut self, parcel: &Parcel) -> Result<(), Stopped> {
-        let by = |channel: &Arc<dyn Channel>| channel.name().trim_end_matches("-file");
-        let not_by =
-            |channel: &Arc<dyn Channel>| parcel.not_by.iter().any(|name| name.trim_end_matches("-file") == by(channel));
-        let wanted = self.channels.iter().filter(|channel| !not_by(channel) && channel.takes(parcel));
-        let mut takers: Vec<_> = wanted.map(|channel| channel.name()).collect();
+        let (mut parcel, everywhere, mut takers) = (parcel, &mut None, self.takers(parcel));
         // Whoever has a role and no address of their own is told where all read: better than nowhere.
-        let everywhere = Parcel { not_by: Vec::new(), ..parcel.clone() };
-        let parcel = if takers.is_empty() && parcel.role.is_some() { &everywhere } else { parcel };
         if takers.is_empty() && parcel.role.is_some() {
-            takers =
-                self.channels.iter().filter(|channel| channel.takes(parcel)).map(|channel| channel.name()).collect();
+            parcel = everywhere.insert(Parcel { not_by: Vec::new(), ..parcel.clone() });
+            takers = self.takers(parcel);
         }
         // The next update is told against this one, even if nobody hears of it.
         if !takers.is_empty() || matches!(parcel.body, Body::Update(_)) {

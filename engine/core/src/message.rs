@@ -280,14 +280,13 @@ fn may_answer(run: &Run, step: StepIx, by: &Person) -> Result<(), String> {
 
 fn names(run: &Run, question: &crate::question::Question) -> String {
     let roles = question.roles.iter().filter_map(|role| run.plan().roles.get(role).map(|r| (role, r)));
-    let mut names: Vec<_> = roles
+    let names: Vec<_> = roles
         .flat_map(|(role, r)| {
-            let deputies = r.deputies.iter().map(String::as_str);
+            // A deputy who has the role is one person.
+            let deputies = r.deputies.iter().map(String::as_str).filter(|name| run.holder(role) != Some(*name));
             run.holder(role).into_iter().chain(deputies).map(move |n| format!("{n} ({role})"))
         })
         .collect();
-    // A deputy who has the role is one person.
-    names.dedup();
     names.join(", ")
 }
 

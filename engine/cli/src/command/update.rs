@@ -50,6 +50,7 @@ fn by_whom(here: &Here, run: &str, name: Option<&str>) -> Result<(), Failure> {
     let known: Vec<_> = roles.flat_map(|role| std::iter::once(&role.name).chain(&role.deputies)).collect();
     let hint = || {
         let mut names: Vec<_> = known.iter().map(|name| dr_engine::question::word(name)).collect();
+        names.sort_unstable();
         names.dedup();
         format!("--as NAME: {}", names.join(", "))
     };

@@ -94,10 +94,10 @@ impl Scene<'_> {
     /// A role with the people who can speak for it.
     fn role(&self, name: &str) -> String {
         let role = self.run.plan().roles.get(name);
-        let deputies = role.into_iter().flat_map(|role| role.deputies.iter().map(String::as_str));
         // Whoever has it now may be a deputy, and whoever had it may not answer any more.
-        let mut people: Vec<_> = self.run.holder(name).into_iter().chain(deputies).collect();
-        people.dedup();
+        let holder = self.run.holder(name);
+        let deputies = role.into_iter().flat_map(|role| role.deputies.iter().map(String::as_str));
+        let people: Vec<_> = holder.into_iter().chain(deputies.filter(|deputy| holder != Some(*deputy))).collect();
         if people.is_empty() { clean(name) } else { clean(&format!("{name} ({})", people.join(", "))) }
     }
 
