@@ -100,9 +100,13 @@ macro_rules! clients {
 }
 
 clients! {
+    backup: aws_sdk_backup,
     cloudfront: aws_sdk_cloudfront,
+    cloudwatch: aws_sdk_cloudwatch,
+    cognito: aws_sdk_cognitoidentityprovider,
     dynamodb: aws_sdk_dynamodb,
     ecs: aws_sdk_ecs,
+    elasticache: aws_sdk_elasticache,
     rds: aws_sdk_rds,
     route53: aws_sdk_route53,
     s3: aws_sdk_s3,

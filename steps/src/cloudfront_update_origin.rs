@@ -281,9 +281,8 @@ impl Step for UpdateOrigin {
                 "cloudfront:UpdateDistribution",
             ],
             control_plane: Some("us-east-1"),
-            regions: Vec::new(),
-            irreversible: false,
             moves_traffic: true,
+            ..Description::default()
         }
     }
 

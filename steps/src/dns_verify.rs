@@ -283,9 +283,7 @@ impl Step for DnsVerify {
             summary: format!("wait until every name server says that {} {} is {values}", self.name, self.kind),
             actions: if given { Vec::new() } else { vec!["route53:GetHostedZone", "route53:ListHostedZonesByName"] },
             control_plane: (!given).then_some("us-east-1"),
-            regions: Vec::new(),
-            irreversible: false,
-            moves_traffic: false,
+            ..Description::default()
         }
     }
 

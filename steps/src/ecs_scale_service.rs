@@ -246,10 +246,7 @@ impl Step for ScaleService {
         Description {
             summary: format!("run {} tasks of {}", self.desired, self.title()),
             actions: vec!["ecs:DescribeServices", "ecs:UpdateService"],
-            control_plane: None,
-            regions: Vec::new(),
-            irreversible: false,
-            moves_traffic: false,
+            ..Description::default()
         }
     }
 

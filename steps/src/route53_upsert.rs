@@ -477,9 +477,8 @@ impl Step for Upsert {
                 "route53:GetChange",
             ],
             control_plane: Some("us-east-1"),
-            regions: Vec::new(),
-            irreversible: false,
             moves_traffic: true,
+            ..Description::default()
         }
     }
 

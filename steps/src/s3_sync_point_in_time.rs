@@ -492,10 +492,7 @@ impl Step for SyncPointInTime {
                 "s3:PutObjectTagging",
                 "s3:DeleteObjectVersion",
             ],
-            control_plane: None,
-            regions: Vec::new(),
-            irreversible: false,
-            moves_traffic: false,
+            ..Description::default()
         }
     }
 

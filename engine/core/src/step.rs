@@ -9,7 +9,7 @@ use crate::{
     duration::Dur,
     event::RunKind,
     limits,
-    outcome::{Fact, Failure, Output},
+    outcome::{Fact, Failure, Output, RecoveryPoint},
     plan::{Evidence, PlanStep, StepIx},
     question::Question,
 };
@@ -77,6 +77,15 @@ pub trait Step: Send + Sync {
         Dur(0)
     }
 
+    /// Up to when the data would be there if `run` began now: the live number
+    /// behind a question about data loss. Looks, and never changes anything.
+    ///
+    /// Only kinds that [lose data](Description::loses_data) are asked. An `Err`
+    /// is told as "nobody can say how much".
+    async fn would_keep(&self, _cx: &ReadCx) -> Result<RecoveryPoint, Failure> {
+        Err(Failure::new("this kind does not say up to when the data would be there"))
+    }
+
     /// Whether `undo` can be asked for.
     fn can_undo(&self) -> bool {
         false
@@ -95,6 +104,7 @@ pub trait Step: Send + Sync {
 
 /// What a step touches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about a step")]
 pub struct Description {
     /// One line: the verb and what it is done to.
     pub summary: String,
@@ -108,6 +118,16 @@ pub struct Description {
     pub irreversible: bool,
     /// Whether it sends users somewhere else, as a change of DNS or of a CDN does.
     pub moves_traffic: bool,
+    /// Whether, when it is done, the old writer of a store can write no more:
+    /// its `check` says `Done` only when that is proven. Such a step can stand
+    /// under `fence:` of another.
+    pub fences: bool,
+    /// Whether it makes a second writer of a store, so that the first must be
+    /// fenced before: planning wants a `fence:`.
+    pub second_writer: bool,
+    /// Whether what was written last is lost by it: planning wants
+    /// `data_loss: acknowledge`, and a person is shown [`Step::would_keep`].
+    pub loses_data: bool,
 }
 
 /// An input that does not go with the others, told when planning.

@@ -24,8 +24,19 @@ pub const TAG_CHARS_MAX: usize = 256;
 /// How many looks per second each service is asked for, in one region; what
 /// is not listed is not bounded. Route 53 takes five calls a second from a
 /// whole account, ours and everybody else's.
-pub const LOOKS_PER_SECOND: [(&str, u32); 7] =
-    [("rds", 5), ("route53", 3), ("dynamodb", 8), ("ecs", 10), ("cloudfront", 2), ("sns", 20), ("sts", 5)];
+pub const LOOKS_PER_SECOND: [(&str, u32); 11] = [
+    ("rds", 5),
+    ("route53", 3),
+    ("dynamodb", 8),
+    ("ecs", 10),
+    ("cloudfront", 2),
+    ("sns", 20),
+    ("sts", 5),
+    ("backup", 5),
+    ("cloudwatch", 10),
+    ("cognito", 5),
+    ("elasticache", 5),
+];
 /// How long one question of `dr doctor` may take in all.
 pub const SURVEY_CALL: Dur = Dur(5_000);
 /// How far this machine's clock may be from that of AWS: beyond it, signatures are refused.
