@@ -6,6 +6,7 @@
 
 pub mod approve;
 pub mod aws;
+pub mod aws_cli;
 pub mod claim;
 mod client;
 pub mod cloudfront_update_origin;
@@ -39,6 +40,7 @@ pub mod text;
 pub mod verify;
 pub mod wait_until;
 pub mod web;
+mod work;
 pub mod world;
 
 use dr_engine::kind::{Kind, Registry};
@@ -47,6 +49,7 @@ use dr_engine::kind::{Kind, Registry};
 pub fn registry() -> Registry {
     Registry::of([
         Kind::of::<approve::Approve>("approve"),
+        Kind::of::<aws_cli::AwsCli>("aws.cli"),
         Kind::of::<cloudfront_update_origin::UpdateOrigin>("cloudfront.update_origin"),
         Kind::of::<command::Command>("command"),
         Kind::of::<dns_verify::DnsVerify>("dns.verify"),

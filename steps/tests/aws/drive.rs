@@ -26,11 +26,13 @@ use dr_steps::{
 use serde_json::Value;
 use std::{
     net::SocketAddr,
+    path::PathBuf,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
+use tempfile::TempDir;
 
 /// Where the power goes.
 pub(crate) type Point = (Place, u64, Edge);
@@ -123,6 +125,10 @@ pub(crate) struct Drive {
     pub(crate) account: String,
     pub(crate) nameservers: Vec<SocketAddr>,
     pub(crate) said: Arc<Mutex<Vec<String>>>,
+    /// The folder of the run.
+    pub(crate) folder: TempDir,
+    /// The command line.
+    pub(crate) cli: PathBuf,
 }
 
 /// How a drive ended.
@@ -207,7 +213,18 @@ impl Drive {
             account,
             nameservers: Vec::new(),
             said: Arc::default(),
+            folder: tempfile::tempdir().expect("a temporary folder"),
+            cli: crate::lab::aws_cli(),
         }
+    }
+
+    /// The same as a run that no other test is taken for: its processes are
+    /// found by its id.
+    pub(crate) fn alone(mut self) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let (test, number) = (std::process::id() % 1_000_000, NEXT.fetch_add(1, Ordering::SeqCst));
+        self.id = format!("20261122-{test:06}-evacuate-{number:04x}");
+        self
     }
 
     /// Goes on from what is written down until the end, a question, or the point.
@@ -280,8 +297,8 @@ impl Drive {
             default: Some("production".into()),
             ids: [("production".to_owned(), self.account.clone())].into(),
         };
-        let mut world = World::default();
-        world.aws = Aws::given(self.config.clone()).paced(Pace::per_second([]));
+        let mut world = World::new(self.folder.path(), self.folder.path());
+        world.aws = Aws::given(self.config.clone()).paced(Pace::per_second([])).with_cli(&self.cli);
         world.accounts = accounts;
         world.nameservers.clone_from(&self.nameservers);
         let (_arrive, mut arrivals) = tokio::sync::mpsc::unbounded_channel();
