@@ -405,7 +405,6 @@ fn follow(it: &mut StepRun, event: &Event) -> Option<State> {
         {
             Owed { error: error.clone(), said_by: said_by.clone(), since: *since, next: Some(*retry_at) }
         }
-        (Owed { next: Some(_), .. }, Kind::Skipped { by: Skipper::Person(_), .. }) => Skipped { by_person: true },
         (Undoing { since: Some(_) }, Kind::UndoDone { attempt, .. }) if mine(attempt) => Undone,
         (Undoing { since: Some(_) }, Kind::UndoFailed { attempt, error, .. }) if mine(attempt) => {
             Stuck { error: error.clone() }
@@ -415,7 +414,9 @@ fn follow(it: &mut StepRun, event: &Event) -> Option<State> {
         }
         (Asking { question, .. }, Kind::Answered { choice, .. }) if !question.allows(choice) => return None,
         (Asking { .. }, Kind::Answered { choice, by, .. }) => return answered(it, choice, by, now),
-        (Asking { .. } | Waiting, Kind::Skipped { by: Skipper::Person(_), .. }) => Skipped { by_person: true },
+        (Asking { .. } | Waiting | Owed { next: Some(_), .. }, Kind::Skipped { by: Skipper::Person(_), .. }) => {
+            Skipped { by_person: true }
+        }
         (Waiting, Kind::Skipped { .. }) => Skipped { by_person: false },
         (Waiting | Backoff { .. } | Failed { .. } | Asking { .. }, Kind::Bypassed { proof, output, .. }) => {
             it.output = output.clone();

@@ -3,6 +3,7 @@
 
 mod claim;
 mod cloudfront;
+mod contract;
 mod dns;
 mod drive;
 mod dynamodb;

@@ -269,7 +269,9 @@ impl Order<'_> {
         let of = |draft: &Draft| {
             let Some((name, at)) = &draft.fence else { return Vec::new() };
             let places = self.named(name).unwrap_or_default();
-            places.iter().for_each(|place| fence::check_kind(draft, *at, &self.drafts[*place], problems));
+            for place in &places {
+                fence::check_kind(draft, *at, &self.drafts[*place], problems);
+            }
             places
         };
         self.drafts.iter().map(of).collect()
