@@ -17,7 +17,7 @@ from ..errors import LabError
 OPERATIONS = {}
 MODULES = (
     "sts", "rds", "rds_pitr", "route53", "dynamodb", "dynamodb_restore", "s3", "s3_rules", "ecs",
-    "cloudfront", "preflight", "sns",
+    "cloudfront", "cloudwatch", "preflight", "sns",
 )  # fmt: skip
 
 
