@@ -6,6 +6,7 @@ mod cloudfront;
 mod dns;
 mod drive;
 mod dynamodb;
+mod dynamodb_global;
 mod dynamodb_pitr;
 mod ecs;
 mod errors;
