@@ -10,6 +10,7 @@
 
 pub mod error;
 pub mod limits;
+pub(crate) mod metric;
 pub mod pace;
 mod rounds;
 pub mod survey;

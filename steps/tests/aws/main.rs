@@ -7,6 +7,7 @@ mod contract;
 mod dns;
 mod drive;
 mod dynamodb;
+mod dynamodb_global;
 mod dynamodb_pitr;
 mod ecs;
 mod errors;
