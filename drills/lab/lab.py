@@ -11,7 +11,7 @@ import threading
 import time
 import traceback
 
-from . import bridge, dump, patches
+from . import bridge, cbor, dump, patches
 from .calls import Calls
 from .errors import LabError, code_in, render, validation_code
 from .faults import AFTER, DROPS, HANGS, Faults
@@ -21,6 +21,11 @@ from .regions import Regions
 from .validate import summary, violations
 
 HANG, DROP = "hang", "drop"
+
+
+def tongue(wire):
+    """The protocol in which a request is refused that was not understood."""
+    return "json" if wire.cbor else protocol_of(wire.service or "s3")
 
 
 class Lab:
@@ -61,15 +66,23 @@ class Lab:
 
     def answer(self, wire):
         """(status, headers, body), or HANG or DROP in place of it."""
+        wire.cbor = cbor.spoken(wire)
+        result = self.answered(wire)
+        return cbor.told(wire, result) if wire.cbor else result
+
+    def answered(self, wire):
+        """The same in a protocol that moto speaks."""
         try:
             wire.identify()
             wire.settle_s3()
+            if wire.cbor:
+                cbor.settle(wire)
         except LabError as error:
             self.calls.add(
                 wire.account, wire.region, wire.service, None, None,
                 {"path": wire.path}, status=error.status, error=error.code,
             )  # fmt: skip
-            return render(error, wire.service or "s3", protocol_of(wire.service or "s3"))
+            return render(error, wire.service or "s3", tongue(wire))
         try:
             call = understand(wire)
         except LabError as error:
@@ -88,7 +101,7 @@ class Lab:
         )  # fmt: skip
         if down:
             return HANG if down == "hang" else DROP
-        return render(error, wire.service, protocol_of(wire.service))
+        return render(error, wire.service, tongue(wire))
 
     def close(self):
         self.calls.close()

@@ -21,6 +21,9 @@ HOSTS = {
     "iam": "iam.amazonaws.com",
 }
 
+#: services whose host is not called as their model is
+NAMES = {"cloudwatch": "monitoring"}
+
 READ_WORDS = (
     "Describe", "List", "Get", "Head", "Query", "Scan", "BatchGet", "TestDNSAnswer",
     "Search", "Lookup", "Simulate", "Validate", "SelectObject", "TransactGet",
@@ -70,7 +73,7 @@ def protocol_of(service):
 
 def build(wire):
     """The request in the form moto's parts take it."""
-    host = HOSTS.get(wire.service, f"{wire.service}.{wire.region}.amazonaws.com")
+    host = HOSTS.get(wire.service, f"{NAMES.get(wire.service, wire.service)}.{wire.region}.amazonaws.com")
     headers = {
         name: value
         for name, value in wire.headers.items()

@@ -4,7 +4,7 @@ The primary region holds what runs; the recovery region holds what a
 runbook restores from. The reply names everything a runbook needs.
 """
 
-from . import seed_data, seed_edge, seed_objects
+from . import seed_data, seed_edge, seed_global, seed_objects
 
 PRIMARY, RECOVERY = "eu-west-1", "eu-central-1"
 SERVICES = ("payments", "orders", "web")
@@ -36,6 +36,7 @@ def plant(lab, document):
         seconds = document.get("seconds", lab.seconds)
         account.seconds = None if seconds is None else float(seconds)
         account.db_rests = list(document.get("db_rests", account.db_rests))
+        account.replica_rests = list(document.get("replica_rests", account.replica_rests))
         domain = f"{name}.lab.test"
         places = {
             "account": name, "primary": primary, "recovery": recovery, "cluster": "prod",
@@ -55,6 +56,7 @@ def plant(lab, document):
         }  # fmt: skip
         params |= seed_data.databases(account, primary, recovery)
         params |= seed_data.tables(account, primary, recovery)
+        params |= seed_global.tables(account, primary, recovery)
         objects, history = seed_objects.buckets(account, primary, recovery, document)
         params |= objects
         params |= seed_edge.services(account, primary, recovery, SERVICES)

@@ -33,6 +33,7 @@ class Wire:
         self.account = None
         self.region = None
         self.service = None
+        self.cbor = None
 
     def identify(self):
         """Reads account, region and service off the credential scope."""

@@ -11,6 +11,7 @@
 pub mod cli;
 pub mod error;
 pub mod limits;
+pub(crate) mod metric;
 pub mod pace;
 mod rounds;
 pub mod survey;

@@ -14,6 +14,7 @@ pub mod command;
 mod dns;
 pub mod dns_verify;
 mod dynamodb;
+pub mod dynamodb_global_table;
 pub mod dynamodb_restore_backup;
 pub mod dynamodb_restore_pitr;
 pub mod ecs_scale_service;
@@ -53,6 +54,7 @@ pub fn registry() -> Registry {
         Kind::of::<cloudfront_update_origin::UpdateOrigin>("cloudfront.update_origin"),
         Kind::of::<command::Command>("command"),
         Kind::of::<dns_verify::DnsVerify>("dns.verify"),
+        Kind::of::<dynamodb_global_table::GlobalTable>("dynamodb.global_table"),
         Kind::of::<dynamodb_restore_backup::RestoreBackup>("dynamodb.restore_backup"),
         Kind::of::<dynamodb_restore_pitr::RestorePitr>("dynamodb.restore_pitr"),
         Kind::of::<ecs_scale_service::ScaleService>("ecs.scale_service"),

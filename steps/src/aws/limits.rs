@@ -14,6 +14,8 @@ pub const OPERATION: Duration = Duration::from_mins(1);
 pub const COPY: Duration = Duration::from_mins(15);
 /// How long something that was just made may not be seen yet.
 pub const UNSEEN: Dur = Dur(60_000);
+/// How long a measured value may be waited for that is only told: a region that is lost has none.
+pub const MEASURED: Dur = Dur(5_000);
 /// How many characters of values a Route 53 batch may hold.
 pub const ROUTE53_VALUE_CHARS_MAX: usize = 32_000;
 /// How many records a Route 53 batch may hold; a change of one is two.

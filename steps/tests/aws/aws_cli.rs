@@ -31,10 +31,10 @@ fn backup(_: &Estate) -> Value {
     })
 }
 
-const TRIAL: Trial = Trial { kind: KIND, with: backup, before: |_| () };
+pub(crate) const TRIAL: Trial = Trial { kind: KIND, with: backup, before: |_| () };
 
 fn drive(estate: &Estate, with: &Value) -> Drive {
-    Drive::new(estate, KIND, with).alone()
+    Drive::new(estate, KIND, with)
 }
 
 /// A script in the place of the command line, which says that it is a version.
@@ -61,12 +61,6 @@ async fn an_operation_is_made_waited_for_and_gives_its_values() {
     for call in estate.calls() {
         assert_eq!((&call["account"], &call["region"]), (&json!(estate.account), &json!("eu-central-1")), "{call}");
     }
-}
-
-#[tokio::test]
-async fn one_survives_whatever_happens_at_whichever_call() {
-    let Some(lab) = lab() else { return };
-    TRIAL.sweep(lab).await;
 }
 
 #[tokio::test]

@@ -4,9 +4,11 @@
 mod aws_cli;
 mod claim;
 mod cloudfront;
+mod contract;
 mod dns;
 mod drive;
 mod dynamodb;
+mod dynamodb_global;
 mod dynamodb_pitr;
 mod ecs;
 mod errors;

@@ -64,7 +64,7 @@ impl Trial {
     }
 
     async fn ready(&self, estate: &Estate, undo: bool) -> Drive {
-        let mut drive = Drive::new(estate, self.kind, &(self.with)(estate)).alone();
+        let mut drive = Drive::new(estate, self.kind, &(self.with)(estate));
         if undo {
             let ended = drive.go(None).await;
             assert!(matches!(ended.state(), State::Done), "{}: {:?}", self.kind, ended.state());
