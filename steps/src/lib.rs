@@ -18,6 +18,8 @@ pub mod dynamodb_global_table;
 pub mod dynamodb_restore_backup;
 pub mod dynamodb_restore_pitr;
 pub mod ecs_scale_service;
+pub mod fence_command;
+pub mod fence_rds_read_only;
 pub mod http;
 pub mod limits;
 pub mod manual;
@@ -58,6 +60,8 @@ pub fn registry() -> Registry {
         Kind::of::<dynamodb_restore_backup::RestoreBackup>("dynamodb.restore_backup"),
         Kind::of::<dynamodb_restore_pitr::RestorePitr>("dynamodb.restore_pitr"),
         Kind::of::<ecs_scale_service::ScaleService>("ecs.scale_service"),
+        Kind::of::<fence_command::FenceCommand>("fence.command"),
+        Kind::of::<fence_rds_read_only::ReadOnly>("fence.rds_read_only"),
         Kind::of::<http::Http>("http"),
         Kind::of::<manual::Manual>("manual"),
         Kind::of::<rds_copy_snapshot::CopySnapshot>("rds.copy_snapshot"),

@@ -102,14 +102,14 @@ const BROKEN: [&str; 7] =
     ["failed", "deleting", "deleted", "insufficient-capacity", "restore-error", "storage-full", "stopped"];
 
 /// Whether an instance does not come out of this state by itself.
-fn broken(status: &str) -> bool {
+pub(crate) fn broken(status: &str) -> bool {
     BROKEN.contains(&status) || status.starts_with("incompatible-") || status.starts_with("inaccessible-")
 }
 
 /// Whether an instance works and can be changed in this state. Its storage may
 /// be arranged anew meanwhile, which can take more than a day (AWS RDS User
 /// Guide, Viewing DB instance status).
-fn usable(status: &str) -> bool {
+pub(crate) fn usable(status: &str) -> bool {
     matches!(status, "available" | "storage-optimization" | "storage-initialization")
 }
 

@@ -16,7 +16,7 @@ from ..errors import LabError
 
 OPERATIONS = {}
 MODULES = (
-    "sts", "rds", "rds_pitr", "route53", "dynamodb", "dynamodb_global", "dynamodb_restore", "s3", "s3_rules",
+    "sts", "rds", "rds_parameters", "rds_pitr", "route53", "dynamodb", "dynamodb_global", "dynamodb_restore", "s3", "s3_rules",
     "ecs", "cloudfront", "cloudwatch", "preflight", "sns",
 )  # fmt: skip
 

@@ -12,6 +12,7 @@ mod dynamodb_global;
 mod dynamodb_pitr;
 mod ecs;
 mod errors;
+mod fence_rds;
 mod lab;
 mod outage;
 mod rds;
