@@ -8,6 +8,7 @@
 //! parameter group, so all of them are given (AWS RDS API Reference,
 //! `RestoreDBInstanceFromDBSnapshot`).
 
+pub(crate) mod replica;
 pub(crate) mod snapshots;
 
 use crate::{
@@ -102,14 +103,14 @@ const BROKEN: [&str; 7] =
     ["failed", "deleting", "deleted", "insufficient-capacity", "restore-error", "storage-full", "stopped"];
 
 /// Whether an instance does not come out of this state by itself.
-fn broken(status: &str) -> bool {
+pub(crate) fn broken(status: &str) -> bool {
     BROKEN.contains(&status) || status.starts_with("incompatible-") || status.starts_with("inaccessible-")
 }
 
 /// Whether an instance works and can be changed in this state. Its storage may
 /// be arranged anew meanwhile, which can take more than a day (AWS RDS User
 /// Guide, Viewing DB instance status).
-fn usable(status: &str) -> bool {
+pub(crate) fn usable(status: &str) -> bool {
     matches!(status, "available" | "storage-optimization" | "storage-initialization")
 }
 
@@ -148,8 +149,7 @@ impl Made {
 
 impl Wanted {
     async fn see(&self, cx: &ReadCx, clients: &Clients) -> Result<Seen, Failure> {
-        let instances = &World::of(cx).aws.instances;
-        Ok(Seen::of(cx, instances.look(&clients.region, &self.name, |names| list(clients, names)).await?))
+        Ok(Seen::of(cx, find(cx, clients, &self.name).await?))
     }
 
     fn theirs(&self, cx: &ReadCx, who: &str) -> Failure {
@@ -280,14 +280,7 @@ impl Wanted {
     }
 
     fn output(db: &DbInstance, origin: &Origin) -> Output {
-        let mut values = serde_json::Map::new();
-        if let Some((address, port)) = db.endpoint().and_then(|e| e.address().zip(e.port())) {
-            values.insert("endpoint".into(), address.into());
-            values.insert("port".into(), port.into());
-        }
-        values.insert("arn".into(), db.db_instance_arn().into());
-        values.insert("resource_id".into(), db.dbi_resource_id().into());
-        Output { values, recovery_point: origin.recovery_point.clone() }
+        Output { values: values(db), recovery_point: origin.recovery_point.clone() }
     }
 
     /// How far it is, for [`dr_engine::step::Step::check`]; `decide` says what it is to be made from.
@@ -424,6 +417,23 @@ async fn note(cx: &StepCx, db: &DbInstance) {
         let handle = json!({ "arn": db.db_instance_arn(), "resource_id": db.dbi_resource_id() });
         cx.record_handle(INSTANCE, handle).await;
     }
+}
+
+/// The instance of this name, if there is one. Whoever looks at the same time shares one list.
+pub(crate) async fn find(cx: &ReadCx, clients: &Clients, name: &str) -> Result<Option<DbInstance>, Failure> {
+    World::of(cx).aws.instances.look(&clients.region, name, |names| list(clients, names)).await
+}
+
+/// What an instance gives to other steps, by the names in [`outputs`].
+pub(crate) fn values(db: &DbInstance) -> serde_json::Map<String, Value> {
+    let mut values = serde_json::Map::new();
+    if let Some((address, port)) = db.endpoint().and_then(|e| e.address().zip(e.port())) {
+        values.insert("endpoint".into(), address.into());
+        values.insert("port".into(), port.into());
+    }
+    values.insert("arn".into(), db.db_instance_arn().into());
+    values.insert("resource_id".into(), db.dbi_resource_id().into());
+    values
 }
 
 /// What an instance gives to other steps.
