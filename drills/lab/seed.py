@@ -54,7 +54,9 @@ def plant(lab, document):
             "health_port": int((lab.addresses.get("health") or ":0").rsplit(":", 1)[1]),
         }  # fmt: skip
         params |= seed_data.databases(account, primary, recovery)
-        params |= seed_replicas.replica(account, primary, recovery, params["security_group_id"])
+        params |= seed_replicas.replica(
+            account, primary, recovery, params["security_group_id"], document.get("encrypted")
+        )
         params |= seed_data.tables(account, primary, recovery)
         objects, history = seed_objects.buckets(account, primary, recovery, document)
         params |= objects

@@ -1,5 +1,7 @@
 """The seed's read replica: one that follows its source, and the samples of how far it is behind."""
 
+from datetime import timedelta
+
 from . import bridge
 from .patches import cloudwatch, rds_replica
 
@@ -8,9 +10,10 @@ LAGS = (2.0, 3.0, 2.0, 2.0, 61.0, 9.0, 3.0, 2.0, 3.0, 4.0)
 NAME = "orders-replica"
 
 
-def replica(account, primary, recovery, security_group):
+def replica(account, primary, recovery, security_group, encrypted=False):
     """A replica of `orders` in the recovery region, which everything there knows as available."""
     source = bridge.backend("rds", account.name, primary).databases["orders"]
+    source.storage_encrypted = bool(encrypted)
     here = bridge.backend("rds", account.name, recovery)
     planted = rds_replica.replica_of(
         here, source,
@@ -20,6 +23,7 @@ def replica(account, primary, recovery, security_group):
             "VpcSecurityGroupIds": [security_group],
         },
     )  # fmt: skip
+    planted.instance_create_time -= timedelta(days=30)
     planted.dbi_resource_id = f"db-LAB{account.name}REPLICA"
     planted.multi_az, planted.deletion_protection = False, True
     planted.tags = [{"Key": "service", "Value": "orders"}]

@@ -26,6 +26,7 @@ pub mod probe;
 pub mod process;
 mod rds;
 pub mod rds_copy_snapshot;
+pub mod rds_create_replica;
 pub mod rds_promote_replica;
 pub mod rds_restore_pitr;
 pub mod rds_restore_snapshot;
@@ -58,6 +59,7 @@ pub fn registry() -> Registry {
         Kind::of::<http::Http>("http"),
         Kind::of::<manual::Manual>("manual"),
         Kind::of::<rds_copy_snapshot::CopySnapshot>("rds.copy_snapshot"),
+        Kind::of::<rds_create_replica::CreateReplica>("rds.create_replica"),
         Kind::of::<rds_promote_replica::PromoteReplica>("rds.promote_replica"),
         Kind::of::<rds_restore_pitr::RestorePitr>("rds.restore_pitr"),
         Kind::of::<rds_restore_snapshot::RestoreSnapshot>("rds.restore_snapshot"),

@@ -47,6 +47,8 @@ pub(crate) struct Wanted {
     pub(crate) parameter_group: String,
     /// Whether it stands in two availability zones.
     pub(crate) multi_az: bool,
+    /// Whether it is a replica, which follows what it was made from.
+    pub(crate) follows: bool,
 }
 
 /// What it is made from: chosen once, and written down.
@@ -213,7 +215,19 @@ impl Wanted {
         wants.sort_unstable();
         let class = self.class.as_ref().is_none_or(|class| db.db_instance_class() == Some(class));
         let zones = db.multi_az().unwrap_or(false) == self.multi_az;
-        if group.is_none() || has != wants || !class || !zones { Stage::Differs } else { Stage::Ready }
+        if group.is_none() || has != wants || !class || !zones {
+            return Stage::Differs;
+        }
+        if self.follows { replica::stage(name, db) } else { Stage::Ready }
+    }
+
+    /// Why a replica of ours is not deleted: it is one no more.
+    fn of_its_own(&self, db: &DbInstance) -> Option<Failure> {
+        let works = usable(db.db_instance_status().unwrap_or("creating"));
+        (self.follows && works && replica::source(db).is_none()).then(|| {
+            let text = format!("`{}` follows nothing: it was promoted, and may hold what was written since", self.name);
+            Failure::new(text).hint("it is not deleted; remove it by hand if nobody needs it")
+        })
     }
 
     /// Gives an instance of ours what differs from what was asked for.
@@ -269,6 +283,9 @@ impl Wanted {
                 Seen::Theirs(who) => return Err(self.theirs(&cx.read, &who)),
                 Seen::Ours(db) => db,
             };
+            if let Some(failure) = self.of_its_own(&db) {
+                return Err(failure);
+            }
             let status = db.db_instance_status().unwrap_or("creating");
             let is_protected = db.deletion_protection().unwrap_or(false);
             if (usable(status) || broken(status)) && (protected || !is_protected) {
@@ -360,7 +377,7 @@ impl Wanted {
             Seen::Nothing => Check::Done(Output::default()),
             Seen::Theirs(who) => Check::Impossible(self.theirs(cx, &who)),
             Seen::Ours(db) if db.db_instance_status() == Some("deleting") => Check::InProgress,
-            Seen::Ours(_) => Check::Absent,
+            Seen::Ours(db) => self.of_its_own(&db).map_or(Check::Absent, Check::Impossible),
         })
     }
 

@@ -9,6 +9,7 @@ instance is a replica, whatever its status says.
 import copy
 
 from moto.core.parse import XFormedDict
+from moto.core.utils import utcnow
 from moto.rds.models import DBInstance
 
 from .. import bridge
@@ -51,6 +52,7 @@ def replica_of(here, source, params):
     replica.backend = here
     replica.update(**XFormedDict(params))
     replica.set_as_replica()
+    replica.created = replica.instance_create_time = utcnow()
     replica.backup_retention_period = 0
     replica.lab_snapshot = replica.lab_restored_to = replica.lab_replication = None
     here.databases[replica.db_instance_identifier] = replica

@@ -1,5 +1,6 @@
 //! A read replica: whom it follows, how it goes, how far it is behind.
 
+use super::Stage;
 use crate::{
     aws::{Clients, limits},
     metrics::{Metric, Sample},
@@ -33,6 +34,24 @@ pub(crate) fn replication(db: &DbInstance) -> Option<&str> {
     db.status_infos().iter().find(|info| info.status_type() == Some("read replication"))?.status()
 }
 
+/// How far a replica is whose instance is there: it is ready when it follows.
+pub(super) fn stage(name: &str, db: &DbInstance) -> Stage {
+    if source(db).is_none() {
+        return Stage::Broken(Failure::new(format!(
+            "`{name}` follows nothing: it was promoted, or never was a replica"
+        )));
+    }
+    match replication(db) {
+        Some("replicating") => Stage::Ready,
+        // RDS does not begin again by itself (Amazon RDS User Guide, Monitoring read replication).
+        Some(ended @ ("stopped" | "terminated")) => {
+            Stage::Broken(Failure::new(format!("the replication of `{name}` is {ended}")))
+        }
+        Some(other) => Stage::Moving(format!("the replication of `{name}` is in {other}")),
+        None => Stage::Moving(format!("`{name}` does not follow its source yet")),
+    }
+}
+
 /// The newest sample of how far a replica is behind. `-1`, which stands for a
 /// replication that does not run, is no lag (Amazon RDS User Guide, Monitoring
 /// read replication). A sample from before the instance was made is of another one.
@@ -53,6 +72,7 @@ pub(crate) fn recovery_point(lag: &Sample) -> RecoveryPoint {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use aws_sdk_rds::types::DbInstanceStatusInfo;
 
     #[test]
     fn a_source_is_known_by_its_name_or_its_arn() {
@@ -69,6 +89,37 @@ mod tests {
             ("arn:aws:rds:eu-central-1:123456789012:db:orders", "orders", true),
         ] {
             assert_eq!(is_source(wanted, named, "eu-central-1"), same, "{wanted} {named}");
+        }
+    }
+
+    #[test]
+    fn a_replica_is_ready_when_it_follows_and_not_before() {
+        let db = |source: Option<&str>, says: Option<&str>| {
+            let info =
+                says.map(|says| DbInstanceStatusInfo::builder().status_type("read replication").status(says).build());
+            let other = DbInstanceStatusInfo::builder().status_type("other").status("replicating").build();
+            let source = source.map(Into::into);
+            let infos = [Some(other), info].into_iter().flatten().collect();
+            DbInstance::builder()
+                .set_read_replica_source_db_instance_identifier(source)
+                .set_status_infos(Some(infos))
+                .build()
+        };
+        let says = |source, says| match stage("db", &db(source, says)) {
+            Stage::Ready => "ready".to_owned(),
+            Stage::Moving(why) => why,
+            Stage::Broken(failure) => failure.message,
+            Stage::Differs => "differs".into(),
+        };
+        for (source, status, wanted) in [
+            (Some("orders"), Some("replicating"), "ready"),
+            (Some("orders"), None, "`db` does not follow its source yet"),
+            (Some("orders"), Some("error"), "the replication of `db` is in error"),
+            (Some("orders"), Some("stopped"), "the replication of `db` is stopped"),
+            (Some("orders"), Some("terminated"), "the replication of `db` is terminated"),
+            (None, Some("replicating"), "`db` follows nothing: it was promoted, or never was a replica"),
+        ] {
+            assert_eq!(says(source, status), wanted);
         }
     }
 
