@@ -55,10 +55,13 @@ macro_rules! contract {
 
 contract! {
     cloudfront_update_origin: crate::cloudfront::TRIAL, undo: crate::cloudfront::TRIAL;
+    dynamodb_global_table: crate::dynamodb_global::TRIAL, undo: crate::dynamodb_global::TRIAL;
     dynamodb_restore_backup: crate::dynamodb::TRIAL, undo: crate::dynamodb::TRIAL;
     dynamodb_restore_pitr: crate::dynamodb_pitr::TRIAL, undo: crate::dynamodb_pitr::TRIAL;
     ecs_scale_service: crate::ecs::TRIAL, undo: crate::ecs::TRIAL;
     rds_copy_snapshot: crate::rds_copy::TRIAL, undo: crate::rds_copy::TRIAL;
+    rds_create_replica: crate::rds_create_replica::TRIAL, undo: crate::rds_create_replica::TRIAL;
+    rds_promote_replica: crate::rds_promote::TRIAL;
     rds_restore_pitr: crate::rds_pitr::TRIAL, undo: crate::rds_pitr::TRIAL;
     rds_restore_snapshot: crate::rds::TRIAL, undo: crate::rds::TRIAL;
     route53_upsert: crate::route53::TRIAL, undo: crate::route53::CHANGES;

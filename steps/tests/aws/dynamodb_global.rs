@@ -26,7 +26,7 @@ fn adding(estate: &Estate) -> Value {
     json!({ "table": estate.param("table_profiles"), "from": HOME, "add": true })
 }
 
-const TRIAL: Trial = Trial { kind: "dynamodb.global_table", with: adding, before: |_| () };
+pub(crate) const TRIAL: Trial = Trial { kind: "dynamodb.global_table", with: adding, before: |_| () };
 
 fn replicas(estate: &Estate, region: &str, table: &str) -> Value {
     estate.state()["dynamodb"][region]["tables"][table]["replicas"].clone()
@@ -97,18 +97,6 @@ async fn a_replica_is_added_and_waited_for() {
     let calls = estate.calls();
     let added = calls.iter().find(|call| call["operation"] == "UpdateTable").expect("added");
     assert_eq!(added["region"], HOME);
-}
-
-#[tokio::test]
-async fn adding_survives_whatever_happens_at_whichever_call() {
-    let Some(lab) = lab() else { return };
-    TRIAL.sweep(lab).await;
-}
-
-#[tokio::test]
-async fn so_does_taking_it_back() {
-    let Some(lab) = lab() else { return };
-    TRIAL.sweep_undo(lab).await;
 }
 
 #[tokio::test]
