@@ -6,6 +6,7 @@
 
 pub mod approve;
 pub mod aws;
+pub mod backup_restore_job;
 pub mod claim;
 mod client;
 pub mod cloudfront_update_origin;
@@ -51,6 +52,7 @@ use dr_engine::kind::{Kind, Registry};
 pub fn registry() -> Registry {
     Registry::of([
         Kind::of::<approve::Approve>("approve"),
+        Kind::of::<backup_restore_job::RestoreJob>("backup.restore_job"),
         Kind::of::<cloudfront_update_origin::UpdateOrigin>("cloudfront.update_origin"),
         Kind::of::<command::Command>("command"),
         Kind::of::<dns_verify::DnsVerify>("dns.verify"),

@@ -54,6 +54,7 @@ macro_rules! contract {
 }
 
 contract! {
+    backup_restore_job: crate::backup::TRIAL;
     cloudfront_update_origin: crate::cloudfront::TRIAL, undo: crate::cloudfront::TRIAL;
     dynamodb_global_table: crate::dynamodb_global::TRIAL, undo: crate::dynamodb_global::TRIAL;
     dynamodb_restore_backup: crate::dynamodb::TRIAL, undo: crate::dynamodb::TRIAL;
