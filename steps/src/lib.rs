@@ -6,6 +6,7 @@
 
 pub mod approve;
 pub mod aws;
+pub mod aws_cli;
 pub mod backup_restore_job;
 pub mod claim;
 mod client;
@@ -44,6 +45,7 @@ pub mod text;
 pub mod verify;
 pub mod wait_until;
 pub mod web;
+mod work;
 pub mod world;
 
 use dr_engine::kind::{Kind, Registry};
@@ -52,6 +54,7 @@ use dr_engine::kind::{Kind, Registry};
 pub fn registry() -> Registry {
     Registry::of([
         Kind::of::<approve::Approve>("approve"),
+        Kind::of::<aws_cli::AwsCli>("aws.cli"),
         Kind::of::<backup_restore_job::RestoreJob>("backup.restore_job"),
         Kind::of::<cloudfront_update_origin::UpdateOrigin>("cloudfront.update_origin"),
         Kind::of::<command::Command>("command"),

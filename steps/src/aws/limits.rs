@@ -84,3 +84,5 @@ pub const SMS_LOOK: Dur = Dur(3_000);
 pub const SMS_LOOKS_MAX: usize = 8;
 /// How long all questions of `dr doctor` about SMS may take together.
 pub const SMS_CHECK: Dur = Dur(20_000);
+/// How long the command line may take to say its version: a cold Python takes seconds.
+pub const CLI_VERSION: Dur = Dur(20_000);

@@ -54,6 +54,7 @@ macro_rules! contract {
 }
 
 contract! {
+    aws_cli: crate::aws_cli::TRIAL;
     backup_restore_job: crate::backup::TRIAL;
     cloudfront_update_origin: crate::cloudfront::TRIAL, undo: crate::cloudfront::TRIAL;
     dynamodb_global_table: crate::dynamodb_global::TRIAL, undo: crate::dynamodb_global::TRIAL;

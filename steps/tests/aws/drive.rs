@@ -26,12 +26,14 @@ use dr_steps::{
 use serde_json::Value;
 use std::{
     net::SocketAddr,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
+use tempfile::TempDir;
 
 /// Where the power goes.
 pub(crate) type Point = (Place, u64, Edge);
@@ -124,6 +126,10 @@ pub(crate) struct Drive {
     pub(crate) account: String,
     pub(crate) nameservers: Vec<SocketAddr>,
     pub(crate) said: Arc<Mutex<Vec<String>>>,
+    /// The folder of the run.
+    pub(crate) folder: TempDir,
+    /// The command line.
+    pub(crate) cli: PathBuf,
     leave: Option<Duration>,
 }
 
@@ -201,14 +207,19 @@ impl Drive {
     pub(crate) fn new(estate: &Estate, kind: &str, with: &Value) -> Self {
         let config = of(estate);
         let (plan, account) = (plan(kind, with), estate.account.clone());
+        // One for each account: a process of one test is not taken for another's.
+        let (test, number) = account.split_at(6);
+        let id = format!("20261122-{test}-evacuate-{:04x}", number.parse::<u32>().expect("digits"));
         Self {
-            id: "20261122-061532-evacuate-3fa9".into(),
+            id,
             plan,
             events: Vec::new(),
             config,
             account,
             nameservers: Vec::new(),
             said: Arc::default(),
+            folder: tempfile::tempdir().expect("a temporary folder"),
+            cli: crate::lab::aws_cli(),
             leave: None,
         }
     }
@@ -289,8 +300,8 @@ impl Drive {
             default: Some("production".into()),
             ids: [("production".to_owned(), self.account.clone())].into(),
         };
-        let mut world = World::default();
-        world.aws = Aws::given(self.config.clone()).paced(Pace::per_second([]));
+        let mut world = World::new(self.folder.path(), self.folder.path());
+        world.aws = Aws::given(self.config.clone()).paced(Pace::per_second([])).with_cli(&self.cli);
         world.accounts = accounts;
         world.nameservers.clone_from(&self.nameservers);
         let (arrive, mut arrivals) = tokio::sync::mpsc::unbounded_channel();
@@ -336,8 +347,9 @@ pub(crate) fn of(estate: &Estate) -> SdkConfig {
 
 /// A step by itself, without a run.
 pub(crate) fn bench(config: SdkConfig) -> Bench {
-    let mut world = World::default();
-    world.aws = Aws::given(config);
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("bench-{}", std::process::id()));
+    let mut world = World::new(&folder, env!("CARGO_TARGET_TMPDIR"));
+    world.aws = Aws::given(config).with_cli(crate::lab::aws_cli());
     let mut bench = Bench::new("it", Arc::new(SystemClock::new()), Arc::new(world));
     bench.step.region = Some("eu-central-1".into());
     bench

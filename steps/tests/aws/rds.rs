@@ -83,9 +83,9 @@ async fn an_instance_of_another_run_is_never_touched() {
     let done = Drive::new(&estate, TRIAL.kind, &with(&estate)).go(None).await;
     assert!(matches!(done.state(), State::Done));
     let mut other = Drive::new(&estate, TRIAL.kind, &with(&estate));
-    other.id = "20261122-070000-evacuate-0000".into();
+    let first = std::mem::replace(&mut other.id, "20261122-070000-evacuate-0000".into());
     let failure = other.go(None).await.failure();
-    let says = "`orders-dr` already exists in eu-central-1 and belongs to run 20261122-061532-evacuate-3fa9";
+    let says = format!("`orders-dr` already exists in eu-central-1 and belongs to run {first}");
     assert_eq!(failure.message, says);
     let undone = other.undo(None).await;
     assert!(!matches!(undone.state(), State::Undone));

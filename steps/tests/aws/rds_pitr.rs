@@ -111,9 +111,9 @@ async fn an_instance_of_another_run_is_never_touched() {
     let estate = lab.estate();
     assert!(matches!(Drive::new(&estate, TRIAL.kind, &with(&estate)).go(None).await.state(), State::Done));
     let mut other = Drive::new(&estate, TRIAL.kind, &with(&estate));
-    other.id = "20261122-070000-evacuate-0000".into();
+    let first = std::mem::replace(&mut other.id, "20261122-070000-evacuate-0000".into());
     let failure = other.go(None).await.failure();
-    let says = "`orders-dr` already exists in eu-central-1 and belongs to run 20261122-061532-evacuate-3fa9";
+    let says = format!("`orders-dr` already exists in eu-central-1 and belongs to run {first}");
     assert_eq!(failure.message, says);
     assert!(!matches!(other.undo(None).await.state(), State::Undone));
     assert_eq!(estate.changes(), ["RestoreDBInstanceToPointInTime"]);
