@@ -295,6 +295,7 @@ impl Explained for PromoteReplica {
                   replica: orders-replica
                   source: orders
                   backup_retention: 7
+              approve: { roles: [incident_commander] }
               timeout: 1h
               rpo: 5m
         ",
