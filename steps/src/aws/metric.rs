@@ -9,8 +9,6 @@ use dr_engine::{clock::Time, duration::Dur, outcome::Failure};
 
 /// The period of the metrics that the services publish by themselves.
 const PERIOD: Dur = Dur(60_000);
-/// How old the newest value may be: older ones say nothing of now.
-const AGE_MAX: Dur = Dur(15 * 60_000);
 
 /// A value that was measured.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -21,14 +19,24 @@ pub(crate) struct Sample {
     pub(crate) value: f64,
 }
 
+impl Sample {
+    /// The moment that is so many units before it was measured.
+    pub(crate) fn less(self, unit: Dur) -> Time {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "far below both bounds")]
+        let behind = (self.value * unit.0 as f64).ceil() as i64;
+        self.at.after(Dur(-behind))
+    }
+}
+
 /// The newest value of a metric, its maximum over a minute; `None` where
-/// nothing was measured within the last quarter of an hour.
+/// nothing was measured for as long as `age_max` before `now`.
 ///
 /// # Errors
 /// When `CloudWatch` in the clients' region does not answer, or refuses.
 pub(crate) async fn newest(
     clients: &Clients,
     now: Time,
+    age_max: Dur,
     (namespace, name): (&str, &str),
     dimensions: &[(&str, &str)],
 ) -> Result<Option<Sample>, Failure> {
@@ -39,7 +47,7 @@ pub(crate) async fn newest(
     let stat = MetricStat::builder().metric(metric).period(period).stat("Maximum").build();
     let query = MetricDataQuery::builder().id("newest").metric_stat(stat).build();
     let request = clients.cloudwatch.get_metric_data().metric_data_queries(query);
-    let request = request.start_time(DateTime::from_millis(now.after(Dur(-AGE_MAX.0)).0));
+    let request = request.start_time(DateTime::from_millis(now.after(Dur(-age_max.0)).0));
     let request = request.end_time(DateTime::from_millis(now.0)).scan_by(ScanBy::TimestampDescending);
     let reply = request.send().await.map_err(|e| clients.call("cloudwatch", "GetMetricData").read(&e))?;
     let result = reply.metric_data_results().iter().find(|result| result.id() == Some("newest"));

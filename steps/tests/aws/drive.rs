@@ -312,22 +312,27 @@ impl Drive {
     }
 }
 
-fn bench(config: SdkConfig) -> Bench {
+fn bench(config: SdkConfig, clock: Arc<dyn Clock>) -> Bench {
     let mut world = World::default();
     world.aws = Aws::given(config);
-    let mut bench = Bench::new("it", Arc::new(SystemClock::new()), Arc::new(world));
+    let mut bench = Bench::new("it", clock, Arc::new(world));
     bench.step.region = Some("eu-central-1".into());
     bench
 }
 
 /// The view of a step that may only look.
 pub(crate) fn looking(config: SdkConfig) -> ReadCx {
-    bench(config).cx().read
+    bench(config, Arc::new(SystemClock::new())).cx().read
 }
 
 /// The view of a step that may act.
 pub(crate) fn acting(config: SdkConfig) -> StepCx {
-    bench(config).cx()
+    acting_by(Arc::new(SystemClock::new()), config)
+}
+
+/// The same by another clock.
+pub(crate) fn acting_by(clock: Arc<dyn Clock>, config: SdkConfig) -> StepCx {
+    bench(config, clock).cx()
 }
 
 /// The clients of somebody who works by hand, past every runbook.

@@ -17,6 +17,7 @@ mod rds_copy;
 mod rds_pitr;
 mod route53;
 mod s3;
+mod s3_replication;
 mod sms;
 mod status_page;
 mod sweep;
