@@ -10,7 +10,6 @@
 
 pub mod error;
 pub mod limits;
-pub(crate) mod metric;
 pub mod pace;
 mod rounds;
 pub mod survey;

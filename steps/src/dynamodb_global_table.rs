@@ -21,8 +21,9 @@ mod traces;
 
 use self::traces::Traces;
 use crate::{
-    aws::{Clients, error::code, limits, metric},
+    aws::{Clients, error::code, limits},
     dynamodb::{self, Stage},
+    metrics::Metric,
     world::World,
 };
 use async_trait::async_trait;
@@ -181,8 +182,9 @@ impl GlobalTable {
         let from = self.from()?;
         let look = async {
             let there = World::of(cx).aws.read_in(cx, Some(from)).await?;
-            let dimensions = [("TableName", self.table.get().as_str()), ("ReceivingRegion", region)];
-            metric::newest(&there, now, AGE_MAX, ("AWS/DynamoDB", "ReplicationLatency"), &dimensions).await
+            let of = [("TableName", self.table.get().as_str()), ("ReceivingRegion", region)];
+            let latency = Metric { namespace: "AWS/DynamoDB", name: "ReplicationLatency", of: &of };
+            latency.newest(cx, &there, now.after(Dur(-AGE_MAX.0)), |_| true).await
         };
         // A region that is lost is no reason to wait, and not to know is no failure.
         let sample = cx.clock.timeout(limits::MEASURED, Box::pin(look)).await?.ok()??;

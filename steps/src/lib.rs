@@ -20,12 +20,15 @@ pub mod ecs_scale_service;
 pub mod http;
 pub mod limits;
 pub mod manual;
+mod metrics;
 mod moments;
 pub mod output;
 pub mod probe;
 pub mod process;
 mod rds;
 pub mod rds_copy_snapshot;
+pub mod rds_create_replica;
+pub mod rds_promote_replica;
 pub mod rds_restore_pitr;
 pub mod rds_restore_snapshot;
 mod reach;
@@ -59,6 +62,8 @@ pub fn registry() -> Registry {
         Kind::of::<http::Http>("http"),
         Kind::of::<manual::Manual>("manual"),
         Kind::of::<rds_copy_snapshot::CopySnapshot>("rds.copy_snapshot"),
+        Kind::of::<rds_create_replica::CreateReplica>("rds.create_replica"),
+        Kind::of::<rds_promote_replica::PromoteReplica>("rds.promote_replica"),
         Kind::of::<rds_restore_pitr::RestorePitr>("rds.restore_pitr"),
         Kind::of::<rds_restore_snapshot::RestoreSnapshot>("rds.restore_snapshot"),
         Kind::of::<route53_upsert::Upsert>("route53.upsert"),

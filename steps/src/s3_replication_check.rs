@@ -16,12 +16,8 @@ mod rule;
 
 use self::rule::{Rule, Wanted};
 use crate::{
-    aws::{
-        Clients,
-        error::code,
-        limits,
-        metric::{self, Sample},
-    },
+    aws::{Clients, error::code, limits},
+    metrics::{Metric, Sample},
     world::World,
 };
 use async_trait::async_trait;
@@ -156,9 +152,10 @@ impl ReplicationCheck {
     }
 
     async fn measured(&self, cx: &ReadCx, here: &Clients, rule: &str) -> Result<Measured, Failure> {
-        let dimensions =
+        let of =
             [("SourceBucket", self.source.get().as_str()), ("DestinationBucket", self.target.get()), ("RuleId", rule)];
-        let newest = |name| metric::newest(here, cx.clock.now(), AGE_MAX, ("AWS/S3", name), &dimensions);
+        let since = cx.clock.now().after(Dur(-AGE_MAX.0));
+        let newest = async |name| Metric { namespace: "AWS/S3", name, of: &of }.newest(cx, here, since, |_| true).await;
         Ok(Measured {
             pending: newest("OperationsPendingReplication").await?,
             bytes: newest("BytesPendingReplication").await?,

@@ -10,7 +10,7 @@ use dr_engine::{
     crash::{Edge, Place},
     duration::Dur,
     event::{Controller, Event, Kind, Opened, Person, RunKind},
-    executor::{Executor, Exit, Observer, Stopped, Tools},
+    executor::{Arrival, Executor, Exit, Observer, Stopped, Tools},
     journal::{Error, Journal},
     outcome::Failure,
     plan::{Mode, Objectives, Plan, PlanStep, Retry, Selection, StepIx},
@@ -30,6 +30,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 /// Where the power goes.
@@ -123,6 +124,7 @@ pub(crate) struct Drive {
     pub(crate) account: String,
     pub(crate) nameservers: Vec<SocketAddr>,
     pub(crate) said: Arc<Mutex<Vec<String>>>,
+    leave: Option<Duration>,
 }
 
 /// How a drive ended.
@@ -197,7 +199,7 @@ fn person() -> Person {
 
 impl Drive {
     pub(crate) fn new(estate: &Estate, kind: &str, with: &Value) -> Self {
-        let config = config(&estate.lab.endpoint, &format!("LAB{}", estate.account));
+        let config = of(estate);
         let (plan, account) = (plan(kind, with), estate.account.clone());
         Self {
             id: "20261122-061532-evacuate-3fa9".into(),
@@ -207,12 +209,19 @@ impl Drive {
             account,
             nameservers: Vec::new(),
             said: Arc::default(),
+            leave: None,
         }
     }
 
     /// Goes on from what is written down until the end, a question, or the point.
     pub(crate) async fn go(&mut self, end: Option<Point>) -> Ended {
         self.with(end, Vec::new()).await
+    }
+
+    /// The same, and somebody says to leave at once after so long.
+    pub(crate) async fn leave(&mut self, after: Duration) -> Ended {
+        self.leave = Some(after);
+        self.go(None).await
     }
 
     /// The same, and the finished run is taken back.
@@ -284,7 +293,15 @@ impl Drive {
         world.aws = Aws::given(self.config.clone()).paced(Pace::per_second([]));
         world.accounts = accounts;
         world.nameservers.clone_from(&self.nameservers);
-        let (_arrive, mut arrivals) = tokio::sync::mpsc::unbounded_channel();
+        let (arrive, mut arrivals) = tokio::sync::mpsc::unbounded_channel();
+        if let Some(after) = self.leave.take() {
+            let (arrive, clock) = (arrive.clone(), clock.clone());
+            tokio::spawn(async move {
+                clock.sleep(Dur(i64::try_from(after.as_millis()).expect("short"))).await;
+                // It may be over by then.
+                arrive.send(Arrival::Leave).ok();
+            });
+        }
         let said = self.said.clone();
         let mut journal = Ink { events: &mut self.events, life: life.clone() };
         let exit = Executor {
@@ -312,27 +329,28 @@ impl Drive {
     }
 }
 
-fn bench(config: SdkConfig, clock: Arc<dyn Clock>) -> Bench {
+/// The configuration of an account of the lab.
+pub(crate) fn of(estate: &Estate) -> SdkConfig {
+    config(&estate.lab.endpoint, &format!("LAB{}", estate.account))
+}
+
+/// A step by itself, without a run.
+pub(crate) fn bench(config: SdkConfig) -> Bench {
     let mut world = World::default();
     world.aws = Aws::given(config);
-    let mut bench = Bench::new("it", clock, Arc::new(world));
+    let mut bench = Bench::new("it", Arc::new(SystemClock::new()), Arc::new(world));
     bench.step.region = Some("eu-central-1".into());
     bench
 }
 
 /// The view of a step that may only look.
 pub(crate) fn looking(config: SdkConfig) -> ReadCx {
-    bench(config, Arc::new(SystemClock::new())).cx().read
+    bench(config).cx().read
 }
 
 /// The view of a step that may act.
 pub(crate) fn acting(config: SdkConfig) -> StepCx {
-    acting_by(Arc::new(SystemClock::new()), config)
-}
-
-/// The same by another clock.
-pub(crate) fn acting_by(clock: Arc<dyn Clock>, config: SdkConfig) -> StepCx {
-    bench(config, clock).cx()
+    bench(config).cx()
 }
 
 /// The clients of somebody who works by hand, past every runbook.

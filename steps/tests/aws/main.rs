@@ -3,6 +3,7 @@
 
 mod claim;
 mod cloudfront;
+mod contract;
 mod dns;
 mod drive;
 mod dynamodb;
@@ -14,7 +15,9 @@ mod lab;
 mod outage;
 mod rds;
 mod rds_copy;
+mod rds_create_replica;
 mod rds_pitr;
+mod rds_promote;
 mod route53;
 mod s3;
 mod s3_replication;

@@ -1,7 +1,7 @@
 //! `s3.replication_check`.
 
 use crate::{
-    drive::{Drive, acting_by, by_hand, config},
+    drive::{self, Drive, by_hand},
     lab::{Estate, lab},
 };
 use async_trait::async_trait;
@@ -205,10 +205,10 @@ async fn it_waits_until_nothing_was_pending_in_a_minute_after_it_began() {
     with["wait"] = true.into();
     let clock = SystemClock::new();
     let fast = Arc::new(Fast { began: clock.now(), clock });
-    let cx = acting_by(fast.clone(), config(&estate.lab.endpoint, &format!("LAB{}", estate.account)));
-    let mut step = (*cx.read.step).clone();
-    step.kind = KIND.into();
-    let work = dr_steps::registry().step(&step, with).expect("a step");
+    let mut bench = drive::bench(drive::of(&estate));
+    (bench.clock, bench.step.kind) = (fast.clone(), KIND.into());
+    let cx = bench.cx();
+    let work = dr_steps::registry().step(&cx.read.step, with).expect("a step");
     assert_eq!(work.check(&cx.read).await, Ok(dr_engine::step::Check::Absent));
     let output = work.run(&cx).await.expect("drained");
     assert!(fast.now() >= minute(39), "it waited for the minute in which nothing was pending");
