@@ -4,7 +4,7 @@ The primary region holds what runs; the recovery region holds what a
 runbook restores from. The reply names everything a runbook needs.
 """
 
-from . import seed_backups, seed_data, seed_edge, seed_global, seed_objects, seed_replicas
+from . import seed_backups, seed_data, seed_edge, seed_global, seed_objects, seed_replicas, seed_replication
 
 PRIMARY, RECOVERY = "eu-west-1", "eu-central-1"
 SERVICES = ("payments", "orders", "web")
@@ -63,6 +63,7 @@ def plant(lab, document):
         params |= seed_backups.points(account, primary, recovery)
         objects, history = seed_objects.buckets(account, primary, recovery, document)
         params |= objects
+        params |= seed_replication.buckets(account, primary, recovery)
         params |= seed_edge.services(account, primary, recovery, SERVICES)
         params |= seed_edge.edge(account, places)
         account.seed = {

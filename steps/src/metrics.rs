@@ -1,11 +1,11 @@
-//! Samples of metrics in CloudWatch.
+//! Samples of metrics in `CloudWatch`.
 
 use crate::aws::{Clients, limits};
 use aws_sdk_cloudwatch::{
     primitives::DateTime,
     types::{Dimension, Metric as Named, MetricDataQuery, MetricStat, ScanBy},
 };
-use dr_engine::{clock::Time, outcome::Failure, step::ReadCx};
+use dr_engine::{clock::Time, duration::Dur, outcome::Failure, step::ReadCx};
 use serde::{Deserialize, Serialize};
 
 /// What was measured, and when.
@@ -15,6 +15,15 @@ pub(crate) struct Sample {
     pub(crate) at: Time,
     /// Its value, in the unit of the metric; the largest of that minute.
     pub(crate) value: f64,
+}
+
+impl Sample {
+    /// The moment that lies its value, so many units, before it was measured.
+    pub(crate) fn less(self, unit: Dur) -> Time {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "far below both bounds")]
+        let behind = (self.value * unit.0 as f64).ceil() as i64;
+        self.at.after(Dur(-behind))
+    }
 }
 
 /// A metric of one thing.
@@ -43,7 +52,7 @@ impl Metric<'_> {
     /// The newest sample since a moment that `counts`, or `None` where there is none.
     ///
     /// # Errors
-    /// When CloudWatch refuses, or did not answer as often as it was asked.
+    /// When `CloudWatch` refuses, or did not answer as often as it was asked.
     pub(crate) async fn newest(
         &self,
         cx: &ReadCx,

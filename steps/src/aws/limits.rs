@@ -72,6 +72,8 @@ pub const CLAIM_BYTES_MAX: i64 = 64 * 1024;
 pub const COPY_BYTES_MAX: i64 = 5 * 1024 * 1024 * 1024;
 /// How many objects are copied or deleted at the same time.
 pub const COPIES_MAX: usize = 16;
+/// Of how many objects it is looked whether they were replicated: the newest of one page of a list.
+pub const REPLICATION_SAMPLE: usize = 32;
 /// How many objects are looked at at the same time.
 pub const HEADS_MAX: usize = 32;
 /// After how many copies progress is said.

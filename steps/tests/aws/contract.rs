@@ -73,12 +73,13 @@ contract! {
 }
 
 /// The kinds that change nothing at AWS, and so have contracts of their own.
-const ELSEWHERE: [(&str, &str); 9] = [
+const ELSEWHERE: [(&str, &str); 10] = [
     ("approve", "asks people"),
     ("command", "a process: tests/kinds/command.rs"),
     ("dns.verify", "only looks"),
     ("http", "a server of anybody's: tests/kinds/http.rs"),
     ("manual", "asks people"),
+    ("s3.replication_check", "only looks"),
     ("status_page.statuspage", "another's API: tests/kinds/statuspage.rs"),
     ("verify.http", "only looks"),
     ("verify.tcp", "only looks"),

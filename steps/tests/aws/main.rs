@@ -22,6 +22,7 @@ mod rds_pitr;
 mod rds_promote;
 mod route53;
 mod s3;
+mod s3_replication;
 mod sms;
 mod status_page;
 mod sweep;
