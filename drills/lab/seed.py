@@ -4,7 +4,7 @@ The primary region holds what runs; the recovery region holds what a
 runbook restores from. The reply names everything a runbook needs.
 """
 
-from . import seed_data, seed_edge, seed_global, seed_objects
+from . import seed_backups, seed_data, seed_edge, seed_global, seed_objects, seed_replicas, seed_replication
 
 PRIMARY, RECOVERY = "eu-west-1", "eu-central-1"
 SERVICES = ("payments", "orders", "web")
@@ -55,10 +55,15 @@ def plant(lab, document):
             "health_port": int((lab.addresses.get("health") or ":0").rsplit(":", 1)[1]),
         }  # fmt: skip
         params |= seed_data.databases(account, primary, recovery)
+        params |= seed_replicas.replica(
+            account, primary, recovery, params["security_group_id"], document.get("encrypted")
+        )
         params |= seed_data.tables(account, primary, recovery)
         params |= seed_global.tables(account, primary, recovery)
+        params |= seed_backups.points(account, primary, recovery)
         objects, history = seed_objects.buckets(account, primary, recovery, document)
         params |= objects
+        params |= seed_replication.buckets(account, primary, recovery)
         params |= seed_edge.services(account, primary, recovery, SERVICES)
         params |= seed_edge.edge(account, places)
         account.seed = {

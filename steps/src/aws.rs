@@ -11,7 +11,6 @@
 pub mod cli;
 pub mod error;
 pub mod limits;
-pub(crate) mod metric;
 pub mod pace;
 mod rounds;
 pub mod survey;

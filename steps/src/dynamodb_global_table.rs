@@ -21,8 +21,9 @@ mod traces;
 
 use self::traces::Traces;
 use crate::{
-    aws::{Clients, error::code, limits, metric},
+    aws::{Clients, error::code, limits},
     dynamodb::{self, Stage},
+    metrics::Metric,
     world::World,
 };
 use async_trait::async_trait;
@@ -60,6 +61,9 @@ pub struct GlobalTable {
     #[serde(default)]
     kms_key: Option<In<String>>,
 }
+
+/// How old a measured latency may be: older ones say nothing of now.
+const AGE_MAX: Dur = Dur(15 * 60_000);
 
 /// What there is of a replica in the step's region.
 enum Seen {
@@ -178,15 +182,14 @@ impl GlobalTable {
         let from = self.from()?;
         let look = async {
             let there = World::of(cx).aws.read_in(cx, Some(from)).await?;
-            let dimensions = [("TableName", self.table.get().as_str()), ("ReceivingRegion", region)];
-            metric::newest(&there, now, ("AWS/DynamoDB", "ReplicationLatency"), &dimensions).await
+            let of = [("TableName", self.table.get().as_str()), ("ReceivingRegion", region)];
+            let latency = Metric { namespace: "AWS/DynamoDB", name: "ReplicationLatency", of: &of };
+            latency.newest(cx, &there, now.after(Dur(-AGE_MAX.0)), |_| true).await
         };
         // A region that is lost is no reason to wait, and not to know is no failure.
         let sample = cx.clock.timeout(limits::MEASURED, Box::pin(look)).await?.ok()??;
-        #[expect(clippy::cast_possible_truncation, reason = "a latency is some milliseconds")]
-        let behind = Dur(-(sample.value.ceil() as i64));
         let source = format!("ReplicationLatency of {from}, measured at {}", sample.at);
-        Some(RecoveryPoint { at: sample.at.after(behind), source })
+        Some(RecoveryPoint { at: sample.less(Dur(1)), source })
     }
 
     async fn output(&self, cx: &ReadCx, table: &TableDescription, region: &str) -> Output {

@@ -7,6 +7,7 @@
 pub mod approve;
 pub mod aws;
 pub mod aws_cli;
+pub mod backup_restore_job;
 pub mod claim;
 mod client;
 pub mod cloudfront_update_origin;
@@ -23,17 +24,21 @@ pub mod fence_rds_read_only;
 pub mod http;
 pub mod limits;
 pub mod manual;
+mod metrics;
 mod moments;
 pub mod output;
 pub mod probe;
 pub mod process;
 mod rds;
 pub mod rds_copy_snapshot;
+pub mod rds_create_replica;
+pub mod rds_promote_replica;
 pub mod rds_restore_pitr;
 pub mod rds_restore_snapshot;
 mod reach;
 pub mod redact;
 pub mod route53_upsert;
+pub mod s3_replication_check;
 pub mod s3_sync_point_in_time;
 pub mod secret;
 pub mod sms;
@@ -53,6 +58,7 @@ pub fn registry() -> Registry {
     Registry::of([
         Kind::of::<approve::Approve>("approve"),
         Kind::of::<aws_cli::AwsCli>("aws.cli"),
+        Kind::of::<backup_restore_job::RestoreJob>("backup.restore_job"),
         Kind::of::<cloudfront_update_origin::UpdateOrigin>("cloudfront.update_origin"),
         Kind::of::<command::Command>("command"),
         Kind::of::<dns_verify::DnsVerify>("dns.verify"),
@@ -65,9 +71,12 @@ pub fn registry() -> Registry {
         Kind::of::<http::Http>("http"),
         Kind::of::<manual::Manual>("manual"),
         Kind::of::<rds_copy_snapshot::CopySnapshot>("rds.copy_snapshot"),
+        Kind::of::<rds_create_replica::CreateReplica>("rds.create_replica"),
+        Kind::of::<rds_promote_replica::PromoteReplica>("rds.promote_replica"),
         Kind::of::<rds_restore_pitr::RestorePitr>("rds.restore_pitr"),
         Kind::of::<rds_restore_snapshot::RestoreSnapshot>("rds.restore_snapshot"),
         Kind::of::<route53_upsert::Upsert>("route53.upsert"),
+        Kind::of::<s3_replication_check::ReplicationCheck>("s3.replication_check"),
         Kind::of::<s3_sync_point_in_time::SyncPointInTime>("s3.sync_point_in_time"),
         Kind::of::<status_page_static::StatusPage>(status_page_static::KIND),
         Kind::of::<status_page_statuspage::Statuspage>(status_page_statuspage::KIND),

@@ -8,6 +8,7 @@
 //! parameter group, so all of them are given (AWS RDS API Reference,
 //! `RestoreDBInstanceFromDBSnapshot`).
 
+pub(crate) mod replica;
 pub(crate) mod snapshots;
 
 use crate::{
@@ -46,6 +47,8 @@ pub(crate) struct Wanted {
     pub(crate) parameter_group: String,
     /// Whether it stands in two availability zones.
     pub(crate) multi_az: bool,
+    /// Whether it is a replica, which follows what it was made from.
+    pub(crate) follows: bool,
 }
 
 /// What it is made from: chosen once, and written down.
@@ -148,8 +151,7 @@ impl Made {
 
 impl Wanted {
     async fn see(&self, cx: &ReadCx, clients: &Clients) -> Result<Seen, Failure> {
-        let instances = &World::of(cx).aws.instances;
-        Ok(Seen::of(cx, instances.look(&clients.region, &self.name, |names| list(clients, names)).await?))
+        Ok(Seen::of(cx, find(cx, clients, &self.name).await?))
     }
 
     fn theirs(&self, cx: &ReadCx, who: &str) -> Failure {
@@ -213,7 +215,19 @@ impl Wanted {
         wants.sort_unstable();
         let class = self.class.as_ref().is_none_or(|class| db.db_instance_class() == Some(class));
         let zones = db.multi_az().unwrap_or(false) == self.multi_az;
-        if group.is_none() || has != wants || !class || !zones { Stage::Differs } else { Stage::Ready }
+        if group.is_none() || has != wants || !class || !zones {
+            return Stage::Differs;
+        }
+        if self.follows { replica::stage(name, db) } else { Stage::Ready }
+    }
+
+    /// Why a replica of ours is not deleted: it is one no more.
+    fn of_its_own(&self, db: &DbInstance) -> Option<Failure> {
+        let works = usable(db.db_instance_status().unwrap_or("creating"));
+        (self.follows && works && replica::source(db).is_none()).then(|| {
+            let text = format!("`{}` follows nothing: it was promoted, and may hold what was written since", self.name);
+            Failure::new(text).hint("it is not deleted; remove it by hand if nobody needs it")
+        })
     }
 
     /// Gives an instance of ours what differs from what was asked for.
@@ -269,6 +283,9 @@ impl Wanted {
                 Seen::Theirs(who) => return Err(self.theirs(&cx.read, &who)),
                 Seen::Ours(db) => db,
             };
+            if let Some(failure) = self.of_its_own(&db) {
+                return Err(failure);
+            }
             let status = db.db_instance_status().unwrap_or("creating");
             let is_protected = db.deletion_protection().unwrap_or(false);
             if (usable(status) || broken(status)) && (protected || !is_protected) {
@@ -280,14 +297,7 @@ impl Wanted {
     }
 
     fn output(db: &DbInstance, origin: &Origin) -> Output {
-        let mut values = serde_json::Map::new();
-        if let Some((address, port)) = db.endpoint().and_then(|e| e.address().zip(e.port())) {
-            values.insert("endpoint".into(), address.into());
-            values.insert("port".into(), port.into());
-        }
-        values.insert("arn".into(), db.db_instance_arn().into());
-        values.insert("resource_id".into(), db.dbi_resource_id().into());
-        Output { values, recovery_point: origin.recovery_point.clone() }
+        Output { values: values(db), recovery_point: origin.recovery_point.clone() }
     }
 
     /// How far it is, for [`dr_engine::step::Step::check`]; `decide` says what it is to be made from.
@@ -367,7 +377,7 @@ impl Wanted {
             Seen::Nothing => Check::Done(Output::default()),
             Seen::Theirs(who) => Check::Impossible(self.theirs(cx, &who)),
             Seen::Ours(db) if db.db_instance_status() == Some("deleting") => Check::InProgress,
-            Seen::Ours(_) => Check::Absent,
+            Seen::Ours(db) => self.of_its_own(&db).map_or(Check::Absent, Check::Impossible),
         })
     }
 
@@ -424,6 +434,23 @@ async fn note(cx: &StepCx, db: &DbInstance) {
         let handle = json!({ "arn": db.db_instance_arn(), "resource_id": db.dbi_resource_id() });
         cx.record_handle(INSTANCE, handle).await;
     }
+}
+
+/// The instance of this name, if there is one. Whoever looks at the same time shares one list.
+pub(crate) async fn find(cx: &ReadCx, clients: &Clients, name: &str) -> Result<Option<DbInstance>, Failure> {
+    World::of(cx).aws.instances.look(&clients.region, name, |names| list(clients, names)).await
+}
+
+/// What an instance gives to other steps, by the names in [`outputs`].
+pub(crate) fn values(db: &DbInstance) -> serde_json::Map<String, Value> {
+    let mut values = serde_json::Map::new();
+    if let Some((address, port)) = db.endpoint().and_then(|e| e.address().zip(e.port())) {
+        values.insert("endpoint".into(), address.into());
+        values.insert("port".into(), port.into());
+    }
+    values.insert("arn".into(), db.db_instance_arn().into());
+    values.insert("resource_id".into(), db.dbi_resource_id().into());
+    values
 }
 
 /// What an instance gives to other steps.

@@ -72,6 +72,7 @@ impl RestorePitr {
             security_groups: self.security_groups.iter().map(|group| group.get().clone()).collect(),
             parameter_group: self.parameter_group.get().clone(),
             multi_az: self.multi_az.as_ref().is_some_and(|wanted| *wanted.get()),
+            follows: false,
         }
     }
 
@@ -79,7 +80,7 @@ impl RestorePitr {
         if chosen(&cx.read).as_ref() != Some(choice) {
             cx.record(CHOSEN, json!(choice)).await;
         }
-        let Wanted { name, class, subnet_group, security_groups, parameter_group, multi_az } = self.instance();
+        let Wanted { name, class, subnet_group, security_groups, parameter_group, multi_az, .. } = self.instance();
         // A replicated backup is known by its own ARN, one of this region by the resource that it is of.
         let (arn, resource) = match &choice.arn {
             Some(arn) => (Some(arn.clone()), None),

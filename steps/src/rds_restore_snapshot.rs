@@ -71,6 +71,7 @@ impl RestoreSnapshot {
             security_groups: self.security_groups.iter().map(|group| group.get().clone()).collect(),
             parameter_group: self.parameter_group.get().clone(),
             multi_az: self.multi_az.as_ref().is_some_and(|wanted| *wanted.get()),
+            follows: false,
         }
     }
 
@@ -78,7 +79,7 @@ impl RestoreSnapshot {
         if chosen(&cx.read).as_ref() != Some(choice) {
             cx.record(CHOSEN, json!(choice)).await;
         }
-        let Wanted { name, class, subnet_group, security_groups, parameter_group, multi_az } = self.instance();
+        let Wanted { name, class, subnet_group, security_groups, parameter_group, multi_az, .. } = self.instance();
         let reply = clients
             .rds
             .restore_db_instance_from_db_snapshot()

@@ -338,6 +338,8 @@ def instance(database):
         "endpoint": (database.endpoint or {}).get("Address"),
         "from_snapshot": getattr(database, "lab_snapshot", None),
         "restored_to": getattr(database, "lab_restored_to", None),
+        "replica_of": database.source_db_instance_identifier,
+        "promoting": getattr(database, "lab_promoting", False),
         "pending": getattr(database, "lab_pending", {}) or {},
         "tags": tags(database),
     }

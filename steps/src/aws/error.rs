@@ -269,6 +269,7 @@ impl Site {
                 "PutObject"
             }
             ("s3", "HeadObject") => "GetObject",
+            ("s3", "GetBucketReplication") => "GetReplicationConfiguration",
             ("s3", "HeadBucket" | "ListObjectsV2") => "ListBucket",
             ("s3", "ListObjectVersions") => "ListBucketVersions",
             (_, operation) => operation,

@@ -16,6 +16,18 @@ pub const COPY: Duration = Duration::from_mins(15);
 pub const UNSEEN: Dur = Dur(60_000);
 /// How long a measured value may be waited for that is only told: a region that is lost has none.
 pub const MEASURED: Dur = Dur(5_000);
+/// How far back the newest sample of a metric is looked for.
+pub const METRIC_SINCE: Dur = Dur(24 * 3_600_000);
+/// How often a metric is asked for before its value counts as unknown: what
+/// waits for it must not wait for a service that is impaired.
+pub const METRIC_TRIES: u32 = 3;
+/// The pause between two tries.
+pub const METRIC_PAUSE: Dur = Dur(1_000);
+/// How long a database may be busy with something else (a backup, a change)
+/// before nobody waits for it any more.
+pub const BUSY: Dur = Dur(30 * 60_000);
+/// How long a promotion that was accepted may not be seen to begin.
+pub const BEGINS: Dur = Dur(5 * 60_000);
 /// How many characters of values a Route 53 batch may hold.
 pub const ROUTE53_VALUE_CHARS_MAX: usize = 32_000;
 /// How many records a Route 53 batch may hold; a change of one is two.
@@ -60,6 +72,8 @@ pub const CLAIM_BYTES_MAX: i64 = 64 * 1024;
 pub const COPY_BYTES_MAX: i64 = 5 * 1024 * 1024 * 1024;
 /// How many objects are copied or deleted at the same time.
 pub const COPIES_MAX: usize = 16;
+/// Of how many objects it is looked whether they were replicated: the newest of one page of a list.
+pub const REPLICATION_SAMPLE: usize = 32;
 /// How many objects are looked at at the same time.
 pub const HEADS_MAX: usize = 32;
 /// After how many copies progress is said.

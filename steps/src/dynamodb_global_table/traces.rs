@@ -3,7 +3,7 @@
 //! A change of replicas takes neither tokens nor tags. So it is written down
 //! when there was none, what the call was answered with, and the id of the
 //! table that was then seen. A call without an answer may have added the
-//! replica that came into being within a few minutes of it: DynamoDB makes one
+//! replica that came into being within a few minutes of it: `DynamoDB` makes one
 //! change at a time, so somebody else's would have had ours refused. One that
 //! came later somebody else has added.
 
@@ -63,13 +63,11 @@ impl Traces {
 
     /// Whether this step added this replica, for all that is known.
     pub(super) fn is(&self, table: &TableDescription) -> bool {
-        match &self.id {
-            Some(id) => table.table_id() == Some(id),
-            None => {
-                let made = table.creation_date_time().and_then(time);
-                made.is_some_and(|made| self.asked.iter().any(|at| made.since(*at).0.abs() <= SKEW.0))
-            }
+        if let Some(id) = &self.id {
+            return table.table_id() == Some(id);
         }
+        let made = table.creation_date_time().and_then(time);
+        made.is_some_and(|made| self.asked.iter().any(|at| made.since(*at).0.abs() <= SKEW.0))
     }
 
     /// Writes down that a replica is about to be added.

@@ -55,12 +55,16 @@ macro_rules! contract {
 
 contract! {
     aws_cli: crate::aws_cli::TRIAL;
+    backup_restore_job: crate::backup::TRIAL;
     cloudfront_update_origin: crate::cloudfront::TRIAL, undo: crate::cloudfront::TRIAL;
+    dynamodb_global_table: crate::dynamodb_global::TRIAL, undo: crate::dynamodb_global::TRIAL;
     dynamodb_restore_backup: crate::dynamodb::TRIAL, undo: crate::dynamodb::TRIAL;
     dynamodb_restore_pitr: crate::dynamodb_pitr::TRIAL, undo: crate::dynamodb_pitr::TRIAL;
     ecs_scale_service: crate::ecs::TRIAL, undo: crate::ecs::TRIAL;
     fence_rds_read_only: crate::fence_rds::TRIAL, undo: crate::fence_rds::TRIAL;
     rds_copy_snapshot: crate::rds_copy::TRIAL, undo: crate::rds_copy::TRIAL;
+    rds_create_replica: crate::rds_create_replica::TRIAL, undo: crate::rds_create_replica::TRIAL;
+    rds_promote_replica: crate::rds_promote::TRIAL;
     rds_restore_pitr: crate::rds_pitr::TRIAL, undo: crate::rds_pitr::TRIAL;
     rds_restore_snapshot: crate::rds::TRIAL, undo: crate::rds::TRIAL;
     route53_upsert: crate::route53::TRIAL, undo: crate::route53::CHANGES;
@@ -77,6 +81,7 @@ const ELSEWHERE: [(&str, &str); 10] = [
     ("fence.command", "a process: tests/kinds/fence_command.rs"),
     ("http", "a server of anybody's: tests/kinds/http.rs"),
     ("manual", "asks people"),
+    ("s3.replication_check", "only looks"),
     ("status_page.statuspage", "another's API: tests/kinds/statuspage.rs"),
     ("verify.http", "only looks"),
     ("verify.tcp", "only looks"),

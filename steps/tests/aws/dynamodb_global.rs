@@ -8,6 +8,7 @@ use crate::{
 use aws_sdk_cloudwatch::types::{Dimension, MetricDatum};
 use aws_sdk_dynamodb::types::{CreateReplicationGroupMemberAction, ReplicationGroupUpdate};
 use dr_engine::{
+    clock::{Clock, SystemClock},
     crash::{Edge, Place},
     event::Kind,
     outcome::Output,
@@ -26,7 +27,7 @@ fn adding(estate: &Estate) -> Value {
     json!({ "table": estate.param("table_profiles"), "from": HOME, "add": true })
 }
 
-const TRIAL: Trial = Trial { kind: "dynamodb.global_table", with: adding, before: |_| () };
+pub(crate) const TRIAL: Trial = Trial { kind: "dynamodb.global_table", with: adding, before: |_| () };
 
 fn replicas(estate: &Estate, region: &str, table: &str) -> Value {
     estate.state()["dynamodb"][region]["tables"][table]["replicas"].clone()
@@ -63,7 +64,7 @@ async fn how_far_behind_it_is_is_what_the_sending_region_measured() {
     let hand = by_hand(&estate).await;
     let there = hand.cloudwatch.config().to_builder().region(aws_sdk_cloudwatch::config::Region::new(HOME)).build();
     let home = aws_sdk_cloudwatch::Client::from_conf(there);
-    let at = jiff::Timestamp::now().as_second() / 60 * 60 - 120;
+    let at = SystemClock::new().now().0 / 60_000 * 60 - 120;
     for (table, latency) in [("catalog", 1_500.2), ("ledger", 9e9)] {
         let dimension = |name, value| Dimension::builder().name(name).value(value).build();
         let datum = MetricDatum::builder().metric_name("ReplicationLatency").value(latency);
@@ -97,18 +98,6 @@ async fn a_replica_is_added_and_waited_for() {
     let calls = estate.calls();
     let added = calls.iter().find(|call| call["operation"] == "UpdateTable").expect("added");
     assert_eq!(added["region"], HOME);
-}
-
-#[tokio::test]
-async fn adding_survives_whatever_happens_at_whichever_call() {
-    let Some(lab) = lab() else { return };
-    TRIAL.sweep(lab).await;
-}
-
-#[tokio::test]
-async fn so_does_taking_it_back() {
-    let Some(lab) = lab() else { return };
-    TRIAL.sweep_undo(lab).await;
 }
 
 #[tokio::test]

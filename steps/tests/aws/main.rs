@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a test says how much it tried, and that it did not")]
 
 mod aws_cli;
+mod backup;
 mod claim;
 mod cloudfront;
 mod contract;
@@ -17,9 +18,12 @@ mod lab;
 mod outage;
 mod rds;
 mod rds_copy;
+mod rds_create_replica;
 mod rds_pitr;
+mod rds_promote;
 mod route53;
 mod s3;
+mod s3_replication;
 mod sms;
 mod status_page;
 mod sweep;
