@@ -4,7 +4,7 @@ The primary region holds what runs; the recovery region holds what a
 runbook restores from. The reply names everything a runbook needs.
 """
 
-from . import seed_data, seed_edge, seed_objects, seed_replicas
+from . import seed_data, seed_edge, seed_globals, seed_objects, seed_replicas
 
 PRIMARY, RECOVERY = "eu-west-1", "eu-central-1"
 SERVICES = ("payments", "orders", "web")
@@ -57,6 +57,8 @@ def plant(lab, document):
         params |= seed_replicas.replica(
             account, primary, recovery, params["security_group_id"], document.get("encrypted")
         )
+        if document.get("aurora"):
+            params |= seed_globals.database(account, primary, recovery)
         params |= seed_data.tables(account, primary, recovery)
         objects, history = seed_objects.buckets(account, primary, recovery, document)
         params |= objects

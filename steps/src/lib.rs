@@ -5,7 +5,11 @@
 //! editor shows over a runbook.
 
 pub mod approve;
+mod aurora;
+pub mod aurora_global_failover;
+pub mod aurora_global_switchover;
 pub mod aws;
+mod before;
 pub mod claim;
 mod client;
 pub mod cloudfront_update_origin;
@@ -50,6 +54,8 @@ use dr_engine::kind::{Kind, Registry};
 pub fn registry() -> Registry {
     Registry::of([
         Kind::of::<approve::Approve>("approve"),
+        Kind::of::<aurora_global_failover::GlobalFailover>("aurora.global_failover"),
+        Kind::of::<aurora_global_switchover::GlobalSwitchover>("aurora.global_switchover"),
         Kind::of::<cloudfront_update_origin::UpdateOrigin>("cloudfront.update_origin"),
         Kind::of::<command::Command>("command"),
         Kind::of::<dns_verify::DnsVerify>("dns.verify"),

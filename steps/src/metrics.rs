@@ -5,7 +5,12 @@ use aws_sdk_cloudwatch::{
     primitives::DateTime,
     types::{Dimension, Metric as Named, MetricDataQuery, MetricStat, ScanBy},
 };
-use dr_engine::{clock::Time, outcome::Failure, step::ReadCx};
+use dr_engine::{
+    clock::Time,
+    duration::Dur,
+    outcome::{Failure, RecoveryPoint},
+    step::ReadCx,
+};
 use serde::{Deserialize, Serialize};
 
 /// What was measured, and when.
@@ -15,6 +20,15 @@ pub(crate) struct Sample {
     pub(crate) at: Time,
     /// Its value, in the unit of the metric; the largest of that minute.
     pub(crate) value: f64,
+}
+
+impl Sample {
+    /// Up to when something has what it follows, if this says how far it is
+    /// behind, in units of so many milliseconds.
+    #[expect(clippy::cast_possible_truncation, reason = "a lag in milliseconds is far from the end of the numbers")]
+    pub(crate) fn behind(&self, unit: f64, source: &str) -> RecoveryPoint {
+        RecoveryPoint { at: self.at.after(Dur(-(self.value * unit).ceil() as i64)), source: source.into() }
+    }
 }
 
 /// A metric of one thing.

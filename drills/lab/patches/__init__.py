@@ -16,7 +16,7 @@ from ..errors import LabError
 
 OPERATIONS = {}
 MODULES = (
-    "sts", "rds", "rds_pitr", "rds_replica", "route53", "dynamodb", "dynamodb_restore", "s3", "s3_rules", "ecs",
+    "sts", "rds", "rds_pitr", "rds_replica", "rds_global", "route53", "dynamodb", "dynamodb_restore", "s3", "s3_rules", "ecs",
     "cloudfront", "cloudwatch", "preflight", "sns",
 )  # fmt: skip
 

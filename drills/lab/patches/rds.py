@@ -311,6 +311,8 @@ def state(account):
         }
         if any(place.values()):
             found[region] = place
+    if account.globals:
+        found["global"] = {name: each.state() for name, each in account.globals.items()}
     return found
 
 
