@@ -58,6 +58,7 @@ class Account:
         self.callers = {}
         self.sms = Sms()
         self.db_rests = ["available"]
+        self.replica_rests = ["ACTIVE"]
         self.seed = None
         self.numbers = 0
 
@@ -69,6 +70,10 @@ class Account:
     def db_rest(self):
         """The status in which a database comes to rest; the last of them holds for all that follow."""
         return self.db_rests.pop(0) if len(self.db_rests) > 1 else self.db_rests[0]
+
+    def replica_rest(self):
+        """The same for a replica of a global table."""
+        return self.replica_rests.pop(0) if len(self.replica_rests) > 1 else self.replica_rests[0]
 
     def begin(self, key, finish, stages=(), looks=None, seconds=None):
         """Starts something; with nothing to wait for it is over at once."""

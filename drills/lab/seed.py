@@ -4,7 +4,9 @@ The primary region holds what runs; the recovery region holds what a
 runbook restores from. The reply names everything a runbook needs.
 """
 
-from . import seed_data, seed_edge, seed_globals, seed_objects, seed_replicas
+from . import (
+    seed_aurora, seed_backups, seed_data, seed_edge, seed_global, seed_objects, seed_replicas, seed_replication,
+)  # fmt: skip
 
 PRIMARY, RECOVERY = "eu-west-1", "eu-central-1"
 SERVICES = ("payments", "orders", "web")
@@ -36,6 +38,7 @@ def plant(lab, document):
         seconds = document.get("seconds", lab.seconds)
         account.seconds = None if seconds is None else float(seconds)
         account.db_rests = list(document.get("db_rests", account.db_rests))
+        account.replica_rests = list(document.get("replica_rests", account.replica_rests))
         domain = f"{name}.lab.test"
         places = {
             "account": name, "primary": primary, "recovery": recovery, "cluster": "prod",
@@ -58,10 +61,13 @@ def plant(lab, document):
             account, primary, recovery, params["security_group_id"], document.get("encrypted")
         )
         if document.get("aurora"):
-            params |= seed_globals.database(account, primary, recovery)
+            params |= seed_aurora.database(account, primary, recovery)
         params |= seed_data.tables(account, primary, recovery)
+        params |= seed_global.tables(account, primary, recovery)
+        params |= seed_backups.points(account, primary, recovery)
         objects, history = seed_objects.buckets(account, primary, recovery, document)
         params |= objects
+        params |= seed_replication.buckets(account, primary, recovery)
         params |= seed_edge.services(account, primary, recovery, SERVICES)
         params |= seed_edge.edge(account, places)
         account.seed = {

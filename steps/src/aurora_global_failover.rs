@@ -66,7 +66,7 @@ struct Found {
 
 impl Found {
     fn recovery_point(&self) -> Option<RecoveryPoint> {
-        self.lag.as_ref().map(|(metric, lag)| lag.behind(1.0, metric))
+        self.lag.as_ref().map(|(metric, lag)| point(metric, lag))
     }
 }
 
@@ -158,6 +158,11 @@ impl GlobalFailover {
     }
 }
 
+/// Up to when a cluster that was so many milliseconds behind has what the primary had.
+fn point(metric: &str, lag: &Sample) -> RecoveryPoint {
+    RecoveryPoint { at: lag.less(Dur(1)), source: metric.into() }
+}
+
 fn no_sample(arn: &str) -> String {
     format!("CloudWatch has no sample of how far `{}` is behind", aurora::name(arn))
 }
@@ -193,9 +198,16 @@ impl Explained for GlobalFailover {
                 aurora.global_failover:
                   global_cluster: ledger
                   target: ledger-eu-central-1
-              approve: { roles: [incident_commander] }
+              fence: old_writer
+              data_loss: acknowledge
               timeout: 1h
               rpo: 1m
+            old_writer:
+              do:
+                fence.command:
+                  argv: [./old-writer, stop]
+                  check: { argv: [./old-writer, cannot-write] }
+              timeout: 5m
         ",
     };
 }
@@ -263,6 +275,6 @@ impl Step for GlobalFailover {
             Stage::Writes(_) => return Err(Failure::new(format!("`{}` writes already", self.target))),
         };
         let lag = Self::behind(cx, &clients, &arn).await?;
-        lag.map(|(metric, lag)| lag.behind(1.0, &metric)).ok_or_else(|| Failure::new(no_sample(&arn)))
+        lag.map(|(metric, lag)| point(&metric, &lag)).ok_or_else(|| Failure::new(no_sample(&arn)))
     }
 }

@@ -107,7 +107,9 @@ impl Explained for GlobalSwitchover {
             "`SwitchoverGlobalCluster` to the cluster that wrote before, called in its region, and waits until that \
              writes. It wants every cluster connected, as the way there did.",
         ),
-        recovery_point: Some("The moment before the call: Aurora loses nothing that was written before."),
+        recovery_point: Some(
+            "The moment before the call of `SwitchoverGlobalCluster`: Aurora loses nothing that was written before.",
+        ),
         time: "1 to 5 minutes, longer the further a cluster is behind (general knowledge, not measured).",
         traps: &[
             "It wants every cluster connected: for a primary that is lost there is `aurora.global_failover`.",

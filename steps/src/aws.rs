@@ -8,6 +8,7 @@
 //! Where to go and who one is comes from the SDK's own chain and from nothing
 //! else. Its retries are off: one place retries, and that is the executor.
 
+pub mod cli;
 pub mod error;
 pub mod limits;
 pub mod pace;
@@ -45,6 +46,8 @@ pub struct Aws {
     home: Option<String>,
     pace: Pace,
     me: Mutex<Option<String>>,
+    /// The command line, as it is installed here.
+    pub cli: cli::Cli,
     /// Database instances that steps wait for, region by region.
     pub(crate) instances: Rounds<aws_sdk_rds::types::DbInstance>,
     /// Services that steps wait for, cluster by cluster.
@@ -141,6 +144,12 @@ impl Aws {
     #[must_use]
     pub fn homed(self, region: Option<&str>) -> Self {
         Self { home: region.map(Into::into), ..self }
+    }
+
+    /// The same with the command line that stands there, in place of the `aws` of `PATH`.
+    #[must_use]
+    pub fn with_cli(self, program: impl Into<std::path::PathBuf>) -> Self {
+        Self { cli: cli::Cli::at(program), ..self }
     }
 
     /// Clients that can only look, in the account that the runbook names: what

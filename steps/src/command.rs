@@ -7,12 +7,12 @@
 //! seen, and neither can one that cleared its environment.
 
 use crate::{
-    limits,
     output::{self, Outputs},
-    process::{self, Job, Living, Looked, Stream},
+    process::{self, Job, Looked},
     redact::Redactor,
     secret::TextOrSecret,
     text::Word,
+    work::{self, Worked},
     world::World,
 };
 use async_trait::async_trait;
@@ -25,7 +25,6 @@ use dr_engine::{
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Map;
 use std::{
     collections::BTreeMap,
     sync::atomic::{AtomicBool, Ordering},
@@ -129,9 +128,7 @@ impl Step for Command {
     }
 
     async fn check(&self, cx: &ReadCx) -> Result<Check, Failure> {
-        // Only an earlier attempt can have left a process.
-        if let Some(first) = living(cx).await.first() {
-            cx.progress(&format!("process {} of an earlier attempt still runs", first.pid));
+        if work::goes_on(cx).await {
             self.going.store(true, Ordering::Relaxed);
             return Ok(Check::InProgress);
         }
@@ -145,35 +142,9 @@ impl Step for Command {
             return self.join(cx).await;
         }
         let job = self.job(&cx.read, &self.argv)?;
-        let logs = World::of(&cx.read).logs().ok_or_else(|| Failure::new("there is no folder for its logs"))?;
-        let path = |stream| process::log_path(&logs, &cx.read.step.id, cx.read.attempt, stream);
-        let (out, err) = (path(Stream::Out), path(Stream::Err));
-        let files = (process::open_log(&out, false)?, process::open_log(&err, false)?);
-        let guard = cx.guard();
-        guard.before()?;
-        let started = job.start(&cx.read, files.0.into(), files.1.into());
-        guard.after();
-        let mut child = started?;
-        let clock = &cx.read.clock;
-        let left = cx.deadline.since(clock.now());
-        let Some(status) = clock.timeout(left, child.wait()).await else {
-            let group = child.id().and_then(|id| i32::try_from(id).ok());
-            // Waiting for the child reaps it: unreaped, its group would never be gone.
-            let (waited, ()) = tokio::join!(
-                clock.timeout(limits::TERM_TO_KILL.checked_add(limits::KILL_TO_END).unwrap_or_default(), child.wait()),
-                process::end(clock, group.into_iter().collect()),
-            );
-            let end = waited.and_then(Result::ok).map_or("it did not end".into(), process::ending);
-            return Err(StepError::Doubt(Failure::new(format!("its time was up, and it was ended: {end}"))));
-        };
-        let status = status.map_err(|e| StepError::Doubt(Failure::new(format!("its end was not heard: {e}"))))?;
+        let Worked { status, out, err } = work::carry_out(cx, &job).await?;
         if status.success() {
-            let values = self.values(&out, &job.redactor).map_err(|why| {
-                let name = self.outputs.keys().next().map_or("NAME", String::as_str);
-                Failure::new(format!("it ended well, but {why}"))
-                    .hint(format!("`dr done RUN {} --output {name}=…` gives the value by hand", cx.read.step.id))
-            })?;
-            return Ok(values);
+            return Ok(work::values_of_done(&cx.read, &self.outputs, &out, &job.redactor)?);
         }
         let said = process::last_line(&err, &job.redactor);
         let colon = if said.is_empty() { "" } else { ": " };
@@ -201,9 +172,9 @@ impl Command {
         };
         let job = self.job(cx, &check.argv)?;
         let logs = World::of(cx).logs();
-        let Looked { status, stdout, said } = job.look(cx, logs.as_deref()).await?;
+        let Looked { status, stdout, said, .. } = job.look(cx, logs.as_deref()).await?;
         Ok(match status.code() {
-            Some(0) => Check::Done(self.found(cx, &stdout, &job.redactor)),
+            Some(0) => Check::Done(work::values_found(cx, &self.outputs, &stdout, &job.redactor)),
             Some(3) => Check::Absent,
             Some(75) => Check::InProgress,
             _ => {
@@ -213,44 +184,10 @@ impl Command {
         })
     }
 
-    /// The outputs of work that was found done: what an earlier attempt
-    /// printed, else what the check printed, else none. A reference to one
-    /// that is missing becomes a question.
-    fn found(&self, cx: &ReadCx, stdout: &str, redactor: &Redactor) -> Output {
-        let logs = World::of(cx).logs().filter(|_| !self.outputs.is_empty());
-        let logged = logs.and_then(|logs| {
-            let path = |attempt| process::log_path(&logs, &cx.step.id, attempt, Stream::Out);
-            (1..cx.attempt).rev().find_map(|attempt| self.values(&path(attempt), redactor).ok())
-        });
-        logged.unwrap_or_else(|| output_of(output::read(&self.outputs, stdout).unwrap_or_default(), redactor))
-    }
-
-    fn values(&self, out: &std::path::Path, redactor: &Redactor) -> Result<Output, String> {
-        if self.outputs.is_empty() {
-            return Ok(Output::default());
-        }
-        let values = output::read(&self.outputs, &process::read_out(out)?).map_err(|why| redactor.text(&why))?;
-        Ok(output_of(values, redactor))
-    }
-
     /// Waits for what was under way when the attempt began, and never starts
     /// anything: who else's work it is, `check` can see but not hurry.
     async fn join(&self, cx: &StepCx) -> Result<Output, StepError> {
-        let (clock, run, step) = (&cx.read.clock, &cx.read.run.id, &cx.read.step.id);
-        let mut alive = living(&cx.read).await;
-        while !alive.is_empty() {
-            if clock.now() >= cx.deadline {
-                process::end(clock, alive.iter().map(|it| it.group).collect()).await;
-                let text = "its time was up, and the process of an earlier attempt was ended";
-                return Err(StepError::Doubt(Failure::new(text)));
-            }
-            clock.sleep(limits::PROCESS_PAUSE).await;
-            alive.retain(|it| it.lives(run, step));
-            if alive.is_empty() {
-                // Whom it started meanwhile is still its work.
-                alive = living(&cx.read).await;
-            }
-        }
+        work::outlast(cx).await?;
         let seen = cx.read.poll(|| async {
             Ok(match self.look(&cx.read).await? {
                 Check::InProgress => Look::Pending("its check says: under way".into()),
@@ -292,18 +229,4 @@ pub(crate) fn job(
     let cwd = std::path::absolute(&cwd)
         .map_err(|error| Failure::new(format!("the folder `{}` cannot be found: {error}", cwd.display())))?;
     Ok(Job { argv, env: set, cwd, redactor })
-}
-
-fn output_of(values: Map<String, serde_json::Value>, redactor: &Redactor) -> Output {
-    Output { values: redactor.map(values), recovery_point: None }
-}
-
-/// The living processes that earlier attempts at this step left.
-async fn living(cx: &ReadCx) -> Vec<Living> {
-    if cx.attempt < 2 {
-        return Vec::new();
-    }
-    let (run, step) = (cx.run.id.clone(), cx.step.id.clone());
-    // Thousands of small files on a busy host: not in the middle of the loop.
-    tokio::task::spawn_blocking(move || process::living(&run, &step)).await.unwrap_or_default()
 }

@@ -139,22 +139,19 @@ impl Answer {
     }
 }
 
-/// How far a table of ours is.
-enum Stage {
+/// How far a table is.
+pub(crate) enum Stage {
+    /// It moves; the words say how.
     Moving(String),
+    /// It is there, and so are its indexes.
     Active,
+    /// It will not become active by itself.
     Broken(Failure),
 }
 
 impl Wanted {
     async fn see(&self, cx: &ReadCx, clients: &Clients, marks: &Marks<impl Origin>) -> Result<Seen, Failure> {
-        let reply = match clients.dynamodb.describe_table().table_name(&self.name).send().await {
-            Err(e) if code(&e) == "ResourceNotFoundException" => return Ok(Seen::Nothing),
-            reply => reply.map_err(|e| clients.call("dynamodb", "DescribeTable").read(&e))?,
-        };
-        let Some(table) = reply.table else {
-            return Ok(Seen::Nothing);
-        };
+        let Some(table) = describe(clients, &self.name).await? else { return Ok(Seen::Nothing) };
         let tags = tags_of(clients, &table).await?;
         let pairs = tags.iter().map(|(key, value)| (key.as_str(), value.as_str()));
         Ok(match tags::owner(cx, pairs) {
@@ -167,30 +164,6 @@ impl Wanted {
     fn theirs(&self, clients: &Clients, who: &str) -> Failure {
         Failure::new(format!("the table `{}` already exists in {} and belongs to {who}", self.name, clients.region))
             .hint("choose another `target`, or remove that table by hand")
-    }
-
-    fn stage(&self, table: &TableDescription) -> Stage {
-        let name = &self.name;
-        let restoring = table.restore_summary().is_some_and(RestoreSummary::restore_in_progress);
-        match table.table_status() {
-            Some(TableStatus::Active) if restoring => Stage::Moving(format!("`{name}` is being restored")),
-            Some(TableStatus::Active) => {
-                let indexes = table.global_secondary_indexes();
-                match indexes.iter().find(|i| i.index_status().is_some_and(|s| *s != IndexStatus::Active)) {
-                    Some(index) => Stage::Moving(format!(
-                        "index `{}` of `{name}` is not active yet",
-                        index.index_name().unwrap_or_default()
-                    )),
-                    None => Stage::Active,
-                }
-            }
-            Some(TableStatus::Creating | TableStatus::Updating) | None => {
-                let status = table.table_status().map_or("CREATING", TableStatus::as_str);
-                Stage::Moving(format!("`{name}` is {status}"))
-            }
-            // INACCESSIBLE_ENCRYPTION_CREDENTIALS, ARCHIVED, DELETING, and what may come.
-            Some(other) => Stage::Broken(Failure::new(format!("`{name}` is {other}"))),
-        }
     }
 
     /// Refuses a table of ours that was made from something else.
@@ -255,7 +228,7 @@ impl Wanted {
         let since = cx.clock.now();
         cx.poll(|| async {
             match self.see(cx, clients, marks).await? {
-                Seen::Ours(table) => match self.stage(&table) {
+                Seen::Ours(table) => match stage(&self.name, &table) {
                     Stage::Moving(says) => Ok(Look::Pending(says)),
                     Stage::Active => Ok(Look::Ready(table)),
                     Stage::Broken(failure) => Err(failure),
@@ -300,7 +273,7 @@ impl Wanted {
         if let Err(failure) = self.made_from(&table, &origin) {
             return Ok((Check::Impossible(failure), None));
         }
-        let check = match self.stage(&table) {
+        let check = match stage(&self.name, &table) {
             Stage::Broken(failure) => Check::Impossible(failure),
             Stage::Active if self.lost(cx, clients, &table).await?.is_empty() => {
                 Check::Done(self.output(&table, &origin))
@@ -370,7 +343,7 @@ impl Wanted {
             match self.see(&cx.read, clients, &marks).await? {
                 Seen::Nothing => Ok(Look::Ready(None)),
                 Seen::Theirs(who) => Err(self.theirs(clients, &who)),
-                Seen::Ours(table) => Ok(match self.stage(&table) {
+                Seen::Ours(table) => Ok(match stage(&self.name, &table) {
                     Stage::Moving(says) => Look::Pending(says),
                     Stage::Active | Stage::Broken(_) => Look::Ready(Some(table)),
                 }),
@@ -396,6 +369,38 @@ impl Wanted {
             }
         };
         Ok(cx.read.poll(gone).await?)
+    }
+}
+
+/// The table of this name in the clients' region.
+pub(crate) async fn describe(clients: &Clients, name: &str) -> Result<Option<TableDescription>, Failure> {
+    match clients.dynamodb.describe_table().table_name(name).send().await {
+        Err(e) if code(&e) == "ResourceNotFoundException" => Ok(None),
+        reply => Ok(reply.map_err(|e| clients.call("dynamodb", "DescribeTable").read(&e))?.table),
+    }
+}
+
+/// How far a table that is being made is, its indexes included.
+pub(crate) fn stage(name: &str, table: &TableDescription) -> Stage {
+    let restoring = table.restore_summary().is_some_and(RestoreSummary::restore_in_progress);
+    match table.table_status() {
+        Some(TableStatus::Active) if restoring => Stage::Moving(format!("`{name}` is being restored")),
+        Some(TableStatus::Active) => {
+            let indexes = table.global_secondary_indexes();
+            match indexes.iter().find(|i| i.index_status().is_some_and(|s| *s != IndexStatus::Active)) {
+                Some(index) => Stage::Moving(format!(
+                    "index `{}` of `{name}` is not active yet",
+                    index.index_name().unwrap_or_default()
+                )),
+                None => Stage::Active,
+            }
+        }
+        Some(TableStatus::Creating | TableStatus::Updating) | None => {
+            let status = table.table_status().map_or("CREATING", TableStatus::as_str);
+            Stage::Moving(format!("`{name}` is {status}"))
+        }
+        // INACCESSIBLE_ENCRYPTION_CREDENTIALS, ARCHIVED, DELETING, and what may come.
+        Some(other) => Stage::Broken(Failure::new(format!("`{name}` is {other}"))),
     }
 }
 

@@ -9,6 +9,8 @@ mod aurora;
 pub mod aurora_global_failover;
 pub mod aurora_global_switchover;
 pub mod aws;
+pub mod aws_cli;
+pub mod backup_restore_job;
 mod before;
 pub mod claim;
 mod client;
@@ -17,6 +19,7 @@ pub mod command;
 mod dns;
 pub mod dns_verify;
 mod dynamodb;
+pub mod dynamodb_global_table;
 pub mod dynamodb_restore_backup;
 pub mod dynamodb_restore_pitr;
 pub mod ecs_scale_service;
@@ -37,6 +40,7 @@ pub mod rds_restore_snapshot;
 mod reach;
 pub mod redact;
 pub mod route53_upsert;
+pub mod s3_replication_check;
 pub mod s3_sync_point_in_time;
 pub mod secret;
 pub mod sms;
@@ -46,6 +50,7 @@ pub mod text;
 pub mod verify;
 pub mod wait_until;
 pub mod web;
+mod work;
 pub mod world;
 
 use dr_engine::kind::{Kind, Registry};
@@ -56,9 +61,12 @@ pub fn registry() -> Registry {
         Kind::of::<approve::Approve>("approve"),
         Kind::of::<aurora_global_failover::GlobalFailover>("aurora.global_failover"),
         Kind::of::<aurora_global_switchover::GlobalSwitchover>("aurora.global_switchover"),
+        Kind::of::<aws_cli::AwsCli>("aws.cli"),
+        Kind::of::<backup_restore_job::RestoreJob>("backup.restore_job"),
         Kind::of::<cloudfront_update_origin::UpdateOrigin>("cloudfront.update_origin"),
         Kind::of::<command::Command>("command"),
         Kind::of::<dns_verify::DnsVerify>("dns.verify"),
+        Kind::of::<dynamodb_global_table::GlobalTable>("dynamodb.global_table"),
         Kind::of::<dynamodb_restore_backup::RestoreBackup>("dynamodb.restore_backup"),
         Kind::of::<dynamodb_restore_pitr::RestorePitr>("dynamodb.restore_pitr"),
         Kind::of::<ecs_scale_service::ScaleService>("ecs.scale_service"),
@@ -70,6 +78,7 @@ pub fn registry() -> Registry {
         Kind::of::<rds_restore_pitr::RestorePitr>("rds.restore_pitr"),
         Kind::of::<rds_restore_snapshot::RestoreSnapshot>("rds.restore_snapshot"),
         Kind::of::<route53_upsert::Upsert>("route53.upsert"),
+        Kind::of::<s3_replication_check::ReplicationCheck>("s3.replication_check"),
         Kind::of::<s3_sync_point_in_time::SyncPointInTime>("s3.sync_point_in_time"),
         Kind::of::<status_page_static::StatusPage>(status_page_static::KIND),
         Kind::of::<status_page_statuspage::Statuspage>(status_page_statuspage::KIND),

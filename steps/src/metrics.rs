@@ -1,16 +1,11 @@
-//! Samples of metrics in CloudWatch.
+//! Samples of metrics in `CloudWatch`.
 
 use crate::aws::{Clients, limits};
 use aws_sdk_cloudwatch::{
     primitives::DateTime,
     types::{Dimension, Metric as Named, MetricDataQuery, MetricStat, ScanBy},
 };
-use dr_engine::{
-    clock::Time,
-    duration::Dur,
-    outcome::{Failure, RecoveryPoint},
-    step::ReadCx,
-};
+use dr_engine::{clock::Time, duration::Dur, outcome::Failure, step::ReadCx};
 use serde::{Deserialize, Serialize};
 
 /// What was measured, and when.
@@ -23,11 +18,11 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// Up to when something has what it follows, if this says how far it is
-    /// behind, in units of so many milliseconds.
-    #[expect(clippy::cast_possible_truncation, reason = "a lag in milliseconds is far from the end of the numbers")]
-    pub(crate) fn behind(&self, unit: f64, source: &str) -> RecoveryPoint {
-        RecoveryPoint { at: self.at.after(Dur(-(self.value * unit).ceil() as i64)), source: source.into() }
+    /// The moment that lies its value, so many units, before it was measured.
+    pub(crate) fn less(self, unit: Dur) -> Time {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "far below both bounds")]
+        let behind = (self.value * unit.0 as f64).ceil() as i64;
+        self.at.after(Dur(-behind))
     }
 }
 
@@ -57,7 +52,7 @@ impl Metric<'_> {
     /// The newest sample since a moment that `counts`, or `None` where there is none.
     ///
     /// # Errors
-    /// When CloudWatch refuses, or did not answer as often as it was asked.
+    /// When `CloudWatch` refuses, or did not answer as often as it was asked.
     pub(crate) async fn newest(
         &self,
         cx: &ReadCx,

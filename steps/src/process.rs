@@ -42,6 +42,8 @@ pub(crate) struct Looked {
     pub(crate) status: ExitStatus,
     pub(crate) stdout: String,
     pub(crate) said: String,
+    /// The end of what it complained about, harmless and without secrets.
+    pub(crate) complaint: String,
 }
 
 /// Which log of an attempt.
@@ -104,16 +106,14 @@ impl Job {
         let status = child.wait().await;
         kill.0 = None;
         let status = status.map_err(|error| Failure::passing(format!("its end was not heard: {error}")))?;
-        let (stdout, said) = match &paths {
-            Some((out, err)) => {
-                let said = last_line(err, &self.redactor);
-                // Some programs say what is wrong where others print what they found.
-                let said = if said.is_empty() { last_line(out, &self.redactor) } else { said };
-                (read_out(out).unwrap_or_default(), said)
-            }
-            None => Default::default(),
+        let Some((out, err)) = &paths else {
+            return Ok(Looked { status, stdout: String::new(), said: String::new(), complaint: String::new() });
         };
-        Ok(Looked { status, stdout, said })
+        let said = last_line(err, &self.redactor);
+        // Some programs say what is wrong where others print what they found.
+        let said = if said.is_empty() { last_line(out, &self.redactor) } else { said };
+        let stdout = read_out(out).unwrap_or_default();
+        Ok(Looked { status, stdout, said, complaint: tail(err, &self.redactor) })
     }
 
     // Plain settings only, so that the standard library can use posix_spawn:
@@ -249,7 +249,14 @@ pub(crate) fn read_out(path: &Path) -> Result<String, String> {
 
 /// The last line with something in it, harmless and without secrets.
 pub(crate) fn last_line(path: &Path, redactor: &Redactor) -> String {
-    let tail = || -> io::Result<(bool, Vec<u8>)> {
+    let tail = tail(path, redactor);
+    let line = tail.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
+    text::short(line).into_owned()
+}
+
+/// The end of a log, harmless and without secrets.
+pub(crate) fn tail(path: &Path, redactor: &Redactor) -> String {
+    let read = || -> io::Result<(bool, Vec<u8>)> {
         let mut file = File::open(path)?;
         let from = file.metadata()?.len().saturating_sub(limits::STDERR_TAIL_BYTES);
         file.seek(SeekFrom::Start(from))?;
@@ -257,15 +264,11 @@ pub(crate) fn last_line(path: &Path, redactor: &Redactor) -> String {
         file.take(limits::STDERR_TAIL_BYTES).read_to_end(&mut bytes)?;
         Ok((from > 0, bytes))
     };
-    let (cut, bytes) = tail().unwrap_or_default();
+    let (cut, bytes) = read().unwrap_or_default();
     let text = text::clean(&String::from_utf8_lossy(&bytes));
-    let mut lines = text.lines().collect::<Vec<_>>();
-    if cut {
-        // The first line lost its head, perhaps in the middle of a secret.
-        lines.remove(0);
-    }
-    let line = lines.into_iter().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
-    text::short(&redactor.text(line)).into_owned()
+    // The first line lost its head, perhaps in the middle of a secret.
+    let whole = if cut { text.split_once('\n').unwrap_or_default().1 } else { &text };
+    redactor.text(whole)
 }
 
 /// How a process ended, in words.

@@ -293,9 +293,16 @@ impl Explained for PromoteReplica {
                   replica: orders-replica
                   source: orders
                   backup_retention: 7
-              approve: { roles: [incident_commander] }
+              fence: old_writer
+              data_loss: acknowledge
               timeout: 1h
               rpo: 5m
+            old_writer:
+              do:
+                fence.command:
+                  argv: [./old-writer, stop]
+                  check: { argv: [./old-writer, cannot-write] }
+              timeout: 5m
         ",
     };
 }

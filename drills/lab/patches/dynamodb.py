@@ -289,7 +289,9 @@ def table_state(table):
     rows = sorted(json.dumps(item.to_json(), sort_keys=True, default=str) for item in items_of(table))
     recovery = table.continuous_backups["PointInTimeRecoveryDescription"]
     stream = table.stream_specification or {}
+    group = table.__dict__.get("lab_group")
     return {
+        **({"replicas": dict(group.members)} if group else {}),
         "status": status_of(table),
         "schema": table.schema,
         "attributes": table.attr,

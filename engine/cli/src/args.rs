@@ -465,6 +465,8 @@ pub enum ChoiceArg {
     Approve,
     /// Do not agree.
     Decline,
+    /// Of a fence: it cannot be set now, and the old writer cannot write. Two people must say so.
+    Impossible,
 }
 
 /// Arguments of `dr done`.

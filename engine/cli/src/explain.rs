@@ -53,7 +53,7 @@ const FRAME: &str = r#"dr: v1
 name: example
 regions: { primary: eu-west-1, recovery: eu-central-1 }
 accounts: { prod: { id: "111122223333" } }
-roles: { incident_commander: { name: Chiara Lund } }
+roles: { incident_commander: { name: Chiara Lund, deputies: [Jonas Weiss] } }
 steps:
 "#;
 
@@ -169,6 +169,17 @@ fn notes(step: &dyn Step) -> Vec<String> {
     }
     if is.irreversible {
         notes.push("It cannot be taken back at all, so that it needs an approval.".to_owned());
+    }
+    if is.fences {
+        notes.push("It is a fence: what names it under `fence:` waits for its proof.".to_owned());
+    }
+    if is.second_writer {
+        notes.push("It makes a second writer: the step names under `fence:` what stops the first.".to_owned());
+    }
+    if is.loses_data {
+        notes.push(
+            "It loses what was written last: the step says `data_loss: acknowledge`, and somebody is asked.".to_owned(),
+        );
     }
     if is.moves_traffic {
         notes.push("It sends users somewhere else: to take it back is asked for twice.".to_owned());

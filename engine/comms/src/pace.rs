@@ -125,6 +125,9 @@ impl Pace {
                 at = at.after(LOOKS);
                 ("another controller goes on with it".into(), Haste::Spaced)
             }
+            Kind::Answered { step, .. } if run.owed().any(|owed| owed == *step) => {
+                (format!("{} could not be set: the old writer is not fenced", id(*step)), Haste::Soon)
+            }
             Kind::Answered { step, .. } if !asking(run) => {
                 (format!("{} was answered: nothing waits for people", id(*step)), Haste::Spaced)
             }

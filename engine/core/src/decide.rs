@@ -67,7 +67,7 @@ pub fn decide(run: &Run, mut free: usize, now: Time) -> Vec<Effect> {
     let under = what_something_stands_on(run);
     let under = |step: StepIx| under.get(step.ix()) == Some(&true);
     let mut due = BTreeSet::new(); // what goes on, if there is a hand for it
-    let ask = |step, question: Question| Effect::Ask { step, question: question.of(run.plan().step(step)) };
+    let ask = |step, question: Question| Effect::Ask { step, question: question.of(run, step) };
     for &step in &run.open {
         let (it, plan) = (run.step(step), run.plan().step(step));
         let effect = match &it.state {
@@ -95,9 +95,17 @@ pub fn decide(run: &Run, mut free: usize, now: Time) -> Vec<Effect> {
                 held |= run.stopping.is_none() || it.state.being_undone();
                 pass(run, Deadline::Question(step), question.late_at, now)
             }
-            State::Undoing { since: Some(_) } => {
+            State::Undoing { since: Some(_) } | State::Owed { next: None, .. } => {
                 alive = true;
                 None
+            }
+            // The run stays open for it: nobody else tries it again once the run is over.
+            State::Owed { next: Some(at), .. } if run.stopping.is_none() => {
+                held = true;
+                if *at <= now {
+                    due.insert((Reverse(run.graph.remaining(step)), step, false));
+                }
+                Some(Effect::WakeAt(*at)).filter(|_| *at > now)
             }
             State::Undoing { since: None } => {
                 held = true;
@@ -199,7 +207,13 @@ fn outcome(run: &Run) -> Outcome {
         None => {}
     }
     let exception = |s: &State| {
-        matches!(s, State::Failed { .. } | State::Skipped { by_person: true } | State::Bypassed { vouched: true })
+        matches!(
+            s,
+            State::Failed { .. }
+                | State::Skipped { by_person: true }
+                | State::Bypassed { vouched: true }
+                | State::Owed { .. }
+        )
     };
     match run.plan().when_all_done() {
         Outcome::Recovered if states().any(exception) => Outcome::RecoveredWithExceptions,
@@ -214,6 +228,16 @@ pub fn settle(run: &Run, step: StepIx, attempt: u32, ended: Ended, now: Time) ->
         return match ended {
             Ended::Undone => Kind::UndoDone { step, attempt },
             other => Kind::UndoFailed { step, attempt, error: other.failure() },
+        };
+    }
+    if matches!(it.state, State::Owed { .. }) {
+        return match ended {
+            Ended::Done { output, found } => Kind::Succeeded { step, attempt, output, found },
+            // Whatever became of it, the next attempt begins with a look.
+            other => {
+                let retry_at = now.after(limits::FENCE_PAUSE);
+                Kind::AttemptFailed { step, attempt, error: other.failure(), retry_at }
+            }
         };
     }
     let left = it.failures + 1 < plan.retry.attempts;
@@ -245,7 +269,7 @@ pub fn settle(run: &Run, step: StepIx, attempt: u32, ended: Ended, now: Time) ->
             OnUnknown::Ask => doubt(Doubt::Unknown, Failure::new(why), None),
             OnUnknown::Retry => doubt(Doubt::Unknown, Failure::new(why), soon(now.after(limits::UNKNOWN_PAUSE))),
         },
-        Ended::Slow(error) => Kind::Asked { step, question: Question::slow(plan, &error).of(plan) },
+        Ended::Slow(error) => Kind::Asked { step, question: Question::slow(plan, &error).of(run, step) },
         Ended::Undone => doubt(Doubt::NoAnswer, Failure::new("undone without being asked to"), None),
     }
 }

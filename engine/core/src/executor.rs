@@ -214,15 +214,19 @@ impl Executor<'_> {
         let known = message.by.message.as_ref().is_some_and(|id| run.taken.contains(id));
         let said = match message::take(run, &message) {
             _ if known => Ok(Vec::new()),
-            Ok(Taken::Prove { step, gate, values, by, why }) => {
+            Ok(Taken::Prove { step, gates, values, by, why }) => {
                 let seen = self.tools.prove(run, step).await;
+                if seen.is_none() && run.plan().step(step).fences {
+                    turn.replies.push((reply, Err(message::unproven(run, step))));
+                    return Ok(());
+                }
                 let proof = if seen.is_some() { Proof::Proven } else { Proof::Vouched };
                 let mut output = seen.unwrap_or_default();
                 // What the check sees counts; what it cannot see is taken from the person.
                 output.values = values.into_iter().chain(output.values).collect();
                 let skip = |step| Kind::Skipped { step, by: Skipper::Person(by.clone()), why: why.clone() };
-                let gate: Vec<_> = gate.into_iter().map(skip).collect();
-                Ok(std::iter::once(Kind::Bypassed { step, by, why, output, proof }).chain(gate).collect())
+                let gates: Vec<_> = gates.into_iter().map(skip).collect();
+                Ok(std::iter::once(Kind::Bypassed { step, by, why, output, proof }).chain(gates).collect())
             }
             Ok(Taken::Events(kinds)) => Ok(kinds),
             Err(why) => Err(why),

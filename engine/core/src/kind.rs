@@ -2,6 +2,7 @@
 //! builds the binary hands it a list.
 
 use crate::{
+    data_loss::{DATA_LOSS, DataLoss},
     outcome::Failure,
     plan::{PlanStep, VERIFY},
     problem::{Problem, Span},
@@ -140,9 +141,12 @@ impl Registry {
 
 impl Steps for Registry {
     fn step(&self, step: &PlanStep, with: Value) -> Result<Arc<dyn Step>, Failure> {
-        // The grammar's own step: several probes of other kinds as one.
+        // The grammar's own steps: several probes of other kinds as one, and the gate of another kind.
         if step.kind == VERIFY {
             return Verify::from_json(self, with).map(|step| Arc::new(step) as _);
+        }
+        if step.kind == DATA_LOSS {
+            return DataLoss::from_json(self, with).map(|step| Arc::new(step) as _);
         }
         self.make(&step.kind, with)
     }

@@ -8,6 +8,7 @@ pub mod attempt;
 pub mod clock;
 pub mod comms;
 pub mod crash;
+pub mod data_loss;
 pub mod decide;
 pub mod duration;
 pub mod event;

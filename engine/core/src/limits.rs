@@ -16,6 +16,8 @@ pub const PROOF_TIMEOUT: Dur = Dur(5_000);
 pub const CHECK_PAUSE: Dur = Dur(2_000);
 /// The pause before a step whose `check` cannot tell is looked at again.
 pub const UNKNOWN_PAUSE: Dur = Dur(30_000);
+/// How often a fence that could not be set is tried again.
+pub const FENCE_PAUSE: Dur = Dur(60_000);
 /// A controller that has not read its own epoch for this long sends no mutating call.
 pub const LEASE: Dur = Dur(15_000);
 /// How often the inbox is looked at.

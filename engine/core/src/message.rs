@@ -89,8 +89,8 @@ pub enum Taken {
     /// These events.
     Events(Vec<Kind>),
     /// A look first: the step's `check` may prove what the person says. Its
-    /// open gate is left out with it.
-    Prove { step: StepIx, gate: Option<StepIx>, values: Map<String, Value>, by: Person, why: String },
+    /// open gates are left out with it.
+    Prove { step: StepIx, gates: Vec<StepIx>, values: Map<String, Value>, by: Person, why: String },
 }
 
 /// Turns a message into what follows from it, or says why nothing can.
@@ -122,8 +122,8 @@ pub fn take(run: &Run, message: &Message) -> Result<Taken, String> {
                 if run.finished.is_some() {
                     return Err("the run is over".into());
                 }
-                let (gate, values, why) = (open_gate(run, place), values.clone(), why.clone());
-                return Ok(Taken::Prove { step: place, gate, values, by, why });
+                let (gates, values, why) = (open_gates(run, place), values.clone(), why.clone());
+                return Ok(Taken::Prove { step: place, gates, values, by, why });
             } else {
                 return Err(format!("`{step}` is {}: there is nothing to do by hand", state.word()));
             }
@@ -188,16 +188,39 @@ fn answer(
     let answered = || Kind::Answered { step, by: by.clone(), choice: choice.clone(), why: why.into() };
     let State::Asking { question, .. } = &it.state else {
         // Leaving a step out needs no question: a person may see that it is not wanted.
-        if matches!((&it.state, choice), (State::Waiting, Choice::Skip)) && !run.plan().step(step).is_gate() {
-            let skip = |step| Kind::Skipped { step, by: Skipper::Person(by.clone()), why: why.into() };
-            return Ok(std::iter::once(step).chain(open_gate(run, step)).map(skip).collect());
+        let skip = |step| Kind::Skipped { step, by: Skipper::Person(by.clone()), why: why.into() };
+        let plan = run.plan().step(step);
+        match (&it.state, choice) {
+            (State::Waiting, Choice::Skip) if plan.fences => {
+                return Err(format!("`{id}` is a fence, which is not left out: leave out what stands behind it"));
+            }
+            (State::Waiting, Choice::Skip) if !plan.is_gate() => {
+                return Ok(std::iter::once(step).chain(open_gates(run, step)).map(skip).collect());
+            }
+            (State::Owed { next, .. }, Choice::Skip) => {
+                let roles: Vec<_> = run.plan().roles.keys().cloned().collect();
+                named(run, &roles, by)?;
+                return match next {
+                    None => Err(format!("`{id}` is being tried just now: say it again in a moment")),
+                    Some(_) if why.is_empty() => Err("say why nothing fences the old writer: --why TEXT".into()),
+                    Some(_) => Ok(vec![skip(step)]),
+                };
+            }
+            _ => {}
         }
         return Err(format!("`{id}` asks nothing: it is {}", it.state.word()));
     };
     if !question.allows(choice) {
         return Err(format!("`{id}` can be answered with: {}", question.choices.join(", ")));
     }
-    may_answer(run, step, by)?;
+    // Agreement is asked of some; to try again or to stop is anybody's, but at a gate.
+    let agrees = matches!(choice, Choice::Impossible);
+    if agrees || !run.plan().step(step).fences {
+        may_answer(run, step, by)?;
+    }
+    if agrees && why.is_empty() {
+        return Err("say how you know that the old writer cannot write: --why TEXT".into());
+    }
     if matches!(choice, Choice::Retry) && !it.state.being_undone() && !run.may_begin(step) {
         return Err(format!("what `{id}` needs was taken back, so it cannot run again"));
     }
@@ -220,11 +243,20 @@ fn answer(
     Ok(vec![Kind::Amended { step, inputs: set.clone(), by: by.clone(), why: why.into() }, answered()])
 }
 
-/// The gate before a step, if it is not passed: nobody need agree to what will not be done by us.
-fn open_gate(run: &Run, step: StepIx) -> Option<StepIx> {
+/// Why a fence that a person set by hand does not count.
+pub(crate) fn unproven(run: &Run, step: StepIx) -> String {
+    let (run, id) = (&run.opened.run, &run.plan().step(step).id);
+    format!(
+        "`{id}` is a fence, and its look does not see that the old writer cannot write: one person's word is not \
+         enough. When it cannot be set, two people say so: `dr answer {run} {id} impossible --why TEXT --as NAME`"
+    )
+}
+
+/// The gates before a step that are not passed: nobody need agree to what will not be done by us.
+fn open_gates(run: &Run, step: StepIx) -> Vec<StepIx> {
     let open = |gate: &StepIx| matches!(run.step(*gate).state, State::Waiting | State::Asking { .. });
     let gates = |gate: &StepIx| run.plan().step(*gate).gates.as_ref() == Some(&run.plan().step(step).id);
-    run.plan().step(step).needs.iter().copied().find(gates).filter(open)
+    run.plan().step(step).needs.iter().copied().filter(gates).filter(open).collect()
 }
 
 /// Whether what a step wants to be shown was shown.
@@ -256,13 +288,7 @@ fn may_answer(run: &Run, step: StepIx, by: &Person) -> Result<(), String> {
         return Ok(());
     }
     if !question.roles.is_empty() {
-        let name =
-            by.name.as_deref().ok_or_else(|| format!("say who you are: --as NAME, one of {}", names(run, question)))?;
-        let deputies = |role: &String| run.plan().roles.get(role).map(|role| &role.deputies[..]).unwrap_or_default();
-        let has = |role: &String| run.holder(role) == Some(name) || deputies(role).iter().any(|d| d == name);
-        if !question.roles.iter().any(has) {
-            return Err(format!("`{name}` may not answer this; {} may", names(run, question)));
-        }
+        named(run, &question.roles, by)?;
     }
     let starter = &run.opened.by;
     // One account under two names is one person until somebody signs in.
@@ -273,13 +299,21 @@ fn may_answer(run: &Run, step: StepIx, by: &Person) -> Result<(), String> {
         return Err("whoever started the run may not approve this; somebody else, from their own account".into());
     }
     if approved_by.iter().any(same) {
-        return Err(format!("you have approved already; {} of {} so far", approved_by.len(), question.count));
+        return Err(format!("you have agreed already; {} of {} so far", approved_by.len(), question.count));
     }
     Ok(())
 }
 
-fn names(run: &Run, question: &crate::question::Question) -> String {
-    let roles = question.roles.iter().filter_map(|role| run.plan().roles.get(role).map(|r| (role, r)));
+/// Whether this person speaks for one of these roles.
+fn named(run: &Run, roles: &[String], by: &Person) -> Result<(), String> {
+    let name = by.name.as_deref().ok_or_else(|| format!("say who you are: --as NAME, one of {}", names(run, roles)))?;
+    let deputies = |role: &String| run.plan().roles.get(role).map(|role| &role.deputies[..]).unwrap_or_default();
+    let has = |role: &String| run.holder(role) == Some(name) || deputies(role).iter().any(|d| d == name);
+    if roles.iter().any(has) { Ok(()) } else { Err(format!("`{name}` may not answer this; {} may", names(run, roles))) }
+}
+
+fn names(run: &Run, roles: &[String]) -> String {
+    let roles = roles.iter().filter_map(|role| run.plan().roles.get(role).map(|r| (role, r)));
     let names: Vec<_> = roles
         .flat_map(|(role, r)| {
             // A deputy who has the role is one person.

@@ -5,6 +5,7 @@
 pub mod build;
 mod claim;
 mod draft;
+mod fence;
 pub mod graph;
 mod order;
 mod params;
@@ -235,6 +236,10 @@ pub struct PlanStep {
     /// It sends users somewhere: taking it back sends them toward what was lost.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub moves_traffic: bool,
+    /// When it is done, the old writer of a store can write no more: it is
+    /// satisfied by a proof alone, or by two people's word, which leaves a debt.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fences: bool,
     /// The one region where its control plane is, when that is not its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub control_plane: Option<String>,
@@ -287,6 +292,7 @@ impl PlanStep {
             calls_provider: false,
             evidence: Evidence::None,
             gates: None,
+            fences: false,
             rpo: None,
             region: None,
             account: None,

@@ -81,10 +81,19 @@ impl Question {
     }
 
     /// The question as it is put about this step: nobody may pass a gate by
-    /// skipping it; the step behind it can be skipped.
+    /// skipping it; the step behind it can be skipped. Nor a fence: two people
+    /// of those whom the runbook names must say that it cannot be set and that
+    /// the old writer cannot write.
     #[must_use]
-    pub fn of(mut self, step: &PlanStep) -> Self {
-        self.choices.retain(|choice| choice != "skip" || !step.is_gate());
+    pub fn of(mut self, run: &Run, step: StepIx) -> Self {
+        let plan = run.plan().step(step);
+        let undoing = matches!(self.about, About::Undo(_));
+        self.choices.retain(|choice| choice != "skip" || undoing || !(plan.is_gate() || plan.fences));
+        if plan.fences && !undoing {
+            self.choices.insert(self.choices.len() - 1, Choice::Impossible.word().into());
+            self.roles = run.plan().roles.keys().cloned().collect();
+            self.count = FENCE_WAIVERS;
+        }
         self
     }
 
@@ -101,6 +110,9 @@ impl Question {
         }
     }
 }
+
+/// How many people must say that a fence cannot be set, and need not be.
+pub const FENCE_WAIVERS: u32 = 2;
 
 fn one() -> u32 {
     1
@@ -146,6 +158,8 @@ pub enum Choice {
     Approve,
     /// Do not agree.
     Decline,
+    /// Of a fence: it cannot be set now, and what it is for cannot write.
+    Impossible,
     /// The work is done, by the person who was asked to do it.
     Done { values: Map<String, Value> },
 }
@@ -162,6 +176,7 @@ impl Choice {
             Self::Set { .. } => "set",
             Self::Approve => "approve",
             Self::Decline => "decline",
+            Self::Impossible => "impossible",
             Self::Done { .. } => "done",
         }
     }
@@ -181,6 +196,8 @@ pub fn commands(run: &Run, step: StepIx, question: &Question) -> Vec<String> {
     let choices = question.choices.iter().map(|choice| match choice.as_str() {
         "done" => by_hand.clone(),
         "set" => format!("dr answer {run} {id} set NAME=VALUE{who}"),
+        // Anybody may try a fence again, or end the run.
+        choice @ ("retry" | "wait" | "stop") if plan.fences => format!("dr answer {run} {id} {choice}"),
         choice => format!("dr answer {run} {id} {choice}{who}"),
     });
     let looked = matches!(question.about, About::Doubt(_)).then(|| by_hand.clone());

@@ -10,11 +10,11 @@ use crate::{
     clock::Time,
     duration::Dur,
     event::{Controller, Deadline, Doubt, Event, Kind, Moment, Opened, Outcome, Person, Proof, Skipper},
+    limits,
     outcome::{Failure, Output},
     plan::{OnFailure, Plan, StepIx, VERIFY, graph::Graph},
     question::{About, Choice},
 };
-use serde_json::Value;
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
@@ -131,6 +131,11 @@ impl Run {
         self.steps().filter(|(_, it)| it.in_doubt()).map(|(step, _)| step).collect()
     }
 
+    /// The fences that could not be set, while what needs them goes on.
+    pub fn owed(&self) -> impl Iterator<Item = StepIx> {
+        self.steps().filter(|(_, it)| matches!(it.state, State::Owed { .. })).map(|(step, _)| step)
+    }
+
     /// Takes one event in: the only place where a state changes. An event that
     /// cannot happen leaves the run as it was.
     pub fn apply(&mut self, event: &Event) -> Result<(), Illegal> {
@@ -213,6 +218,7 @@ impl Run {
                             it.state = State::InDoubt { doubt: Doubt::Lost, error, look_at: Some(event.at) };
                         }
                         State::Undoing { .. } => it.state = State::Undoing { since: None },
+                        State::Owed { ref mut next, .. } => *next = Some(next.unwrap_or(event.at)),
                         _ => {}
                     }
                 }
@@ -302,10 +308,11 @@ impl Run {
 
     /// Whether nothing more will happen to a step by itself.
     pub fn at_rest(&self, step: StepIx) -> bool {
-        use State::{Bypassed, Done, Failed, Skipped, Undone, Unneeded};
+        use State::{Bypassed, Done, Failed, Owed, Skipped, Undone, Unneeded};
         match self.step(step).state {
             Done | Skipped { .. } | Bypassed { .. } | Unneeded { .. } | Undone => true,
             Failed { .. } => self.stopping.is_some() || self.tolerates(step),
+            Owed { .. } => self.stopping.is_some(),
             _ => false,
         }
     }
@@ -319,7 +326,7 @@ impl Run {
     /// Whether what needs this step may go on.
     pub fn satisfied(&self, step: StepIx) -> bool {
         match self.step(step).state {
-            State::Done | State::Bypassed { .. } | State::Skipped { .. } => true,
+            State::Done | State::Bypassed { .. } | State::Skipped { .. } | State::Owed { .. } => true,
             State::Failed { .. } => self.tolerates(step),
             _ => false,
         }
@@ -342,7 +349,9 @@ impl Run {
 /// The legal moves of one step: takes the event in and gives the state that it
 /// leads to; `None` is a refusal, and leaves the step as it was.
 fn follow(it: &mut StepRun, event: &Event) -> Option<State> {
-    use State::{Asking, Backoff, Bypassed, Done, Failed, InDoubt, Running, Skipped, Stuck, Undoing, Undone, Waiting};
+    use State::{
+        Asking, Backoff, Bypassed, Done, Failed, InDoubt, Owed, Running, Skipped, Stuck, Undoing, Undone, Waiting,
+    };
     let mine = |attempt: &u32| *attempt == it.attempt;
     let anew = |attempt: &u32| *attempt == it.attempt + 1;
     let now = event.at;
@@ -357,9 +366,10 @@ fn follow(it: &mut StepRun, event: &Event) -> Option<State> {
             (it.attempt, it.granted) = (*attempt, false);
             Undoing { since: Some(now) }
         }
-        (state @ (Running { .. } | Undoing { since: Some(_) }), Kind::Recorded { attempt, fact, .. })
-            if mine(attempt) =>
-        {
+        (
+            state @ (Running { .. } | Undoing { since: Some(_) } | Owed { next: None, .. }),
+            Kind::Recorded { attempt, fact, .. },
+        ) if mine(attempt) => {
             it.facts.push(fact.clone());
             state.clone()
         }
@@ -379,6 +389,22 @@ fn follow(it: &mut StepRun, event: &Event) -> Option<State> {
             (it.failures, it.doubt) = (it.failures + 1, Some(*doubt));
             InDoubt { doubt: *doubt, error: error.clone(), look_at: *look_at }
         }
+        (Owed { error, said_by, since, next: Some(_) }, Kind::Started { attempt, .. })
+            if anew(attempt) && it.can_begin() =>
+        {
+            let next = Owed { error: error.clone(), said_by: said_by.clone(), since: *since, next: None };
+            (it.attempt, it.granted) = (*attempt, false);
+            next
+        }
+        (Owed { next: None, .. }, Kind::Succeeded { attempt, output, .. }) if mine(attempt) => {
+            (it.output, it.doubt) = (output.clone(), None);
+            Done
+        }
+        (Owed { said_by, since, next: None, .. }, Kind::AttemptFailed { attempt, error, retry_at, .. })
+            if mine(attempt) =>
+        {
+            Owed { error: error.clone(), said_by: said_by.clone(), since: *since, next: Some(*retry_at) }
+        }
         (Undoing { since: Some(_) }, Kind::UndoDone { attempt, .. }) if mine(attempt) => Undone,
         (Undoing { since: Some(_) }, Kind::UndoFailed { attempt, error, .. }) if mine(attempt) => {
             Stuck { error: error.clone() }
@@ -388,7 +414,9 @@ fn follow(it: &mut StepRun, event: &Event) -> Option<State> {
         }
         (Asking { question, .. }, Kind::Answered { choice, .. }) if !question.allows(choice) => return None,
         (Asking { .. }, Kind::Answered { choice, by, .. }) => return answered(it, choice, by, now),
-        (Asking { .. } | Waiting, Kind::Skipped { by: Skipper::Person(_), .. }) => Skipped { by_person: true },
+        (Asking { .. } | Waiting | Owed { next: Some(_), .. }, Kind::Skipped { by: Skipper::Person(_), .. }) => {
+            Skipped { by_person: true }
+        }
         (Waiting, Kind::Skipped { .. }) => Skipped { by_person: false },
         (Waiting | Backoff { .. } | Failed { .. } | Asking { .. }, Kind::Bypassed { proof, output, .. }) => {
             it.output = output.clone();
@@ -436,17 +464,22 @@ fn answered(it: &mut StepRun, choice: &Choice, by: &Person, now: Time) -> Option
             it.output = Output { values: values.clone(), recovery_point: None };
             State::Done
         }
-        Choice::Approve => {
-            let names = it.output.values.entry("approved_by").or_insert_with(|| Value::Array(Vec::new()));
-            names
-                .as_array_mut()
-                .into_iter()
-                .for_each(|names| names.push(by.name.as_ref().unwrap_or(&by.user).clone().into()));
+        Choice::Approve | Choice::Impossible => {
             let approved_by: Vec<_> = approved_by.into_iter().chain([by.clone()]).collect();
-            if approved_by.len() < question.count as usize {
-                State::Asking { question, approved_by, since }
-            } else {
-                State::Done
+            let names: Vec<String> =
+                approved_by.iter().map(|by| by.name.as_ref().unwrap_or(&by.user).clone()).collect();
+            let enough = approved_by.len() >= question.count as usize;
+            match choice {
+                Choice::Impossible if enough => {
+                    let error = question.error().cloned().unwrap_or_else(|| Failure::new(question.text));
+                    State::Owed { error, said_by: names, since: now, next: Some(now.after(limits::FENCE_PAUSE)) }
+                }
+                _ => {
+                    if *choice == Choice::Approve {
+                        it.output.values.insert("approved_by".into(), names.into());
+                    }
+                    if enough { State::Done } else { State::Asking { question, approved_by, since } }
+                }
             }
         }
     })

@@ -153,6 +153,12 @@ pub struct StepText {
     pub irreversible: bool,
     /// Who has to agree before it starts.
     pub approve: Option<Approve>,
+    /// The step that keeps the old writer from writing. It comes before, and only its proof counts,
+    /// or the word of two people.
+    pub fence: Option<Spanned<String>>,
+    /// It loses what was written last: the executive, else the Incident Commander, is asked before,
+    /// with the number as it is then.
+    pub data_loss: Option<Spanned<DataLossText>>,
     /// This store's own recovery point objective.
     pub rpo: Option<Dur>,
     /// The region it works in: a name under `regions`, or a region. Default `recovery`.
@@ -267,6 +273,14 @@ pub enum ParamType {
     List,
     /// A map; on the command line as JSON.
     Map,
+}
+
+/// What is to be done about writes that a step loses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DataLossText {
+    /// Somebody acknowledges the loss, with its number at hand.
+    Acknowledge,
 }
 
 /// How often a step is tried.

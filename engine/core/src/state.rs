@@ -35,6 +35,10 @@ pub enum State {
     Bypassed { vouched: bool },
     /// The run ended before it could begin.
     Unneeded { because: String },
+    /// A fence that could not be set, and people who said that the old writer
+    /// cannot write all the same. What needs it goes on; it is tried again at
+    /// `next`, or just now, when that is `None`, until it stands.
+    Owed { error: Failure, said_by: Vec<String>, since: Time, next: Option<Time> },
     /// It is being taken back; `since` when an attempt at that is under way.
     Undoing { since: Option<Time> },
     /// It was taken back.
@@ -57,6 +61,7 @@ impl State {
             Self::Skipped { .. } => "skipped",
             Self::Bypassed { .. } => "bypassed",
             Self::Unneeded { .. } => "unneeded",
+            Self::Owed { .. } => "owed",
             Self::Undoing { .. } => "undoing",
             Self::Undone => "undone",
             Self::Stuck { .. } => "stuck",

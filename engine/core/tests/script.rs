@@ -5,10 +5,11 @@
 
 mod support;
 
+use dr_engine::executor::Exit;
 use expect_test::{Expect, expect};
 use support::{
     script::Scenario,
-    sim::{Sim, actions},
+    sim::{Life, Sim, actions},
 };
 
 /// Runs a scenario while people act, and compares everything that is told.
@@ -220,7 +221,7 @@ fn an_approval_is_passed_by_nothing_but_approving() {
             12:00  refused: whoever started the run may not approve this; somebody else, from their own account
             13:00  refused: `zoe` may not answer this; ann (lead), bob (lead), sue (lead) may
             14:00  bob: approve g
-            15:00  refused: you have approved already; 1 of 2 so far
+            15:00  refused: you have agreed already; 1 of 2 so far
             21:00  late: answer to g
             22:00  sue: approve g, db started
             22:00  db done, finished: unverified
@@ -2121,4 +2122,152 @@ fn one_step_that_is_taken_back_after_the_end_is_what_was_wanted() {
         10:00  -- undone, a undone
     "#]],
     );
+}
+
+#[test]
+fn a_fence_that_cannot_be_set_is_passed_by_two_people_and_owed_until_it_stands() {
+    check(
+        "fence fences fails then fails then fails then ok 1s; promote needs fence ok 5m",
+        "
+        01:00 ann skip fence
+        01:10 ann done fence
+        01:20 eve impossible fence
+        01:30 ann impossible fence
+        01:40 ann impossible fence
+        02:00 bob impossible fence
+        ",
+        expect![[r#"
+            00:00  opened
+            00:00  joined 1, fence started
+            00:00  fence failed: scripted, held: fence failed: scripted (retry, impossible, stop)
+            01:00  refused: `fence` can be answered with: retry, impossible, stop
+            01:10  refused: `fence` is a fence, and its look does not see that the old writer cannot write: one person's word is not enough. When it cannot be set, two people say so: `dr answer 20261122-061532-evacuate-3fa9 fence impossible --why TEXT --as NAME`
+            01:20  refused: `eve` may not answer this; ann (lead), bob (lead), sue (lead) may
+            01:30  ann: impossible fence
+            01:40  refused: you have agreed already; 1 of 2 so far
+            02:00  bob: impossible fence, promote started
+            03:00  fence started #2
+            03:00  fence failed: scripted, again at 04:00
+            04:00  fence started #3
+            04:00  fence failed: scripted, again at 05:00
+            05:00  fence started #4
+            05:01  fence done
+            07:00  promote done, finished: unverified
+            07:00  -- unverified, all done
+        "#]],
+    );
+}
+
+#[test]
+fn a_run_stays_open_for_a_fence_that_is_owed_until_somebody_leaves_it() {
+    check(
+        "fence fences fails; promote needs fence ok 1m; other ok",
+        "
+        01:00 ann impossible fence
+        01:00 bob impossible fence
+        04:30 eve skip fence
+        04:40 sue skip fence
+        ",
+        expect![[r#"
+            00:00  opened
+            00:00  joined 1, fence started, other started
+            00:00  fence failed: scripted, other done, held: fence failed: scripted (retry, impossible, stop)
+            01:00  ann: impossible fence
+            01:00  bob: impossible fence, promote started
+            02:00  fence started #2
+            02:00  promote done, fence failed: scripted, again at 03:00
+            03:00  fence started #3
+            03:00  fence failed: scripted, again at 04:00
+            04:00  fence started #4
+            04:00  fence failed: scripted, again at 05:00
+            04:30  refused: `eve` may not answer this; ann (lead), bob (lead), sue (lead) may
+            04:40  sue: skip fence, finished: unverified
+            04:40  -- unverified, fence skipped
+        "#]],
+    );
+}
+
+#[test]
+fn whoever_goes_on_with_a_run_tries_the_fence_at_once() {
+    check(
+        "fence fences fails then hangs then ok; promote needs fence ok 10m",
+        "
+        01:00 ann impossible fence
+        01:00 bob impossible fence
+        02:30 crash
+        05:00 resume
+        ",
+        expect![[r#"
+            00:00  opened
+            00:00  joined 1, fence started
+            00:00  fence failed: scripted, held: fence failed: scripted (retry, impossible, stop)
+            01:00  ann: impossible fence
+            01:00  bob: impossible fence, promote started
+            02:00  fence started #2
+            02:30  -- the power goes
+            05:00  joined 2, fence started #3, promote started #2
+            05:00  fence done
+            15:00  promote done, finished: unverified
+            15:00  -- unverified, all done
+        "#]],
+    );
+}
+
+#[test]
+fn a_fence_of_which_nobody_knows_asks_two_people_too_and_one_may_try_it_again() {
+    check(
+        "fence fences doubt then ok attempts=1 check=unknown/world; promote needs fence ok 1m",
+        "
+        01:00 ann impossible fence
+        02:00 sue retry fence
+        ",
+        expect![[r#"
+            00:00  opened
+            00:00  joined 1, fence started
+            00:00  fence in doubt (unknown: cannot tell), nobody can tell, asked: fence is in doubt: cannot tell (retry, impossible, stop)
+            01:00  ann: impossible fence
+            02:00  sue: retry fence, fence started #2
+            02:00  fence in doubt (no answer: the reply was lost), look at 02:05
+            02:05  fence started #3
+            02:05  fence failed: the last attempt had no effect, and no attempt is left, held: fence failed: the last attempt had no effect, and no attempt is left (retry, impossible, stop)
+            43200:00  -- left, fence asking, promote waiting
+        "#]],
+    );
+}
+
+#[test]
+fn a_run_that_is_stopped_does_not_wait_for_a_fence() {
+    check(
+        "fence fences fails; promote needs fence fails",
+        "
+        01:00 ann impossible fence
+        01:00 bob impossible fence
+        03:30 ann stop promote
+        ",
+        expect![[r#"
+            00:00  opened
+            00:00  joined 1, fence started
+            00:00  fence failed: scripted, held: fence failed: scripted (retry, impossible, stop)
+            01:00  ann: impossible fence
+            01:00  bob: impossible fence, promote started
+            01:00  promote failed: scripted, held: promote failed: scripted (retry, skip, stop)
+            02:00  fence started #2
+            02:00  fence failed: scripted, again at 03:00
+            03:00  fence started #3
+            03:00  fence failed: scripted, again at 04:00
+            03:30  ann: stop promote, finished: stopped
+            03:30  -- stopped, fence owed, promote failed
+        "#]],
+    );
+}
+
+#[test]
+fn without_waiting_a_run_ends_when_only_a_fence_is_owed() {
+    let scenario = "fence fences fails; promote needs fence ok 3m";
+    let mut sim =
+        Sim::new(Scenario::parse(scenario), actions("00:30 ann impossible fence\n00:30 bob impossible fence"));
+    sim.go();
+    assert_eq!(sim.run().expect("it began").owed().count(), 1);
+    sim.no_wait = true;
+    assert!(matches!(sim.go(), Life::Ended(Exit::Held)));
 }

@@ -77,7 +77,7 @@ const UNKNOWN_CALLER: [&str; 5] = [
 ];
 
 /// How a call ended.
-enum End {
+pub(super) enum End {
     /// We refused to send it.
     Refused(Box<Failure>),
     /// It was not sent: no credentials.
@@ -107,9 +107,50 @@ enum End {
 }
 
 impl End {
+    /// What a service's own code says, where it says enough by itself.
+    pub(super) fn of_code(code: &str) -> Option<Self> {
+        match code {
+            code if LATER.contains(&code) || code.starts_with("Throttl") => Some(Self::Later),
+            code if EXPIRED.contains(&code) => Some(Self::Expired),
+            code if DENIED.contains(&code) => Some(Self::Denied),
+            code if UNKNOWN_CALLER.contains(&code) => Some(Self::UnknownCaller),
+            _ => None,
+        }
+    }
+
+    /// That there are no credentials, for good or for now.
+    pub(super) fn of_credentials(error: &CredentialsError) -> Self {
+        match error {
+            CredentialsError::ProviderError(_) | CredentialsError::ProviderTimedOut(_) => Self::NoKeysYet,
+            _ => Self::Anonymous,
+        }
+    }
+
     /// Whether the same call may go well later.
-    fn passes(&self) -> bool {
+    pub(super) fn passes(&self) -> bool {
         matches!(self, Self::NoKeysYet | Self::Unsent | Self::Later | Self::Expired | Self::Broken | Self::Lost)
+    }
+
+    /// Whether the call may have had its effect all the same.
+    pub(super) fn doubtful(&self) -> bool {
+        matches!(self, Self::Broken | Self::Lost)
+    }
+
+    /// A way out, where there is one; `action` is the permission that the call needs.
+    pub(super) fn hint(&self, service: &str, region: &str, action: &str) -> Option<String> {
+        match self {
+            Self::Anonymous => Some(
+                "sign in (`aws sso login`) and answer `retry`; or leave with Ctrl-C, set AWS_PROFILE, and `dr resume`"
+                    .into(),
+            ),
+            Self::NoKeysYet => Some("if the session is over, sign in (`aws sso login`) and answer `retry`".into()),
+            Self::Elsewhere(_) => Some("give the step the region of its buckets".into()),
+            Self::Expired => Some("sign in again (`aws sso login`, or fresh keys), then answer `retry`".into()),
+            Self::UnknownCaller => Some("check AWS_PROFILE and the keys: AWS does not know them".into()),
+            Self::Denied => Some(format!("the caller needs the permission `{action}`")),
+            Self::Unsent | Self::Lost => Some(format!("is {service} in {region} impaired? `retry` asks it again")),
+            _ => None,
+        }
     }
 }
 
@@ -133,7 +174,7 @@ impl Site {
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     {
         let end = self.end(error);
-        let doubt = matches!(end, End::Broken | End::Lost);
+        let doubt = end.doubtful();
         let failure = match end {
             End::Refused(failure) => *failure,
             end => Failure { transient: end.passes(), ..self.failure(&end, error) },
@@ -149,10 +190,7 @@ impl Site {
             return End::Refused(failure.clone());
         }
         if let Some(credentials) = find::<CredentialsError>(error) {
-            return match credentials {
-                CredentialsError::ProviderError(_) | CredentialsError::ProviderTimedOut(_) => End::NoKeysYet,
-                _ => End::Anonymous,
-            };
+            return End::of_credentials(credentials);
         }
         match error {
             SdkError::ConstructionFailure(_) => End::Malformed,
@@ -161,11 +199,11 @@ impl Site {
             SdkError::ServiceError(answer) => {
                 let status = answer.raw().status().as_u16();
                 let bare = self.operation.starts_with("Head");
-                match answer.err().code() {
-                    Some(code) if LATER.contains(&code) || code.starts_with("Throttl") => End::Later,
-                    Some(code) if EXPIRED.contains(&code) => End::Expired,
-                    Some(code) if DENIED.contains(&code) => End::Denied,
-                    Some(code) if UNKNOWN_CALLER.contains(&code) => End::UnknownCaller,
+                let code = answer.err().code();
+                if let Some(end) = code.and_then(End::of_code) {
+                    return end;
+                }
+                match code {
                     // A bucket answers in its own region alone, and says which that is.
                     Some("PermanentRedirect") => elsewhere(answer.raw()),
                     None if status == 301 => elsewhere(answer.raw()),
@@ -212,19 +250,7 @@ impl Site {
                 (says, _) => format!("{call}: {says}"),
             },
         };
-        let hint = match end {
-            End::Anonymous => Some(
-                "sign in (`aws sso login`) and answer `retry`; or leave with Ctrl-C, set AWS_PROFILE, and `dr resume`"
-                    .into(),
-            ),
-            End::NoKeysYet => Some("if the session is over, sign in (`aws sso login`) and answer `retry`".into()),
-            End::Elsewhere(_) => Some("give the step the region of its buckets".into()),
-            End::Expired => Some("sign in again (`aws sso login`, or fresh keys), then answer `retry`".into()),
-            End::UnknownCaller => Some("check AWS_PROFILE and the keys: AWS does not know them".into()),
-            End::Denied => Some(format!("the caller needs the permission `{}`", self.action())),
-            End::Unsent | End::Lost => Some(format!("is {service} in {region} impaired? `retry` asks it again")),
-            _ => None,
-        };
+        let hint = end.hint(service, region, &self.action());
         let call = Call {
             service: (*service).into(),
             operation: (*operation).into(),
@@ -243,6 +269,7 @@ impl Site {
                 "PutObject"
             }
             ("s3", "HeadObject") => "GetObject",
+            ("s3", "GetBucketReplication") => "GetReplicationConfiguration",
             ("s3", "HeadBucket" | "ListObjectsV2") => "ListBucket",
             ("s3", "ListObjectVersions") => "ListBucketVersions",
             (_, operation) => operation,

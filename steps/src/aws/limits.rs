@@ -14,6 +14,8 @@ pub const OPERATION: Duration = Duration::from_mins(1);
 pub const COPY: Duration = Duration::from_mins(15);
 /// How long something that was just made may not be seen yet.
 pub const UNSEEN: Dur = Dur(60_000);
+/// How long a measured value may be waited for that is only told: a region that is lost has none.
+pub const MEASURED: Dur = Dur(5_000);
 /// How far back the newest sample of a metric is looked for.
 pub const METRIC_SINCE: Dur = Dur(24 * 3_600_000);
 /// How often a metric is asked for before its value counts as unknown: what
@@ -70,6 +72,8 @@ pub const CLAIM_BYTES_MAX: i64 = 64 * 1024;
 pub const COPY_BYTES_MAX: i64 = 5 * 1024 * 1024 * 1024;
 /// How many objects are copied or deleted at the same time.
 pub const COPIES_MAX: usize = 16;
+/// Of how many objects it is looked whether they were replicated: the newest of one page of a list.
+pub const REPLICATION_SAMPLE: usize = 32;
 /// How many objects are looked at at the same time.
 pub const HEADS_MAX: usize = 32;
 /// After how many copies progress is said.
@@ -82,3 +86,5 @@ pub const SMS_LOOK: Dur = Dur(3_000);
 pub const SMS_LOOKS_MAX: usize = 8;
 /// How long all questions of `dr doctor` about SMS may take together.
 pub const SMS_CHECK: Dur = Dur(20_000);
+/// How long the command line may take to say its version: a cold Python takes seconds.
+pub const CLI_VERSION: Dur = Dur(20_000);

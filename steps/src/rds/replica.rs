@@ -65,7 +65,7 @@ pub(crate) async fn behind(cx: &ReadCx, clients: &Clients, db: &DbInstance) -> R
 
 /// Up to when a replica that was so far behind has what its source had.
 pub(crate) fn recovery_point(lag: &Sample) -> RecoveryPoint {
-    lag.behind(1_000.0, LAG)
+    RecoveryPoint { at: lag.less(Dur::seconds(1)), source: LAG.into() }
 }
 
 #[cfg(test)]

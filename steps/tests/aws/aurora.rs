@@ -27,8 +27,8 @@ fn seed(estate: &Estate) {
     estate.seed(json!({ "aurora": true }));
 }
 
-const LOSING: Trial = Trial { kind: FAILOVER, with, before: seed };
-const KEEPING: Trial = Trial { kind: SWITCHOVER, with, before: seed };
+pub(crate) const LOSING: Trial = Trial { kind: FAILOVER, with, before: seed };
+pub(crate) const KEEPING: Trial = Trial { kind: SWITCHOVER, with, before: seed };
 
 fn estate(lab: &'static crate::lab::Lab) -> Estate {
     lab.estate_with(json!({ "aurora": true }))
@@ -82,24 +82,6 @@ async fn a_cluster_writes_though_the_primary_is_lost_and_what_that_cost_was_meas
     // Not done before the instance that is to write works.
     let said = drive.said.lock().expect("whole").join("\n");
     assert!(said.contains("`ledger-eu-central-1-1`, which is to write, is rebooting"), "{said}");
-}
-
-#[tokio::test]
-async fn a_failover_survives_whatever_happens_at_whichever_call() {
-    let Some(lab) = lab() else { return };
-    LOSING.sweep(lab).await;
-}
-
-#[tokio::test]
-async fn a_switchover_survives_whatever_happens_at_whichever_call() {
-    let Some(lab) = lab() else { return };
-    KEEPING.sweep(lab).await;
-}
-
-#[tokio::test]
-async fn so_does_switching_back() {
-    let Some(lab) = lab() else { return };
-    KEEPING.sweep_undo(lab).await;
 }
 
 #[tokio::test]

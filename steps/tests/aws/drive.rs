@@ -10,7 +10,7 @@ use dr_engine::{
     crash::{Edge, Place},
     duration::Dur,
     event::{Controller, Event, Kind, Opened, Person, RunKind},
-    executor::{Executor, Exit, Observer, Stopped, Tools},
+    executor::{Arrival, Executor, Exit, Observer, Stopped, Tools},
     journal::{Error, Journal},
     outcome::Failure,
     plan::{Mode, Objectives, Plan, PlanStep, Retry, Selection, StepIx},
@@ -26,11 +26,14 @@ use dr_steps::{
 use serde_json::Value;
 use std::{
     net::SocketAddr,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
+use tempfile::TempDir;
 
 /// Where the power goes.
 pub(crate) type Point = (Place, u64, Edge);
@@ -123,6 +126,11 @@ pub(crate) struct Drive {
     pub(crate) account: String,
     pub(crate) nameservers: Vec<SocketAddr>,
     pub(crate) said: Arc<Mutex<Vec<String>>>,
+    /// The folder of the run.
+    pub(crate) folder: TempDir,
+    /// The command line.
+    pub(crate) cli: PathBuf,
+    leave: Option<Duration>,
 }
 
 /// How a drive ended.
@@ -197,22 +205,34 @@ fn person() -> Person {
 
 impl Drive {
     pub(crate) fn new(estate: &Estate, kind: &str, with: &Value) -> Self {
-        let config = config(&estate.lab.endpoint, &format!("LAB{}", estate.account));
+        let config = of(estate);
         let (plan, account) = (plan(kind, with), estate.account.clone());
+        // One for each account: a process of one test is not taken for another's.
+        let (test, number) = account.split_at(6);
+        let id = format!("20261122-{test}-evacuate-{:04x}", number.parse::<u32>().expect("digits"));
         Self {
-            id: "20261122-061532-evacuate-3fa9".into(),
+            id,
             plan,
             events: Vec::new(),
             config,
             account,
             nameservers: Vec::new(),
             said: Arc::default(),
+            folder: tempfile::tempdir().expect("a temporary folder"),
+            cli: crate::lab::aws_cli(),
+            leave: None,
         }
     }
 
     /// Goes on from what is written down until the end, a question, or the point.
     pub(crate) async fn go(&mut self, end: Option<Point>) -> Ended {
         self.with(end, Vec::new()).await
+    }
+
+    /// The same, and somebody says to leave at once after so long.
+    pub(crate) async fn leave(&mut self, after: Duration) -> Ended {
+        self.leave = Some(after);
+        self.go(None).await
     }
 
     /// The same, and the finished run is taken back.
@@ -280,11 +300,19 @@ impl Drive {
             default: Some("production".into()),
             ids: [("production".to_owned(), self.account.clone())].into(),
         };
-        let mut world = World::default();
-        world.aws = Aws::given(self.config.clone()).paced(Pace::per_second([]));
+        let mut world = World::new(self.folder.path(), self.folder.path());
+        world.aws = Aws::given(self.config.clone()).paced(Pace::per_second([])).with_cli(&self.cli);
         world.accounts = accounts;
         world.nameservers.clone_from(&self.nameservers);
-        let (_arrive, mut arrivals) = tokio::sync::mpsc::unbounded_channel();
+        let (arrive, mut arrivals) = tokio::sync::mpsc::unbounded_channel();
+        if let Some(after) = self.leave.take() {
+            let (arrive, clock) = (arrive.clone(), clock.clone());
+            tokio::spawn(async move {
+                clock.sleep(Dur(i64::try_from(after.as_millis()).expect("short"))).await;
+                // It may be over by then.
+                arrive.send(Arrival::Leave).ok();
+            });
+        }
         let said = self.said.clone();
         let mut journal = Ink { events: &mut self.events, life: life.clone() };
         let exit = Executor {
@@ -312,9 +340,16 @@ impl Drive {
     }
 }
 
-fn bench(config: SdkConfig) -> Bench {
-    let mut world = World::default();
-    world.aws = Aws::given(config);
+/// The configuration of an account of the lab.
+pub(crate) fn of(estate: &Estate) -> SdkConfig {
+    config(&estate.lab.endpoint, &format!("LAB{}", estate.account))
+}
+
+/// A step by itself, without a run.
+pub(crate) fn bench(config: SdkConfig) -> Bench {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("bench-{}", std::process::id()));
+    let mut world = World::new(&folder, env!("CARGO_TARGET_TMPDIR"));
+    world.aws = Aws::given(config).with_cli(crate::lab::aws_cli());
     let mut bench = Bench::new("it", Arc::new(SystemClock::new()), Arc::new(world));
     bench.step.region = Some("eu-central-1".into());
     bench

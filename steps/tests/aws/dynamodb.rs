@@ -28,7 +28,7 @@ fn with(estate: &Estate) -> Value {
     })
 }
 
-const TRIAL: Trial = Trial { kind: "dynamodb.restore_backup", with, before: |_| () };
+pub(crate) const TRIAL: Trial = Trial { kind: "dynamodb.restore_backup", with, before: |_| () };
 
 #[tokio::test]
 async fn a_table_comes_back_with_what_a_restore_loses() {
@@ -69,18 +69,6 @@ async fn before_excludes_what_is_too_new() {
     with["before"] = "2020-01-01T00:00:00Z".into();
     let failure = Drive::new(&estate, TRIAL.kind, &with).go(None).await.failure();
     assert!(failure.message.contains("not later than 2020-01-01T00:00:00Z"), "{failure:?}");
-}
-
-#[tokio::test]
-async fn a_restore_survives_whatever_happens_at_whichever_call() {
-    let Some(lab) = lab() else { return };
-    TRIAL.sweep(lab).await;
-}
-
-#[tokio::test]
-async fn so_does_taking_it_back() {
-    let Some(lab) = lab() else { return };
-    TRIAL.sweep_undo(lab).await;
 }
 
 fn minutes_lost(ended: &Ended) -> i64 {

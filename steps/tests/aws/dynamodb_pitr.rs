@@ -24,7 +24,7 @@ fn with(estate: &Estate) -> Value {
     })
 }
 
-const TRIAL: Trial = Trial { kind: "dynamodb.restore_pitr", with, before: |_| () };
+pub(crate) const TRIAL: Trial = Trial { kind: "dynamodb.restore_pitr", with, before: |_| () };
 
 #[tokio::test]
 async fn a_table_comes_back_as_of_a_concrete_moment_with_what_a_restore_loses() {
@@ -45,18 +45,6 @@ async fn a_table_comes_back_as_of_a_concrete_moment_with_what_a_restore_loses() 
     assert_eq!(table["pitr"], "ENABLED");
     assert_eq!(table["stream"]["StreamViewType"], "NEW_AND_OLD_IMAGES");
     assert_eq!(table["tags"]["service"], "shop");
-}
-
-#[tokio::test]
-async fn a_restore_survives_whatever_happens_at_whichever_call() {
-    let Some(lab) = lab() else { return };
-    TRIAL.sweep(lab).await;
-}
-
-#[tokio::test]
-async fn so_does_taking_it_back() {
-    let Some(lab) = lab() else { return };
-    TRIAL.sweep_undo(lab).await;
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ fn with(estate: &Estate) -> Value {
     json!({ "cluster": estate.param("cluster"), "service": "orders", "desired": 2 })
 }
 
-const TRIAL: Trial = Trial { kind: "ecs.scale_service", with, before: |_| () };
+pub(crate) const TRIAL: Trial = Trial { kind: "ecs.scale_service", with, before: |_| () };
 
 /// Somebody sets the count, past every runbook.
 async fn by_hand(estate: &Estate, count: i32) {
@@ -77,18 +77,6 @@ async fn undo_does_not_overwrite_what_somebody_set_later() {
     assert!(matches!(ended.exit, Ok(Exit::Held)), "{:?}", ended.state());
     assert_eq!(ended.failure().message, "somebody set `prod/orders` to 5 after this step");
     assert_eq!(ended.life.counts().0, 0);
-}
-
-#[tokio::test]
-async fn scaling_survives_whatever_happens_at_whichever_call() {
-    let Some(lab) = lab() else { return };
-    TRIAL.sweep(lab).await;
-}
-
-#[tokio::test]
-async fn so_does_taking_it_back() {
-    let Some(lab) = lab() else { return };
-    TRIAL.sweep_undo(lab).await;
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
         OnceLock,
@@ -35,6 +35,14 @@ pub(crate) fn lab() -> Option<&'static Lab> {
             None
         }
     }
+}
+
+/// The command line beside the lab's Python.
+pub(crate) fn aws_cli() -> PathBuf {
+    let python = |name| std::env::var(name).ok().map(PathBuf::from);
+    let venv = python("DR_LAB_VENV").map(|venv| venv.join("bin"));
+    let beside = python("DR_LAB_PYTHON").and_then(|python| python.parent().map(Path::to_path_buf));
+    venv.or(beside).map_or_else(|| "aws".into(), |folder| folder.join("aws"))
 }
 
 fn start() -> Result<Lab, String> {

@@ -2,11 +2,15 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a test says how much it tried, and that it did not")]
 
 mod aurora;
+mod aws_cli;
+mod backup;
 mod claim;
 mod cloudfront;
+mod contract;
 mod dns;
 mod drive;
 mod dynamodb;
+mod dynamodb_global;
 mod dynamodb_pitr;
 mod ecs;
 mod errors;
@@ -19,6 +23,7 @@ mod rds_pitr;
 mod rds_promote;
 mod route53;
 mod s3;
+mod s3_replication;
 mod sms;
 mod status_page;
 mod sweep;

@@ -12,7 +12,7 @@ fn with(_: &Estate) -> Value {
     json!({ "source": "Orders", "from": "eu-west-1", "target": "Orders-Copied" })
 }
 
-const TRIAL: Trial = Trial { kind: "rds.copy_snapshot", with, before: |_| () };
+pub(crate) const TRIAL: Trial = Trial { kind: "rds.copy_snapshot", with, before: |_| () };
 
 fn copy(estate: &Estate) -> Value {
     estate.state()["rds"]["eu-central-1"]["snapshots"]["orders-copied"].clone()
@@ -36,18 +36,6 @@ async fn one_of_another_region_is_copied_and_is_no_store_that_is_back() {
     assert_eq!(output.recovery_point, None);
     let copy = copy(&estate);
     assert_eq!((&copy["status"], &copy["of"]), (&json!("available"), &json!("orders")));
-}
-
-#[tokio::test]
-async fn a_copy_survives_whatever_happens_at_whichever_call() {
-    let Some(lab) = lab() else { return };
-    TRIAL.sweep(lab).await;
-}
-
-#[tokio::test]
-async fn so_does_taking_it_back() {
-    let Some(lab) = lab() else { return };
-    TRIAL.sweep_undo(lab).await;
 }
 
 #[tokio::test]

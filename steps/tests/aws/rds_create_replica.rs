@@ -23,7 +23,7 @@ fn with(estate: &Estate) -> Value {
     })
 }
 
-const TRIAL: Trial = Trial { kind: KIND, with, before: |_| () };
+pub(crate) const TRIAL: Trial = Trial { kind: KIND, with, before: |_| () };
 
 fn second(estate: &Estate) -> Value {
     estate.state()["rds"]["eu-central-1"]["instances"]["orders-second"].clone()
@@ -47,18 +47,6 @@ async fn a_replica_is_made_and_is_done_when_it_follows() {
     );
     let said = drive.said.lock().expect("whole").join("\n");
     assert!(said.contains("`orders-second` does not follow its source yet"), "{said}");
-}
-
-#[tokio::test]
-async fn making_one_survives_whatever_happens_at_whichever_call() {
-    let Some(lab) = lab() else { return };
-    TRIAL.sweep(lab).await;
-}
-
-#[tokio::test]
-async fn so_does_taking_it_back() {
-    let Some(lab) = lab() else { return };
-    TRIAL.sweep_undo(lab).await;
 }
 
 #[tokio::test]

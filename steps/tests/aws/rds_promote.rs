@@ -27,7 +27,7 @@ fn with(_: &Estate) -> Value {
     json!({ "replica": "Orders-Replica", "source": "orders", "backup_retention": 7, "backup_window": "02:00-03:00" })
 }
 
-const TRIAL: Trial = Trial { kind: KIND, with, before: |_| () };
+pub(crate) const TRIAL: Trial = Trial { kind: KIND, with, before: |_| () };
 
 fn replica(estate: &Estate) -> Value {
     estate.state()["rds"]["eu-central-1"]["instances"]["orders-replica"].clone()
@@ -83,12 +83,6 @@ async fn a_replica_is_promoted_and_what_is_lost_was_measured_before() {
     let after = replica(&estate);
     assert_eq!((&after["replica_of"], &after["status"]), (&Value::Null, &json!("available")));
     assert_eq!(after["backup_retention"], 7);
-}
-
-#[tokio::test]
-async fn a_promotion_survives_whatever_happens_at_whichever_call() {
-    let Some(lab) = lab() else { return };
-    TRIAL.sweep(lab).await;
 }
 
 #[tokio::test]

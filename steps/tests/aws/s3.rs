@@ -30,7 +30,7 @@ fn with(estate: &Estate) -> Value {
     })
 }
 
-const TRIAL: Trial = Trial { kind: "s3.sync_point_in_time", with, before: |_| () };
+pub(crate) const TRIAL: Trial = Trial { kind: "s3.sync_point_in_time", with, before: |_| () };
 
 /// What each key holds at a moment, by the lab's own account of it.
 fn held(state: &Value, bucket: &str, at: &str) -> BTreeMap<String, String> {
@@ -235,16 +235,4 @@ async fn an_archived_object_is_refused_until_it_is_restored() {
     request.send().await.expect("the lab takes it");
     let ended = drive.again().await;
     assert!(matches!(ended.state(), State::Done), "{:?}", ended.state());
-}
-
-#[tokio::test]
-async fn a_sync_survives_whatever_happens_at_whichever_call() {
-    let Some(lab) = lab() else { return };
-    TRIAL.sweep(lab).await;
-}
-
-#[tokio::test]
-async fn so_does_taking_it_back() {
-    let Some(lab) = lab() else { return };
-    TRIAL.sweep_undo(lab).await;
 }

@@ -26,10 +26,10 @@ fn with(estate: &Estate) -> Value {
     })
 }
 
-const TRIAL: Trial = Trial { kind: "status_page.static", with, before: |_| () };
+pub(crate) const TRIAL: Trial = Trial { kind: "status_page.static", with, before: |_| () };
 
 /// The same, over a page that stands already.
-const OVER: Trial =
+pub(crate) const OVER: Trial =
     Trial { before: |estate| by_another(estate, "20261101-000000-before-0001", "investigating"), ..TRIAL };
 
 /// Another run puts a page into the buckets.
@@ -43,18 +43,6 @@ fn by_another(estate: &Estate, run: &str, state: &str) {
     let go = move || runtime.block_on(drive.go(None));
     let ended = std::thread::scope(|scope| scope.spawn(go).join()).expect("no panic");
     assert!(matches!(ended.state(), State::Done), "{:?}", ended.state());
-}
-
-#[tokio::test]
-async fn a_page_survives_whatever_happens_at_whichever_call() {
-    let Some(lab) = lab() else { return };
-    TRIAL.sweep(lab).await;
-}
-
-#[tokio::test]
-async fn so_does_one_that_goes_over_an_older_page() {
-    let Some(lab) = lab() else { return };
-    OVER.sweep(lab).await;
 }
 
 #[tokio::test]

@@ -17,12 +17,20 @@ use crate::{
     },
 };
 use dr_comms::{mail::Recipients, statuspage::Page};
-use dr_engine::{clock::Time, comms::Health, duration::Dur, event::RunKind, kind::Registry, plan::Plan};
+use dr_engine::{
+    clock::{Clock, Time},
+    comms::Health,
+    duration::Dur,
+    event::RunKind,
+    kind::Registry,
+    plan::Plan,
+};
 use dr_steps::{
     aws::{
         limits::SKEW_MAX,
         survey::{Asked, Caller, Ended, SERVICES, Skew},
     },
+    aws_cli::BY_CLI,
     world::World,
 };
 use std::{
@@ -125,6 +133,9 @@ async fn aws(here: &Here, plan: Option<&Plan>, kind: RunKind, sheet: &mut Sheet)
         Err(failure) => sheet.failed("account", failure),
     }
     compared(skew, clock.now(), sheet);
+    if plan.is_some_and(|plan| plan.steps.iter().any(|step| BY_CLI.contains(&step.kind.as_str()))) {
+        command_line(&world, kind, &clock, sheet).await;
+    }
     asked(world.aws.survey(&region, &clock, &services).await, sheet);
     if let Some(plan) = plan
         && let Some((url, stands)) = claim::seen(plan, kind, &Arc::new(world), &clock).await
@@ -168,6 +179,22 @@ fn compared(skew: Option<Skew>, now: Time, sheet: &mut Sheet) {
         return sheet.say(Mark::Bad, "clock", &found);
     }
     sheet.say(Mark::Good, "clock", &found);
+}
+
+/// The AWS command line that steps would start.
+async fn command_line(world: &World, kind: RunKind, clock: &Arc<dyn Clock>, sheet: &mut Sheet) {
+    let installed = match world.aws.cli.installed(clock).await {
+        Ok(installed) => installed,
+        Err(failure) => return sheet.failed("aws cli", &failure),
+    };
+    match installed.too_old() {
+        Some(failure) if kind != RunKind::Live => sheet.failed("aws cli", &failure),
+        Some(_) => {
+            let found = format!("{} {}; a lab or a drill refuses it", installed.path.display(), installed.version);
+            sheet.say(Mark::Good, "aws cli", &found);
+        }
+        None => sheet.say(Mark::Good, "aws cli", &format!("{} {}", installed.path.display(), installed.version)),
+    }
 }
 
 /// Which services answer, and how soon.

@@ -34,6 +34,7 @@ pub fn answer(here: &Here, args: Answer) -> Result<u8, Failure> {
         ChoiceArg::Stop => Choice::Stop,
         ChoiceArg::Approve => Choice::Approve,
         ChoiceArg::Decline => Choice::Decline,
+        ChoiceArg::Impossible => Choice::Impossible,
         ChoiceArg::Set => {
             let given = args.value.as_deref().and_then(pair);
             let (name, given) = given.ok_or_else(|| {

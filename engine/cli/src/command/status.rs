@@ -68,6 +68,19 @@ pub fn status(here: &Here, run: Option<&str>) -> Result<u8, Failure> {
                 format!("  {}", show::lines::why(error))
             }
             State::Unneeded { because } => format!("  {because}"),
+            State::Owed { error, next, said_by, .. } => {
+                let again = match next {
+                    _ if run.finished.is_some() => "nobody tries it again".into(),
+                    _ if unattended => "nobody tries it while no controller runs".into(),
+                    Some(at) => format!("tried again in {}", show::plan::brief(at.since(now).max(Dur(0)))),
+                    None => "being tried just now".into(),
+                };
+                let who = said_by.join(" and ");
+                format!(
+                    "  NOT FENCED, {again}; {who} said that the old writer cannot write: {}",
+                    show::lines::why(error)
+                )
+            }
             // Nobody waits for it: what became of it is found out by whoever resumes.
             State::Running { .. } if unattended => "  when its controller ended".into(),
             State::Running { since } => {

@@ -11,7 +11,7 @@ use dr_engine::{
     message::{Ask, Message},
     outcome::{Failure, Learned},
     plan::StepIx,
-    question::{self, About, Question},
+    question::{self, About, Choice, Question},
     run::{Run, State},
 };
 use std::{
@@ -168,6 +168,8 @@ pub fn sentence(event: &Event, run: &Run) -> Option<String> {
             let why = c.why.as_ref().map_or(String::new(), |why| format!(", taken over: {why}"));
             (String::new(), format!("controller: pid {} on {} goes on with it{why}", c.pid, c.host))
         }
+        // It is tried each minute: how that ended is the next line.
+        Kind::Started { step, .. } if matches!(run.step(*step).state, State::Owed { .. }) => return None,
         // A gate starts by asking: that is the next line.
         Kind::Started { step, .. } if run.plan().step(*step).gates.is_some() => return None,
         Kind::Started { step, attempt: 1 } => (id(step), "started".into()),
@@ -191,6 +193,17 @@ pub fn sentence(event: &Event, run: &Run) -> Option<String> {
             (id(step), format!("done by hand by {}: {proof}", name(by)))
         }
         Kind::Asked { step, question } => (id(step), asked(question)),
+        Kind::Answered { step, by, choice: Choice::Impossible, .. } => {
+            let owed = match &run.step(*step).state {
+                State::Owed { said_by, .. } => format!(
+                    "NOT FENCED: {} say that it cannot be set and that the old writer cannot write; what needs it \
+                     goes on, and it is tried again each minute",
+                    said_by.join(" and ")
+                ),
+                _ => format!("{} says that it cannot be set; one more has to say so", name(by)),
+            };
+            (id(step), owed)
+        }
         Kind::Answered { step, by, choice, .. } => (id(step), format!("answered by {}: {}", name(by), choice.word())),
         Kind::DeadlinePassed { which } => match which {
             Deadline::Rto => (String::new(), "THE RTO HAS PASSED".into()),

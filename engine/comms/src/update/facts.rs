@@ -120,6 +120,7 @@ impl Facts<'_> {
             let id = clean(&self.run.plan().step(at).id);
             match step.state {
                 State::Failed { .. } => Some(format!("{id} failed")),
+                State::Owed { .. } => Some(format!("{id} could not be set: the old writer is not fenced")),
                 State::Skipped { by_person: true } => Some(format!("{id} was left out by a person")),
                 State::Stuck { .. } => Some(format!("{id} could not be taken back")),
                 _ => None,
@@ -203,6 +204,9 @@ impl Facts<'_> {
         if self.report.rpo.verdict == Verdict::Missed {
             all.push((Rag::Red, "more data is lost than the RPO allows".into()));
         }
+        if self.run.owed().next().is_some() {
+            all.push((Rag::Red, "the old writer is not fenced: when its region is back it may write".into()));
+        }
         let asked = self.asking().count();
         if asked > 0 && self.report.present == Present::Running {
             all.push((
@@ -251,6 +255,7 @@ impl Facts<'_> {
                 State::Running { since } => (clean(&plan.id), plan.estimate.map(|it| since.after(it.p50))),
                 State::Undoing { since: Some(_) } => (format!("taking {} back", clean(&plan.id)), None),
                 State::Backoff { until } => (format!("{}, tried again", clean(&plan.id)), Some(*until)),
+                State::Owed { .. } => (format!("{}, tried again each minute", clean(&plan.id)), None),
                 _ => return None,
             };
             Some(Doing { what, owner: owner(plan).into(), due })

@@ -310,10 +310,6 @@ impl Build<'_> {
         for (_, account) in root.get("accounts").into_iter().flat_map(R::pairs) {
             refuse(account, "role", "take it out, and run with credentials of the account itself (AWS_PROFILE)");
         }
-        for (_, step) in root.get("steps").into_iter().flat_map(R::pairs) {
-            refuse(step, "fence", "take it out, and let the step need the one that stops the old side");
-            refuse(step, "data_loss", "take it out, and ask for the loss: `approve: { roles: […], question: … }`");
-        }
     }
 
     /// Tells a mistake in place of what was said of the same key.
@@ -353,6 +349,7 @@ impl Build<'_> {
             step.estimate = Some(Estimate { p50: hold, p90: Dur(hold.0 + 2 * every.0) }).filter(|_| hold > Dur(0));
             self.drafts.push(Draft::new(span, step));
         }
+        self.whom_to_ask();
         self.check_who();
         if self.drafts.is_empty() && self.problems.is_empty() {
             let problem = Problem::new(span, "the plan has no steps: every `for_each` is empty");

@@ -18,6 +18,7 @@ use serde_json::Value;
 use std::{collections::BTreeSet, num::NonZeroU32};
 
 /// A step that was read.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about a step")]
 pub(super) struct Draft {
     pub(super) span: Span,
     pub(super) step: PlanStep,
@@ -32,6 +33,15 @@ pub(super) struct Draft {
     pub(super) prefix: String,
     pub(super) irreversible: bool,
     pub(super) approved: bool,
+    /// The step that fences the old writer, made whole.
+    pub(super) fence: Option<(String, Span)>,
+    /// What the kind says of itself: it makes a second writer, it loses data.
+    pub(super) second_writer: bool,
+    pub(super) loses_data: bool,
+    /// Somebody is asked for the data that it loses.
+    pub(super) acknowledged: bool,
+    /// It is the gate that asks, because of what stands here.
+    pub(super) asks_about_loss: Option<Span>,
     /// What it was read from had a mistake: what is said of it is not complete.
     pub(super) broken: bool,
 }
@@ -74,6 +84,11 @@ impl Draft {
             prefix: String::new(),
             irreversible: false,
             approved: false,
+            fence: None,
+            second_writer: false,
+            loses_data: false,
+            acknowledged: false,
+            asks_about_loss: None,
             broken: false,
         }
     }
@@ -99,6 +114,8 @@ impl Draft {
         self.step.blind = work.changes() && !work.sees_effect();
         self.step.can_undo = work.can_undo();
         self.step.moves_traffic = description.moves_traffic;
+        self.step.fences = description.fences;
+        (self.second_writer, self.loses_data) = (description.second_writer, description.loses_data);
         self.step.calls_provider = !description.actions.is_empty();
         self.step.control_plane = description.control_plane.map(ToOwned::to_owned);
         self.step.regions = description.regions;

@@ -1,8 +1,9 @@
 //! From drafts to the steps of a plan: names become places, circles are found,
 //! a part is cut out, and every need stands before what needs it.
 
-use super::{PlanStep, StepIx, VERIFY, build::Options, draft::Draft};
+use super::{PlanStep, StepIx, VERIFY, build::Options, draft::Draft, fence};
 use crate::{
+    data_loss::DATA_LOSS,
     problem::{Problem, Span, did_you_mean},
     step::OutputName,
 };
@@ -38,7 +39,9 @@ pub(super) fn steps(
     order.verify_last();
     order.circles(problems);
     order.irreversible(options, problems);
+    let fences = order.fences(problems);
     let keep = order.selected(options, span, problems);
+    fence::check_part(&order.drafts, &fences, &keep, problems);
     if problems.len() > before || order.drafts.iter().any(|d| d.broken) {
         return None;
     }
@@ -261,6 +264,19 @@ impl Order<'_> {
         (path, span)
     }
 
+    /// The fences of each draft.
+    fn fences(&self, problems: &mut Vec<Problem>) -> Vec<Vec<usize>> {
+        let of = |draft: &Draft| {
+            let Some((name, at)) = &draft.fence else { return Vec::new() };
+            let places = self.named(name).unwrap_or_default();
+            for place in &places {
+                fence::check_kind(draft, *at, &self.drafts[*place], problems);
+            }
+            places
+        };
+        self.drafts.iter().map(of).collect()
+    }
+
     fn irreversible(&self, options: &Options, problems: &mut Vec<Problem>) {
         if options.accept_irreversible {
             return;
@@ -301,7 +317,8 @@ impl Order<'_> {
                 let gates = places
                     .iter()
                     .chain(&own)
-                    .filter_map(|at| self.by_id.get(&format!("{}!approve", self.drafts[*at].step.id)).copied());
+                    .flat_map(|at| ["approve", DATA_LOSS].map(|gate| format!("{}!{gate}", self.drafts[*at].step.id)))
+                    .filter_map(|gate| self.by_id.get(&gate).copied());
                 found.extend(gates);
                 found.extend(own);
                 found.extend(places);

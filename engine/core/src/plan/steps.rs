@@ -5,9 +5,11 @@ use super::{
     PlanStep,
     build::{Build, File, GATE, Part, lenient, pair, recovery},
     draft::{self, Draft, Usual},
+    fence,
     scope::{Names, way_out},
 };
 use crate::{
+    data_loss::{DATA_LOSS, DataLossWith},
     duration::Dur,
     inputs, limits,
     plan::Estimate,
@@ -21,7 +23,7 @@ use serde_json::{Map, Value, json};
 use std::num::NonZeroU32;
 
 /// What cannot stand on a step that includes a runbook.
-const NOT_BESIDE_INCLUDE: [&str; 12] = [
+const NOT_BESIDE_INCLUDE: [&str; 14] = [
     "do",
     "when",
     "retry",
@@ -29,6 +31,8 @@ const NOT_BESIDE_INCLUDE: [&str; 12] = [
     "check_timeout",
     "estimate",
     "approve",
+    "fence",
+    "data_loss",
     "irreversible",
     "rpo",
     "region",
@@ -144,7 +148,18 @@ impl Build<'_> {
         step.region =
             text.region.map_or_else(|| recovery(names), |r| draft::region(&r, r.span, names, &mut self.problems));
         step.account = self.account(text.account.as_ref(), names);
+        draft.fence = text.fence.map(|it| self.whole_names(&[it], &file.prefix).remove(0));
+        draft.needs.extend(draft.fence.clone());
+        draft.acknowledged = text.data_loss.is_some();
         draft.broken = !readable || self.problems.len() > before;
+        fence::check(&draft, &mut self.problems);
+        if let Some(asked) = text.data_loss {
+            // Whoever takes the loss on has agreed to the step.
+            draft.approved = true;
+            let gate = loss_gate(&draft, asked.span, usual);
+            draft.needs.push((gate.step.id.clone(), span));
+            self.drafts.push(gate);
+        }
         if let Some(approve) = text.approve {
             draft.approved = true;
             let gate = gate(&draft, approve, usual);
@@ -380,17 +395,36 @@ fn gate(draft: &Draft, approve: Approve, usual: Usual) -> Draft {
     if let Some(timeout) = approve.timeout {
         with["timeout"] = timeout.to_string().into();
     }
+    let gate = before(draft, "approve", GATE, with, usual);
+    Draft { roles: approve.roles.into_iter().map(|role| (role.value, role.span)).collect(), ..gate }
+}
+
+/// The gate that asks for the data that a step loses. It looks with the step's
+/// own eyes: in its region and account, by its kind and inputs.
+fn loss_gate(draft: &Draft, at: Span, usual: Usual) -> Draft {
+    let step = &draft.step;
+    let with =
+        DataLossWith { step: step.id.clone(), kind: step.kind.clone(), with: step.with.clone(), roles: Vec::new() };
+    let with = serde_json::to_value(with).expect("a gate is JSON");
+    let mut gate = before(draft, DATA_LOSS, DATA_LOSS, with, usual);
+    (gate.step.region, gate.step.account) = (step.region.clone(), step.account.clone());
+    gate.step.calls_provider = step.calls_provider;
+    Draft { asks_about_loss: Some(at), ..gate }
+}
+
+/// A step that has to be passed before another: it waits for the same, under the same condition.
+fn before(draft: &Draft, name: &str, kind: &str, with: Value, usual: Usual) -> Draft {
+    let step = &draft.step;
     let gate = PlanStep {
         phase: step.phase.clone(),
         gates: Some(step.id.clone()),
         when: step.when.clone(),
         changes: false,
-        ..draft::plain(format!("{}!approve", step.id), GATE, with, usual)
+        ..draft::plain(format!("{}!{name}", step.id), kind, with, usual)
     };
     Draft {
         needs: draft.needs.clone(),
         refs: draft.refs.clone(),
-        roles: approve.roles.into_iter().map(|role| (role.value, role.span)).collect(),
         prefix: draft.prefix.clone(),
         broken: draft.broken,
         ..Draft::new(draft.span, gate)

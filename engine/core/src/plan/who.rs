@@ -8,6 +8,7 @@ use super::{
     Role, VERIFY,
     build::{Build, GATE, pair},
     draft::Draft,
+    fence,
     scope::{Names, way_out},
 };
 use crate::{
@@ -36,6 +37,16 @@ pub(super) struct Who {
 impl Who {
     pub(super) fn accounts(&mut self) -> impl Iterator<Item = (String, String)> + use<> {
         std::mem::take(&mut self.accounts).into_iter().map(|(name, (id, _))| (name, id))
+    }
+
+    /// The names of all roles.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.roles.keys().map(String::as_str)
+    }
+
+    /// Whether all roles could be read, so that one that is missing is missing.
+    pub(super) fn are_known(&self) -> bool {
+        !self.roles_told
     }
 
     pub(super) fn roles(&mut self) -> impl Iterator<Item = (String, Role)> + use<> {
@@ -115,6 +126,10 @@ impl Who {
 
     /// An approval that can never be complete.
     fn too_few(&self, draft: &Draft) -> Option<Problem> {
+        if draft.step.fences {
+            let all: BTreeSet<_> = self.roles.values().filter_map(|(role, _)| role.as_ref()).flat_map(people).collect();
+            return fence::too_few(draft, &all);
+        }
         let (_, at) = draft.roles.first().filter(|_| draft.step.kind == GATE)?;
         let count = draft.step.with.get("count").map_or(Some(1), Value::as_u64)?;
         let mut may = BTreeSet::new();
@@ -133,6 +148,6 @@ fn people(role: &Role) -> BTreeSet<&str> {
     role.people().collect()
 }
 
-fn list(names: &BTreeSet<&str>) -> String {
+pub(super) fn list(names: &BTreeSet<&str>) -> String {
     names.iter().copied().collect::<Vec<_>>().join(", ")
 }

@@ -171,8 +171,10 @@ pub fn headline(run: &Run, now: Time) -> String {
     let now = now.max(run.at);
     let present = Present::of(run);
     let rto = measure::rto(run, &run.opened, now);
+    let unfenced = not_fenced(run);
     if present.is_over() {
-        return over(&run.opened, present, &rto, &measure::rpo(run, &run.opened));
+        let over = over(&run.opened, present, &rto, &measure::rpo(run, &run.opened));
+        return std::iter::once(over).chain(unfenced).collect::<Vec<_>>().join(" · ");
     }
     let glance = glance(run, now);
     let done = format!("{}/{} done", glance.done, glance.of);
@@ -186,7 +188,14 @@ pub fn headline(run: &Run, now: Time) -> String {
     if !asked.is_empty() {
         parts.push(format!("waiting for: {}", asked.join(", ")));
     }
+    parts.extend(unfenced);
     parts.join(" · ")
+}
+
+/// The fences that are owed, as every screen shows them.
+fn not_fenced(run: &Run) -> Option<String> {
+    let ids: Vec<_> = run.owed().map(|step| clean(&run.plan().step(step).id)).collect();
+    (!ids.is_empty()).then(|| format!("NOT FENCED: {}", ids.join(", ")))
 }
 
 /// How far a run is, in the parts that a screen sets for itself.
@@ -296,6 +305,7 @@ pub fn status(run: &Run, now: Time) -> Value {
         "incident_at": stamp(run.opened.incident_at),
         "incident_assumed": run.opened.incident_assumed,
         "opened_at": stamp(run.opened_at),
+        "not_fenced": run.owed().map(|step| run.plan().step(step).id.as_str()).collect::<Vec<_>>(),
         "elapsed_ms": now.since(run.opened.incident_at).0,
         "rto": json::rto(&rto),
         "rpo": json::rpo(&rpo),

@@ -338,7 +338,7 @@ impl Story {
             Kind::UndoFailed { attempt, error: failure, .. } => error(*attempt, "undo_failed", failure),
             Kind::Bypassed { by, .. } | Kind::Skipped { by: Skipper::Person(by), .. } => it.actor = Some(by.clone()),
             Kind::Answered { by, choice, .. } => {
-                if matches!(choice, Choice::Approve | Choice::Done { .. } | Choice::Skip) {
+                if matches!(choice, Choice::Approve | Choice::Done { .. } | Choice::Skip | Choice::Impossible) {
                     it.actor = Some(by.clone());
                 }
             }
@@ -429,6 +429,7 @@ impl Story {
                 Choice::Set { name, value } => {
                     (format!("value given: {name} = {}", text::value(value)), why.as_str(), true)
                 }
+                Choice::Impossible => ("the fence cannot be set, and need not be".into(), why.as_str(), true),
                 Choice::Undo | Choice::Stop | Choice::Decline => (choice.word().into(), why.as_str(), true),
                 _ => (choice.word().into(), why.as_str(), false),
             },

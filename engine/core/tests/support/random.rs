@@ -39,6 +39,8 @@ fn build(drawn: Vec<(Vec<prop::sample::Index>, Script, u8)>) -> Scenario {
         if luck == 0 && !script.runs.iter().all(|act| act.end == End::Ok) {
             step.on_failure = OnFailure::Continue;
         }
+        // Nobody's word passes for the proof of a fence: it has to see its effect.
+        step.fences = luck == 1 && script.sees_effect;
         scenario.scripts.insert(step.id.clone(), script);
         scenario.plan.steps.push(step);
     }

@@ -339,6 +339,7 @@ impl Scenario {
                     "undoable" => step.can_undo = true,
                     "records" => script.records = true,
                     "reads" => step.changes = false,
+                    "fences" => step.fences = true,
                     other => panic!("what is `{other}`?"),
                 }
             }

@@ -96,7 +96,15 @@ fn action(line: &str) -> Action {
             What::Say(answer(Choice::Set { name, value }, Map::new()))
         }
         plain => {
-            let choices = [Choice::Wait, Choice::Skip, Choice::Undo, Choice::Stop, Choice::Approve, Choice::Decline];
+            let choices = [
+                Choice::Wait,
+                Choice::Skip,
+                Choice::Undo,
+                Choice::Stop,
+                Choice::Approve,
+                Choice::Decline,
+                Choice::Impossible,
+            ];
             let choice = choices.into_iter().find(|c| c.word() == plain && plain != "undo");
             let choice = choice.or((plain == "undo_it").then_some(Choice::Undo));
             What::Say(answer(choice.unwrap_or_else(|| panic!("what is `{plain}`?")), Map::new()))

@@ -141,6 +141,13 @@ impl Scene<'_> {
             }
             State::InDoubt { error, .. } => ('~', format!("in doubt: {}", clean(&error.message)), Tone::Late),
             State::Failed { error } => ('!', format!("failed: {}", clean(&error.message)), Tone::Late),
+            State::Owed { error, next, .. } => {
+                let again = match next {
+                    Some(at) => format!("tried again in {}", brief(at.since(now).max(Dur(0)))),
+                    None => "being tried".into(),
+                };
+                ('!', format!("NOT FENCED, {again}: {}", clean(&error.message)), Tone::Late)
+            }
             State::Stuck { error } => ('!', format!("not taken back: {}", clean(&error.message)), Tone::Late),
             _ => return None,
         })

@@ -1,0 +1,104 @@
+//! The gate of `data_loss: acknowledge`: before a step that loses what was
+//! written last, a named role is asked, with the number as it is just now.
+
+use crate::{
+    kind::Registry,
+    outcome::{Failure, RecoveryPoint},
+    question::{About, Question},
+    step::{Check, Description, OutputName, OutputType, ReadCx, Step, StepCx, StepError},
+};
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// The kind of work that this gate is.
+pub const DATA_LOSS: &str = "data_loss";
+/// The name of the fact that holds what was known when it was asked.
+const WOULD_KEEP: &str = "would_keep";
+
+/// How the gate stands in a plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DataLossWith {
+    /// The step behind it.
+    pub step: String,
+    /// That step's kind.
+    pub kind: String,
+    /// What that is given.
+    pub with: Value,
+    /// Who is asked.
+    #[serde(default)]
+    pub roles: Vec<String>,
+}
+
+/// Asks for the loss of data.
+pub struct DataLoss {
+    step: String,
+    roles: Vec<String>,
+    work: Arc<dyn Step>,
+}
+
+impl DataLoss {
+    /// The step, with the work behind it made by the registry.
+    pub fn from_json(registry: &Registry, with: Value) -> Result<Self, Failure> {
+        let with: DataLossWith = serde_json::from_value(with).map_err(|e| Failure::new(format!("{DATA_LOSS}: {e}")))?;
+        Ok(Self { work: registry.make(&with.kind, with.with)?, step: with.step, roles: with.roles })
+    }
+}
+
+#[async_trait]
+impl Step for DataLoss {
+    fn describe(&self) -> Description {
+        let summary = format!("ask {} for the data that `{}` loses", self.roles.join(", "), self.step);
+        Description { summary, actions: self.work.describe().actions, ..Description::default() }
+    }
+
+    fn outputs(&self) -> Vec<OutputName> {
+        vec![OutputName { name: "approved_by".into(), is: OutputType::Any }]
+    }
+
+    fn roles(&self) -> Vec<String> {
+        self.roles.clone()
+    }
+
+    fn changes(&self) -> bool {
+        false
+    }
+
+    /// There is nothing in the world to look at: it can always be asked.
+    async fn check(&self, _: &ReadCx) -> Result<Check, Failure> {
+        Ok(Check::Absent)
+    }
+
+    async fn run(&self, cx: &StepCx) -> Result<crate::outcome::Output, StepError> {
+        let kept = self.work.would_keep(&cx.read).await;
+        if let Ok(RecoveryPoint { at, source }) = &kept {
+            cx.record(WOULD_KEEP, json!({ "at": at.0, "source": source })).await;
+        }
+        let text = question(&self.step, &cx.read, &kept);
+        let mut question = Question::new(About::Approval, text, &["approve", "retry", "decline"]);
+        question.roles.clone_from(&self.roles);
+        Err(StepError::Ask(Box::new(question)))
+    }
+}
+
+/// The question, with everything that is known and nothing else.
+fn question(step: &str, cx: &ReadCx, kept: &Result<RecoveryPoint, Failure>) -> String {
+    let incident = cx.run.incident_at;
+    match kept {
+        Ok(RecoveryPoint { at, source }) if *at < incident => format!(
+            "`{step}` loses what was written after {at} ({source}): {} of writes until the outage began at {incident}. \
+             Go on and lose them? `retry` reads the number again",
+            incident.since(*at)
+        ),
+        Ok(RecoveryPoint { at, source }) => format!(
+            "`{step}` keeps everything up to when the outage began at {incident}, and loses what was written after \
+             {at} ({source}). Go on and lose that? `retry` reads the number again"
+        ),
+        Err(failure) => format!(
+            "`{step}` loses what was written last, and nobody can say how much: {}. Go on and lose it? \
+             `retry` looks again",
+            failure.message
+        ),
+    }
+}

@@ -1,0 +1,226 @@
+//! What a promotion wants before it: a fence that is proven, and somebody's
+//! word for the writes that are lost.
+
+use async_trait::async_trait;
+use dr_engine::{
+    attempt::Ended,
+    clock::{SystemClock, Time},
+    data_loss::DATA_LOSS,
+    kind::{Explained, Kind, Reference, Registry},
+    outcome::{Failure, Output, RecoveryPoint},
+    plan::{
+        Plan, Selection,
+        build::{Options, Sources, plan},
+    },
+    question::Question,
+    step::{Check, Description, ReadCx, Step, StepCx, StepError, Steps},
+    testing::{Bench, UNEXPLAINED},
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// A kind of work that says of itself what the test wants.
+macro_rules! kind {
+    ($name:ident, $fences:literal, $promotes:literal) => {
+        #[derive(Debug, Default, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        struct $name {
+            /// Up to when the data would be there, in milliseconds.
+            #[serde(default)]
+            keeps: Option<i64>,
+        }
+
+        impl Explained for $name {
+            const REFERENCE: Reference = UNEXPLAINED;
+        }
+
+        #[async_trait]
+        impl Step for $name {
+            fn describe(&self) -> Description {
+                let (fences, promotes) = ($fences, $promotes);
+                Description { fences, second_writer: promotes, loses_data: promotes, ..Description::default() }
+            }
+
+            async fn check(&self, _: &ReadCx) -> Result<Check, Failure> {
+                Ok(Check::Absent)
+            }
+
+            async fn run(&self, _: &StepCx) -> Result<Output, StepError> {
+                Ok(Output::default())
+            }
+
+            async fn would_keep(&self, _: &ReadCx) -> Result<RecoveryPoint, Failure> {
+                let at = self.keeps.map(Time).ok_or_else(|| Failure::new("the replica says nothing"))?;
+                Ok(RecoveryPoint { at, source: "ReplicaLag".into() })
+            }
+        }
+    };
+}
+
+kind!(Work, false, false);
+kind!(Fence, true, false);
+kind!(Promote, false, true);
+
+fn registry() -> Registry {
+    Registry::of([Kind::of::<Work>("work"), Kind::of::<Fence>("fence"), Kind::of::<Promote>("promote")])
+}
+
+struct One<'a>(&'a str);
+
+impl Sources for One<'_> {
+    fn read(&self, _: &str, _: Option<&str>) -> Result<(String, String), String> {
+        Ok(("plan.yaml".into(), self.0.into()))
+    }
+}
+
+const ROLES: &str = "roles: { executive: { name: eva, deputies: [ed] }, incident_commander: { name: ina } }";
+
+fn planned(roles: &str, steps: &str, selection: Selection) -> Result<Plan, Vec<String>> {
+    let text = format!("dr: v1\nname: promote\n{roles}\nsteps:\n{steps}");
+    let options = Options { selection, ..Options::default() };
+    plan("plan.yaml", &One(&text), &registry(), &options).map_err(|problems| {
+        let said = |it: dr_engine::problem::Problem| match it.help {
+            Some(help) => format!("{}; {help}", it.message),
+            None => it.message,
+        };
+        problems.problems.into_iter().map(said).collect()
+    })
+}
+
+const FENCE: &str = "  stop_old: { do: { fence: {} } }\n";
+const PROMOTE: &str = "  promote_new: { fence: stop_old, data_loss: acknowledge, do: { promote: { keeps: 5 } } }\n";
+
+#[test]
+fn a_promotion_waits_for_its_fence_and_then_for_somebodys_word() {
+    let plan = planned(ROLES, &format!("{FENCE}{PROMOTE}"), Selection::default()).expect("it is whole");
+    let ids: Vec<_> = plan.steps.iter().map(|step| step.id.as_str()).collect();
+    assert_eq!(ids, ["stop_old", "promote_new!data_loss", "promote_new"]);
+    let gate = &plan.steps[1];
+    assert_eq!((gate.kind.as_str(), &gate.with["roles"]), (DATA_LOSS, &serde_json::json!(["executive"])));
+    assert_eq!(gate.needs, [plan.find("stop_old").expect("it is there")]);
+    assert_eq!(plan.steps[2].needs.len(), 2);
+    assert!(plan.steps[0].fences && !plan.steps[2].fences);
+    // Where nobody is the executive, the Incident Commander is asked.
+    let two = "roles: { incident_commander: { name: ina, deputies: [ed] } }";
+    let plan = planned(two, &format!("{FENCE}{PROMOTE}"), Selection::default()).expect("it is whole");
+    assert_eq!(plan.steps[1].with["roles"], serde_json::json!(["incident_commander"]));
+}
+
+#[test]
+fn whatever_would_let_a_promotion_run_without_its_fence_is_a_mistake() {
+    let none = Selection::default();
+    let only = Selection { only: vec!["promote_new".into()], ..Selection::default() };
+    let without = Selection { skip: vec!["stop_old".into()], ..Selection::default() };
+    let plain = format!("{FENCE}{PROMOTE}");
+    for (roles, steps, selection, says) in [
+        (
+            ROLES,
+            "  promote_new: { data_loss: acknowledge, do: { promote: {} } }\n",
+            &none,
+            "step `promote_new` makes a second writer, and nothing keeps the first one from writing; name the step \
+             that does: `fence: STEP`",
+        ),
+        (
+            ROLES,
+            &format!("{FENCE}  promote_new: {{ fence: stop_old, do: {{ promote: {{}} }} }}\n"),
+            &none,
+            "step `promote_new` loses what was written last, and nobody is asked; let it be asked with the live \
+             number: `data_loss: acknowledge`",
+        ),
+        (
+            ROLES,
+            &format!("  stop_old: {{ do: {{ work: {{}} }} }}\n{PROMOTE}"),
+            &none,
+            "`stop_old` is no fence of `promote_new`: `work` does not prove that the old writer cannot write; use a \
+             kind that does, such as `fence.command`, whose `check` is the proof",
+        ),
+        (ROLES, PROMOTE, &none, "step `promote_new` needs `stop_old`, which does not exist"),
+        (
+            ROLES,
+            &format!("  stop_old: {{ when: \"1 == 1\", do: {{ fence: {{}} }} }}\n{PROMOTE}"),
+            &none,
+            "step `stop_old` is a fence, and has a condition; a fence that is left out proves nothing: take `when` \
+             away, and plan the other case in a runbook of its own",
+        ),
+        (
+            ROLES,
+            &format!("  stop_old: {{ on_failure: continue, do: {{ fence: {{}} }} }}\n{PROMOTE}"),
+            &none,
+            "step `stop_old` is a fence, and its failure would be tolerated; take `on_failure` away: when it cannot \
+             be set, two people are asked",
+        ),
+        (
+            "roles: { executive: { name: eva } }",
+            &plain,
+            &none,
+            "when the fence `stop_old` cannot be set, 2 people are asked, and `roles` names eva; the region may be \
+             gone when it is needed: name more people; `deputies` count too",
+        ),
+        (
+            "roles: { lead: { name: eva, deputies: [ed] } }",
+            &plain,
+            &none,
+            "nobody may acknowledge lost data: there is no role `executive` or `incident_commander`; name them: \
+             `roles: { executive: … }`",
+        ),
+        (
+            ROLES,
+            &plain,
+            &only,
+            "this part of the plan has `promote_new` without its fence `stop_old`; leave both out, or take both: \
+             `--only stop_old --only promote_new`",
+        ),
+        (
+            ROLES,
+            &plain,
+            &without,
+            "this part of the plan has `promote_new` without its fence `stop_old`; leave both out, or take both: \
+             `--only stop_old --only promote_new`",
+        ),
+    ] {
+        let said = planned(roles, steps, selection.clone()).expect_err(says);
+        assert_eq!(said, [says]);
+    }
+}
+
+async fn asked(keeps: Option<i64>, incident: i64) -> (Question, Bench) {
+    let plan = planned(ROLES, &format!("{FENCE}{PROMOTE}"), Selection::default()).expect("it is whole");
+    let mut gate = plan.steps[1].clone();
+    gate.with["with"]["keeps"] = keeps.into();
+    let mut bench = Bench::new("promote_new!data_loss", Arc::new(SystemClock::new()), Arc::new(()));
+    bench.run.incident_at = Time(incident);
+    let work = registry().step(&gate, gate.with.clone()).expect("it is made");
+    let Ended::Error(StepError::Ask(question)) = bench.attempt(work, None).await else { panic!("it asks") };
+    (*question, bench)
+}
+
+#[tokio::test]
+async fn the_question_has_the_live_number_or_says_that_there_is_none() {
+    let minute = 60_000;
+    let (question, bench) = asked(Some(90 * minute), 94 * minute + 12_000).await;
+    assert_eq!(
+        question.text,
+        "`promote_new` loses what was written after 1970-01-01T01:30:00Z (ReplicaLag): 4m12s of writes until the \
+         outage began at 1970-01-01T01:34:12Z. Go on and lose them? `retry` reads the number again"
+    );
+    assert_eq!(
+        (&question.roles[..], &question.choices[..]),
+        (&["executive".to_owned()][..], &["approve".to_owned(), "retry".into(), "decline".into()][..])
+    );
+    let facts = bench.facts.lock().expect("no panic").clone();
+    assert_eq!(facts[0].value, serde_json::json!({ "at": 90 * minute, "source": "ReplicaLag" }));
+    let (question, _) = asked(Some(95 * minute), 94 * minute).await;
+    assert_eq!(
+        question.text,
+        "`promote_new` keeps everything up to when the outage began at 1970-01-01T01:34:00Z, and loses what was \
+         written after 1970-01-01T01:35:00Z (ReplicaLag). Go on and lose that? `retry` reads the number again"
+    );
+    let (question, bench) = asked(None, 94 * minute).await;
+    assert_eq!(
+        question.text,
+        "`promote_new` loses what was written last, and nobody can say how much: the replica says nothing. Go on \
+         and lose it? `retry` looks again"
+    );
+    assert_eq!(bench.facts.lock().expect("no panic").len(), 0);
+}
