@@ -5,9 +5,13 @@
 //! editor shows over a runbook.
 
 pub mod approve;
+mod aurora;
+pub mod aurora_global_failover;
+pub mod aurora_global_switchover;
 pub mod aws;
 pub mod aws_cli;
 pub mod backup_restore_job;
+mod before;
 pub mod claim;
 mod client;
 pub mod cloudfront_update_origin;
@@ -57,6 +61,8 @@ use dr_engine::kind::{Kind, Registry};
 pub fn registry() -> Registry {
     Registry::of([
         Kind::of::<approve::Approve>("approve"),
+        Kind::of::<aurora_global_failover::GlobalFailover>("aurora.global_failover"),
+        Kind::of::<aurora_global_switchover::GlobalSwitchover>("aurora.global_switchover"),
         Kind::of::<aws_cli::AwsCli>("aws.cli"),
         Kind::of::<backup_restore_job::RestoreJob>("backup.restore_job"),
         Kind::of::<cloudfront_update_origin::UpdateOrigin>("cloudfront.update_origin"),

@@ -54,6 +54,8 @@ macro_rules! contract {
 }
 
 contract! {
+    aurora_global_failover: crate::aurora::LOSING;
+    aurora_global_switchover: crate::aurora::KEEPING, undo: crate::aurora::KEEPING;
     aws_cli: crate::aws_cli::TRIAL;
     backup_restore_job: crate::backup::TRIAL;
     cloudfront_update_origin: crate::cloudfront::TRIAL, undo: crate::cloudfront::TRIAL;
