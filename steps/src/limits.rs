@@ -31,6 +31,8 @@ pub const REQUEST_TIMEOUT: Dur = Dur(300_000);
 pub const REQUEST_GRACE: Dur = Dur(1_000);
 /// How long one request of a probe or a check may take in all.
 pub const PROBE_TIMEOUT: Dur = Dur(10_000);
+/// How many alarms one look takes: `DescribeAlarms` takes no more names.
+pub const ALARMS_MAX: usize = 100;
 /// The shortest pause between two probes of a service.
 pub const PROBE_PAUSE_MIN: Dur = Dur(10);
 /// How long one try of a name server may take.

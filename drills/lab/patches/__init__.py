@@ -17,7 +17,8 @@ from ..errors import LabError
 OPERATIONS = {}
 MODULES = (
     "sts", "rds", "rds_pitr", "rds_replica", "route53", "dynamodb", "dynamodb_global", "dynamodb_restore", "s3",
-    "s3_replication", "s3_rules", "ecs", "cloudfront", "cloudwatch", "backup", "preflight", "sns",
+    "s3_replication", "s3_rules", "ecs", "cloudfront", "cloudwatch", "cloudwatch_alarms",
+    "backup", "preflight", "sns",
 )  # fmt: skip
 
 
