@@ -73,7 +73,7 @@ contract! {
 }
 
 /// The kinds that change nothing at AWS, and so have contracts of their own.
-const ELSEWHERE: [(&str, &str); 11] = [
+const ELSEWHERE: [(&str, &str); 12] = [
     ("approve", "asks people"),
     ("command", "a process: tests/kinds/command.rs"),
     ("dns.verify", "only looks"),
@@ -82,6 +82,7 @@ const ELSEWHERE: [(&str, &str); 11] = [
     ("s3.replication_check", "only looks"),
     ("status_page.statuspage", "another's API: tests/kinds/statuspage.rs"),
     ("verify.alarm", "only looks"),
+    ("verify.canary", "only looks"),
     ("verify.http", "only looks"),
     ("verify.tcp", "only looks"),
     ("wait_until", "only looks"),

@@ -4,6 +4,7 @@
 mod alarm;
 mod aws_cli;
 mod backup;
+mod canary;
 mod claim;
 mod cloudfront;
 mod contract;
