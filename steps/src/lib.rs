@@ -50,6 +50,8 @@ pub mod status_page_static;
 pub mod status_page_statuspage;
 pub mod text;
 pub mod verify;
+pub mod verify_alarm;
+pub mod verify_canary;
 pub mod wait_until;
 pub mod web;
 mod work;
@@ -86,6 +88,8 @@ pub fn registry() -> Registry {
         Kind::of::<s3_sync_point_in_time::SyncPointInTime>("s3.sync_point_in_time"),
         Kind::of::<status_page_static::StatusPage>(status_page_static::KIND),
         Kind::of::<status_page_statuspage::Statuspage>(status_page_statuspage::KIND),
+        Kind::of::<verify_alarm::VerifyAlarm>("verify.alarm"),
+        Kind::of::<verify_canary::VerifyCanary>("verify.canary"),
         Kind::of::<verify::VerifyHttp>("verify.http"),
         Kind::of::<verify::VerifyTcp>("verify.tcp"),
         Kind::of::<wait_until::WaitUntil>("wait_until"),

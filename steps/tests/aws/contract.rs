@@ -76,7 +76,7 @@ contract! {
 }
 
 /// The kinds that change nothing at AWS, and so have contracts of their own.
-const ELSEWHERE: [(&str, &str); 10] = [
+const ELSEWHERE: [(&str, &str); 12] = [
     ("approve", "asks people"),
     ("command", "a process: tests/kinds/command.rs"),
     ("dns.verify", "only looks"),
@@ -85,6 +85,8 @@ const ELSEWHERE: [(&str, &str); 10] = [
     ("manual", "asks people"),
     ("s3.replication_check", "only looks"),
     ("status_page.statuspage", "another's API: tests/kinds/statuspage.rs"),
+    ("verify.alarm", "only looks"),
+    ("verify.canary", "only looks"),
     ("verify.http", "only looks"),
     ("verify.tcp", "only looks"),
     ("wait_until", "only looks"),
