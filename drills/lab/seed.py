@@ -4,7 +4,7 @@ The primary region holds what runs; the recovery region holds what a
 runbook restores from. The reply names everything a runbook needs.
 """
 
-from . import seed_backups, seed_data, seed_edge, seed_global, seed_objects, seed_replicas, seed_replication
+from . import seed_backups, seed_data, seed_edge, seed_fence, seed_global, seed_objects, seed_replicas, seed_replication
 
 PRIMARY, RECOVERY = "eu-west-1", "eu-central-1"
 SERVICES = ("payments", "orders", "web")
@@ -58,6 +58,7 @@ def plant(lab, document):
         params |= seed_replicas.replica(
             account, primary, recovery, params["security_group_id"], document.get("encrypted")
         )
+        params |= seed_fence.groups(account, primary, recovery)
         params |= seed_data.tables(account, primary, recovery)
         params |= seed_global.tables(account, primary, recovery)
         params |= seed_backups.points(account, primary, recovery)
