@@ -4,7 +4,10 @@ The primary region holds what runs; the recovery region holds what a
 runbook restores from. The reply names everything a runbook needs.
 """
 
-from . import seed_backups, seed_data, seed_edge, seed_fence, seed_global, seed_objects, seed_replicas, seed_replication
+from . import (
+    seed_aurora, seed_backups, seed_data, seed_edge, seed_fence, seed_global, seed_objects, seed_replicas,
+    seed_replication,
+)  # fmt: skip
 
 PRIMARY, RECOVERY = "eu-west-1", "eu-central-1"
 SERVICES = ("payments", "orders", "web")
@@ -59,6 +62,8 @@ def plant(lab, document):
             account, primary, recovery, params["security_group_id"], document.get("encrypted")
         )
         params |= seed_fence.groups(account, primary, recovery)
+        if document.get("aurora"):
+            params |= seed_aurora.database(account, primary, recovery)
         params |= seed_data.tables(account, primary, recovery)
         params |= seed_global.tables(account, primary, recovery)
         params |= seed_backups.points(account, primary, recovery)

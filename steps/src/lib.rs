@@ -5,9 +5,13 @@
 //! editor shows over a runbook.
 
 pub mod approve;
+mod aurora;
+pub mod aurora_global_failover;
+pub mod aurora_global_switchover;
 pub mod aws;
 pub mod aws_cli;
 pub mod backup_restore_job;
+mod before;
 pub mod claim;
 mod client;
 pub mod cloudfront_update_origin;
@@ -47,6 +51,8 @@ pub mod status_page_static;
 pub mod status_page_statuspage;
 pub mod text;
 pub mod verify;
+pub mod verify_alarm;
+pub mod verify_canary;
 pub mod wait_until;
 pub mod web;
 mod work;
@@ -58,6 +64,8 @@ use dr_engine::kind::{Kind, Registry};
 pub fn registry() -> Registry {
     Registry::of([
         Kind::of::<approve::Approve>("approve"),
+        Kind::of::<aurora_global_failover::GlobalFailover>("aurora.global_failover"),
+        Kind::of::<aurora_global_switchover::GlobalSwitchover>("aurora.global_switchover"),
         Kind::of::<aws_cli::AwsCli>("aws.cli"),
         Kind::of::<backup_restore_job::RestoreJob>("backup.restore_job"),
         Kind::of::<cloudfront_update_origin::UpdateOrigin>("cloudfront.update_origin"),
@@ -82,6 +90,8 @@ pub fn registry() -> Registry {
         Kind::of::<s3_sync_point_in_time::SyncPointInTime>("s3.sync_point_in_time"),
         Kind::of::<status_page_static::StatusPage>(status_page_static::KIND),
         Kind::of::<status_page_statuspage::Statuspage>(status_page_statuspage::KIND),
+        Kind::of::<verify_alarm::VerifyAlarm>("verify.alarm"),
+        Kind::of::<verify_canary::VerifyCanary>("verify.canary"),
         Kind::of::<verify::VerifyHttp>("verify.http"),
         Kind::of::<verify::VerifyTcp>("verify.tcp"),
         Kind::of::<wait_until::WaitUntil>("wait_until"),

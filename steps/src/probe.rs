@@ -34,12 +34,14 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    fn good(says: String, values: Value) -> Self {
+    /// It is as it should be.
+    pub(crate) fn good(says: String, values: Value) -> Self {
         let Value::Object(values) = values else { unreachable!("values have names") };
         Self { good: true, says, values }
     }
 
-    fn bad(says: impl Into<String>) -> Self {
+    /// It is not as it should be, or not yet.
+    pub(crate) fn bad(says: impl Into<String>) -> Self {
         Self { good: false, says: says.into(), values: Map::new() }
     }
 

@@ -79,7 +79,7 @@ fn one() -> NonZeroU32 {
     NonZeroU32::MIN
 }
 
-fn three() -> NonZeroU32 {
+pub(crate) fn three() -> NonZeroU32 {
     NonZeroU32::MIN.saturating_add(2)
 }
 

@@ -317,6 +317,8 @@ def state(account):
             place["parameters"] = changed
         if any(place.values()):
             found[region] = place
+    if account.globals:
+        found["global"] = {name: each.state() for name, each in account.globals.items()}
     return found
 
 

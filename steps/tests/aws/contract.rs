@@ -54,6 +54,8 @@ macro_rules! contract {
 }
 
 contract! {
+    aurora_global_failover: crate::aurora::LOSING;
+    aurora_global_switchover: crate::aurora::KEEPING, undo: crate::aurora::KEEPING;
     aws_cli: crate::aws_cli::TRIAL;
     backup_restore_job: crate::backup::TRIAL;
     cloudfront_update_origin: crate::cloudfront::TRIAL, undo: crate::cloudfront::TRIAL;
@@ -75,7 +77,7 @@ contract! {
 }
 
 /// The kinds that change nothing at AWS, and so have contracts of their own.
-const ELSEWHERE: [(&str, &str); 11] = [
+const ELSEWHERE: [(&str, &str); 12] = [
     ("approve", "asks people"),
     ("command", "a process: tests/kinds/command.rs"),
     ("dns.verify", "only looks"),
@@ -84,6 +86,8 @@ const ELSEWHERE: [(&str, &str); 11] = [
     ("manual", "asks people"),
     ("s3.replication_check", "only looks"),
     ("status_page.statuspage", "another's API: tests/kinds/statuspage.rs"),
+    ("verify.alarm", "only looks"),
+    ("verify.canary", "only looks"),
     ("verify.http", "only looks"),
     ("verify.tcp", "only looks"),
     ("wait_until", "only looks"),

@@ -1,8 +1,11 @@
 //! The AWS kinds against the lab.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a test says how much it tried, and that it did not")]
 
+mod alarm;
+mod aurora;
 mod aws_cli;
 mod backup;
+mod canary;
 mod claim;
 mod cloudfront;
 mod contract;
