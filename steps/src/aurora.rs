@@ -174,7 +174,7 @@ impl Target<'_> {
             Err(failure) if !failure.transient && failure.call.is_none() => Check::Impossible(failure),
             Err(failure) => return Err(failure),
             Ok(Stage::Elsewhere(failure)) => Check::Impossible(failure),
-            Ok(Stage::Follows { .. }) if asked && before::is_accepted(cx) => Check::InProgress,
+            Ok(Stage::Follows { arn, .. }) if asked && before::is_accepted(cx, &arn) => Check::InProgress,
             Ok(Stage::Busy(_)) if asked => Check::InProgress,
             Ok(Stage::Follows { .. } | Stage::Busy(_)) => Check::Absent,
             Ok(Stage::Moving(_)) => Check::InProgress,

@@ -4,7 +4,7 @@
 //! How that moves and is waited for stands in `aurora.rs`. It does not wait for
 //! what had not arrived, and loses it: `AllowDataLoss`. How far the cluster was
 //! behind (`AuroraGlobalDBRPOLag`, else `AuroraGlobalDBReplicationLag`, which
-//! older versions of Aurora MySQL have) is written down before the call.
+//! older versions of Aurora `MySQL` have) is written down before the call.
 //!
 //! It makes a second writer. Aurora stops the writes of the old primary where
 //! it can ("write fencing"), and calls that a best effort: in a region that is

@@ -161,14 +161,12 @@ impl Step for GlobalSwitchover {
             let writer = Box::pin(target.write(cx, async { Ok(None) })).await?;
             return Ok(output(writer.output(), known.as_ref()));
         };
-        let found = match known {
-            Some(found) => found,
-            None => {
-                let found = Found { global: self.global().into(), arn, writer, at: cx.read.clock.now() };
-                before::write(cx, &found).await;
-                found
-            }
-        };
+        let first = known.is_none();
+        let at = cx.read.clock.now();
+        let found = known.unwrap_or_else(|| Found { global: self.global().into(), arn, writer, at });
+        if first {
+            before::write(cx, &found).await;
+        }
         let ask = Self::ask(cx, &clients, self.global(), &found.arn);
         let writer = Box::pin(target.write(cx, ask)).await?;
         Ok(output(writer.output(), Some(&found)))

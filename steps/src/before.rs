@@ -36,12 +36,12 @@ pub(crate) async fn refused(cx: &StepCx) {
     cx.record(BEFORE, Value::Null).await;
 }
 
-/// Writes down that the call was accepted; `handle` is what the service works on.
+/// Writes down that the call was accepted, by what the service works on since.
 pub(crate) async fn accepted(cx: &StepCx, handle: &str) {
     cx.record_handle(ACCEPTED, handle).await;
 }
 
-/// Whether the call was accepted.
-pub(crate) fn is_accepted(cx: &ReadCx) -> bool {
-    cx.fact(ACCEPTED).is_some()
+/// Whether the call for this was accepted.
+pub(crate) fn is_accepted(cx: &ReadCx, handle: &str) -> bool {
+    cx.fact(ACCEPTED).is_some_and(|value| value == handle)
 }

@@ -203,9 +203,8 @@ impl PromoteReplica {
             request.set_preferred_backup_window(self.backup_window.as_ref().map(|window| window.get().clone()));
         let call = clients.call("rds", "PromoteReadReplica");
         match request.send().await {
-            Ok(reply) => {
-                let arn = reply.db_instance().and_then(DbInstance::db_instance_arn);
-                before::accepted(cx, arn.unwrap_or(&found.replica)).await;
+            Ok(_) => {
+                before::accepted(cx, &found.replica).await;
                 Ok((found, None))
             }
             Err(e) => match call.wrote(&e) {
@@ -227,7 +226,7 @@ impl PromoteReplica {
     /// Waits until it follows nothing and works.
     async fn alone(&self, cx: &ReadCx, clients: &Clients, refusal: Option<Failure>) -> Result<DbInstance, Failure> {
         let since = cx.clock.now();
-        let accepted = refusal.is_none() || before::is_accepted(cx);
+        let accepted = refusal.is_none() || before::is_accepted(cx, &self.name());
         let patience = if accepted { limits::BEGINS } else { limits::UNSEEN };
         let name = self.name();
         let ended = cx.poll(|| async {
@@ -347,7 +346,7 @@ impl Step for PromoteReplica {
         }
         let works = rds::usable(status(&db));
         if replica::source(&db).is_some() {
-            let begun = self.asked(cx, &db).is_some() && (before::is_accepted(cx) || !works);
+            let begun = self.asked(cx, &db).is_some() && (before::is_accepted(cx, &self.name()) || !works);
             return Ok(if begun { Check::InProgress } else { Check::Absent });
         }
         Ok(match self.known(cx, &db) {
