@@ -112,7 +112,7 @@ impl Explained for AwsCli {
             "What stands in `args` can be read in the list of processes and in the plan: no secret belongs there.",
             "`aws` knows aliases (`~/.aws/cli/alias`): on a host where `describe-…` is one, it is no look.",
         ],
-        example: r#"
+        example: "
             point_to_recovery:
               do:
                 aws.cli:
@@ -123,7 +123,7 @@ impl Explained for AwsCli {
                     expect: { /Parameter/Value: eu-central-1 }
                     absent: [ParameterNotFound]
                   outputs: { version: { json: /Version } }
-        "#,
+        ",
     };
 }
 

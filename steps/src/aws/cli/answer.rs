@@ -30,7 +30,7 @@ pub(crate) struct Trouble {
     one: bool,
     /// The service's own code.
     pub(crate) code: Option<String>,
-    failure: Failure,
+    failure: Box<Failure>,
 }
 
 /// How botocore tells an error of a service.
@@ -95,7 +95,7 @@ impl Trouble {
             transient: end.passes(),
             ..Failure::new(text::short(&says))
         };
-        Self { end, one: *one, code, failure }
+        Self { end, one: *one, code, failure: Box::new(failure) }
     }
 
     /// Whether the service answered, and with nothing that may pass or that a
@@ -106,13 +106,13 @@ impl Trouble {
 
     /// As a look that failed.
     pub(crate) fn read(self) -> Failure {
-        self.failure
+        *self.failure
     }
 
     /// As a call that was to change something.
     pub(crate) fn wrote(self) -> StepError {
         let begun = !self.one && !matches!(self.end, End::Malformed | End::Anonymous);
-        if self.end.doubtful() || begun { StepError::Doubt(self.failure) } else { StepError::Failed(self.failure) }
+        if self.end.doubtful() || begun { StepError::Doubt(*self.failure) } else { StepError::Failed(*self.failure) }
     }
 }
 
@@ -124,9 +124,8 @@ fn end_of_code(code: &str) -> End {
     match code.parse::<u16>() {
         Ok(403) => End::Denied,
         Ok(500..) => End::Broken,
-        Ok(_) => End::No,
         Err(_) if code == "Unknown" || BROKEN.iter().any(|word| code.contains(word)) => End::Broken,
-        Err(_) => End::No,
+        _ => End::No,
     }
 }
 
