@@ -5,7 +5,8 @@ runbook restores from. The reply names everything a runbook needs.
 """
 
 from . import (
-    seed_aurora, seed_backups, seed_data, seed_edge, seed_global, seed_objects, seed_replicas, seed_replication,
+    seed_aurora, seed_backups, seed_data, seed_edge, seed_fence, seed_global, seed_objects, seed_replicas,
+    seed_replication,
 )  # fmt: skip
 
 PRIMARY, RECOVERY = "eu-west-1", "eu-central-1"
@@ -60,6 +61,7 @@ def plant(lab, document):
         params |= seed_replicas.replica(
             account, primary, recovery, params["security_group_id"], document.get("encrypted")
         )
+        params |= seed_fence.groups(account, primary, recovery)
         if document.get("aurora"):
             params |= seed_aurora.database(account, primary, recovery)
         params |= seed_data.tables(account, primary, recovery)

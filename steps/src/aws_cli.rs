@@ -241,7 +241,7 @@ impl Step for AwsCli {
 }
 
 /// The kinds that need the command line, for `dr doctor`.
-pub const BY_CLI: [&str; 1] = ["aws.cli"];
+pub const BY_CLI: [&str; 2] = ["aws.cli", "fence.security_group"];
 
 /// The fact that the service took the operation: its words.
 const TAKEN: &str = "taken";

@@ -26,6 +26,7 @@ pub mod dynamodb_restore_pitr;
 pub mod ecs_scale_service;
 pub mod fence_command;
 pub mod fence_rds_read_only;
+pub mod fence_security_group;
 pub mod http;
 pub mod limits;
 pub mod manual;
@@ -78,6 +79,7 @@ pub fn registry() -> Registry {
         Kind::of::<ecs_scale_service::ScaleService>("ecs.scale_service"),
         Kind::of::<fence_command::FenceCommand>("fence.command"),
         Kind::of::<fence_rds_read_only::ReadOnly>("fence.rds_read_only"),
+        Kind::of::<fence_security_group::SecurityGroup>("fence.security_group"),
         Kind::of::<http::Http>("http"),
         Kind::of::<manual::Manual>("manual"),
         Kind::of::<rds_copy_snapshot::CopySnapshot>("rds.copy_snapshot"),

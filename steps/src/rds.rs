@@ -8,6 +8,7 @@
 //! parameter group, so all of them are given (AWS RDS API Reference,
 //! `RestoreDBInstanceFromDBSnapshot`).
 
+pub(crate) mod fence;
 pub(crate) mod replica;
 pub(crate) mod snapshots;
 

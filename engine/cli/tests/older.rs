@@ -24,7 +24,7 @@ fn a_run_that_version_0_1_0_left_goes_on_to_its_end() {
     resume(&["--moved"], 4)
         .prints(&["dr answer 20261122-105559-golden-36cd cut_off retry", "agree: STILL ASKED: Shall users move?"]);
     let twice = place.run(&["answer", RUN, "agree", "approve", "--as", "Ada", "--why", "again"]).ends(1);
-    twice.says(&["you have agreed already; 1 of 2 so far"]);
+    twice.says(&["you have agreed already, as ", "1 of 2 so far"]);
     place.run(&["answer", RUN, "agree", "approve", "--as", "Ben", "--why", "so it be"]).ends(4);
     let set = r#"argv=["/bin/true"]"#;
     place.run(&["answer", RUN, "cut_off", "retry", "--set", set, "--why", "it never ends"]).ends(4);

@@ -299,7 +299,14 @@ fn may_answer(run: &Run, step: StepIx, by: &Person) -> Result<(), String> {
         return Err("whoever started the run may not approve this; somebody else, from their own account".into());
     }
     if approved_by.iter().any(same) {
-        return Err(format!("you have agreed already; {} of {} so far", approved_by.len(), question.count));
+        return Err(format!(
+            "you have agreed already, as {} on {}; {} of {} so far. The next agrees from a login of their own, by \
+             `sudo -u` where the run belongs to another account",
+            by.user,
+            by.host,
+            approved_by.len(),
+            question.count
+        ));
     }
     Ok(())
 }

@@ -218,7 +218,7 @@ impl Run {
                             it.state = State::InDoubt { doubt: Doubt::Lost, error, look_at: Some(event.at) };
                         }
                         State::Undoing { .. } => it.state = State::Undoing { since: None },
-                        State::Owed { ref mut next, .. } => *next = Some(next.unwrap_or(event.at)),
+                        State::Owed { ref mut next, .. } => *next = Some(event.at),
                         _ => {}
                     }
                 }

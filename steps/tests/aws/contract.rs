@@ -65,6 +65,7 @@ contract! {
     dynamodb_restore_pitr: crate::dynamodb_pitr::TRIAL, undo: crate::dynamodb_pitr::TRIAL;
     ecs_scale_service: crate::ecs::TRIAL, undo: crate::ecs::TRIAL;
     fence_rds_read_only: crate::fence_rds::TRIAL, undo: crate::fence_rds::TRIAL;
+    fence_security_group: crate::fence_group::TRIAL, undo: crate::fence_group::TRIAL;
     rds_copy_snapshot: crate::rds_copy::TRIAL, undo: crate::rds_copy::TRIAL;
     rds_create_replica: crate::rds_create_replica::TRIAL, undo: crate::rds_create_replica::TRIAL;
     rds_promote_replica: crate::rds_promote::TRIAL;

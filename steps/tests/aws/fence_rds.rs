@@ -21,7 +21,7 @@ fn with(_: &Estate) -> Value {
 pub(crate) const TRIAL: Trial = Trial { kind: "fence.rds_read_only", with, before: |estate| plant(estate, "ledger") };
 
 /// Work by hand, from where nobody can wait.
-fn by_hand_now<T: Send>(estate: &Estate, work: impl AsyncFnOnce(aws_sdk_rds::Client) -> T + Send) -> T {
+pub(crate) fn by_hand_now<T: Send>(estate: &Estate, work: impl AsyncFnOnce(aws_sdk_rds::Client) -> T + Send) -> T {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     std::thread::scope(|scope| {
         let all = move || runtime().block_on(async { work(by_hand(estate).await.rds).await });

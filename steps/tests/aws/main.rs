@@ -17,6 +17,7 @@ mod dynamodb_global;
 mod dynamodb_pitr;
 mod ecs;
 mod errors;
+mod fence_group;
 mod fence_rds;
 mod lab;
 mod outage;
