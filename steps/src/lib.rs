@@ -8,6 +8,7 @@ pub mod approve;
 mod aurora;
 pub mod aurora_global_failover;
 pub mod aurora_global_switchover;
+pub mod aurora_restore_cluster;
 pub mod aws;
 pub mod aws_cli;
 pub mod backup_restore_job;
@@ -66,6 +67,7 @@ pub fn registry() -> Registry {
         Kind::of::<approve::Approve>("approve"),
         Kind::of::<aurora_global_failover::GlobalFailover>("aurora.global_failover"),
         Kind::of::<aurora_global_switchover::GlobalSwitchover>("aurora.global_switchover"),
+        Kind::of::<aurora_restore_cluster::RestoreCluster>("aurora.restore_cluster"),
         Kind::of::<aws_cli::AwsCli>("aws.cli"),
         Kind::of::<backup_restore_job::RestoreJob>("backup.restore_job"),
         Kind::of::<cloudfront_update_origin::UpdateOrigin>("cloudfront.update_origin"),

@@ -315,11 +315,23 @@ def state(account):
         changed = {n: g.lab_set for n, g in here.db_parameter_groups.items() if getattr(g, "lab_set", None)}
         if changed:
             place["parameters"] = changed
+        if here.clusters:
+            place["clusters"] = {n: cluster(c) for n, c in here.clusters.items()}
         if any(place.values()):
             found[region] = place
     if account.globals:
         found["global"] = {name: each.state() for name, each in account.globals.items()}
     return found
+
+
+def cluster(cluster):
+    return {
+        "status": cluster.status, "engine": f"{cluster.engine} {cluster.engine_version}",
+        "from": getattr(cluster, "lab_from", None), "subnet_group": cluster.db_subnet_group_name,
+        "parameter_group": cluster.parameter_group, "security_groups": list(cluster.vpc_security_group_ids or []),
+        "members": sorted(member.db_instance_identifier for member in cluster._members),
+        "deletion_protection": bool(cluster.deletion_protection), "tags": tags(cluster),
+    }  # fmt: skip
 
 
 def instance(database):

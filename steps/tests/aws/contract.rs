@@ -56,6 +56,7 @@ macro_rules! contract {
 contract! {
     aurora_global_failover: crate::aurora::LOSING;
     aurora_global_switchover: crate::aurora::KEEPING, undo: crate::aurora::KEEPING;
+    aurora_restore_cluster: crate::aurora_restore::TRIAL, undo: crate::aurora_restore::TRIAL;
     aws_cli: crate::aws_cli::TRIAL;
     backup_restore_job: crate::backup::TRIAL;
     cloudfront_update_origin: crate::cloudfront::TRIAL, undo: crate::cloudfront::TRIAL;

@@ -84,6 +84,8 @@ pub(crate) struct Estate {
     pub(crate) lab: &'static Lab,
     pub(crate) account: String,
     pub(crate) params: Value,
+    /// What it was seeded with once more.
+    again: OnceLock<Value>,
 }
 
 impl Lab {
@@ -99,7 +101,12 @@ impl Lab {
         let account = format!("{:06}{number:06}", std::process::id() % 1_000_000);
         seed["account"] = account.clone().into();
         let text = self.ask("POST", "/seed", &seed);
-        Estate { lab: self, account, params: serde_json::from_str(&text).expect("parameters are JSON") }
+        Estate {
+            lab: self,
+            account,
+            params: serde_json::from_str(&text).expect("parameters are JSON"),
+            again: OnceLock::new(),
+        }
     }
 
     fn ask(&self, method: &str, path: &str, body: &Value) -> String {
@@ -122,12 +129,15 @@ impl Estate {
     /// Seeds it once more, from nothing, with more said to the seed.
     pub(crate) fn seed(&self, mut more: Value) {
         more["account"] = self.account.clone().into();
-        self.lab.ask("POST", "/seed", &more);
+        let text = self.lab.ask("POST", "/seed", &more);
+        self.again.set(serde_json::from_str(&text).expect("parameters are JSON")).expect("it is seeded once more");
     }
 
     /// A parameter of the seed.
     pub(crate) fn param(&self, name: &str) -> &str {
-        self.params[name].as_str().unwrap_or_else(|| panic!("the seed has no {name}: {}", self.params))
+        self.again.get().unwrap_or(&self.params)[name]
+            .as_str()
+            .unwrap_or_else(|| panic!("the seed has no {name}: {}", self.params))
     }
 
     /// Lets calls go wrong.

@@ -3,6 +3,7 @@
 
 mod alarm;
 mod aurora;
+mod aurora_restore;
 mod aws_cli;
 mod backup;
 mod canary;
