@@ -19,6 +19,9 @@ pub mod dynamodb_global_table;
 pub mod dynamodb_restore_backup;
 pub mod dynamodb_restore_pitr;
 pub mod ecs_scale_service;
+mod elasticache;
+pub mod elasticache_restore_snapshot;
+pub mod elasticache_start_empty;
 pub mod http;
 pub mod limits;
 pub mod manual;
@@ -66,6 +69,8 @@ pub fn registry() -> Registry {
         Kind::of::<dynamodb_restore_backup::RestoreBackup>("dynamodb.restore_backup"),
         Kind::of::<dynamodb_restore_pitr::RestorePitr>("dynamodb.restore_pitr"),
         Kind::of::<ecs_scale_service::ScaleService>("ecs.scale_service"),
+        Kind::of::<elasticache_restore_snapshot::RestoreSnapshot>("elasticache.restore_snapshot"),
+        Kind::of::<elasticache_start_empty::StartEmpty>("elasticache.start_empty"),
         Kind::of::<http::Http>("http"),
         Kind::of::<manual::Manual>("manual"),
         Kind::of::<rds_copy_snapshot::CopySnapshot>("rds.copy_snapshot"),

@@ -61,6 +61,8 @@ contract! {
     dynamodb_restore_backup: crate::dynamodb::TRIAL, undo: crate::dynamodb::TRIAL;
     dynamodb_restore_pitr: crate::dynamodb_pitr::TRIAL, undo: crate::dynamodb_pitr::TRIAL;
     ecs_scale_service: crate::ecs::TRIAL, undo: crate::ecs::TRIAL;
+    elasticache_restore_snapshot: crate::elasticache::RESTORE, undo: crate::elasticache::RESTORE;
+    elasticache_start_empty: crate::elasticache::EMPTY, undo: crate::elasticache::EMPTY;
     rds_copy_snapshot: crate::rds_copy::TRIAL, undo: crate::rds_copy::TRIAL;
     rds_create_replica: crate::rds_create_replica::TRIAL, undo: crate::rds_create_replica::TRIAL;
     rds_promote_replica: crate::rds_promote::TRIAL;

@@ -14,6 +14,7 @@ mod dynamodb;
 mod dynamodb_global;
 mod dynamodb_pitr;
 mod ecs;
+mod elasticache;
 mod errors;
 mod lab;
 mod outage;
