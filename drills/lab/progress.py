@@ -52,6 +52,7 @@ class Account:
         self.seconds = seconds
         self.under_way = {}
         self.zones = {}
+        self.globals = {}
         self.changes = {}
         self.distributions = {}
         self.invalidations = {}

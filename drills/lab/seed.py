@@ -5,15 +5,9 @@ runbook restores from. The reply names everything a runbook needs.
 """
 
 from . import (
-    seed_backups,
-    seed_caches,
-    seed_data,
-    seed_edge,
-    seed_global,
-    seed_objects,
-    seed_replicas,
+    seed_aurora, seed_backups, seed_caches, seed_data, seed_edge, seed_global, seed_objects, seed_replicas,
     seed_replication,
-)
+)  # fmt: skip
 
 PRIMARY, RECOVERY = "eu-west-1", "eu-central-1"
 SERVICES = ("payments", "orders", "web")
@@ -68,6 +62,8 @@ def plant(lab, document):
         params |= seed_replicas.replica(
             account, primary, recovery, params["security_group_id"], document.get("encrypted")
         )
+        if document.get("aurora"):
+            params |= seed_aurora.database(account, primary, recovery)
         params |= seed_data.tables(account, primary, recovery)
         params |= seed_global.tables(account, primary, recovery)
         params |= seed_caches.caches(account, recovery)

@@ -128,6 +128,45 @@ impl Step for Command {
     }
 
     async fn check(&self, cx: &ReadCx) -> Result<Check, Failure> {
+        self.program().check(cx).await
+    }
+
+    async fn run(&self, cx: &StepCx) -> Result<Output, StepError> {
+        self.program().run(cx).await
+    }
+}
+
+impl Command {
+    fn program(&self) -> Program<'_> {
+        Program {
+            argv: &self.argv,
+            env: &self.env,
+            cwd: self.cwd.as_ref(),
+            check: self.check.as_ref(),
+            retry_on: &self.retry_on,
+            outputs: &self.outputs,
+            going: &self.going,
+        }
+    }
+}
+
+/// A program as the work of a step, and the one that looks: what the kinds
+/// share that run one.
+#[derive(Clone, Copy)]
+pub(crate) struct Program<'a> {
+    pub(crate) argv: &'a [In<Word>],
+    pub(crate) env: &'a BTreeMap<String, In<TextOrSecret>>,
+    pub(crate) cwd: Option<&'a In<String>>,
+    pub(crate) check: Option<&'a Looking>,
+    pub(crate) retry_on: &'a [u8],
+    pub(crate) outputs: &'a Outputs,
+    /// The look that began this attempt saw the work under way.
+    pub(crate) going: &'a AtomicBool,
+}
+
+impl Program<'_> {
+    /// The look that begins an attempt.
+    pub(crate) async fn check(self, cx: &ReadCx) -> Result<Check, Failure> {
         if work::goes_on(cx).await {
             self.going.store(true, Ordering::Relaxed);
             return Ok(Check::InProgress);
@@ -137,14 +176,15 @@ impl Step for Command {
         Ok(seen)
     }
 
-    async fn run(&self, cx: &StepCx) -> Result<Output, StepError> {
+    /// Runs it to its end, or waits for what is under way.
+    pub(crate) async fn run(self, cx: &StepCx) -> Result<Output, StepError> {
         if self.going.load(Ordering::Relaxed) {
             return self.join(cx).await;
         }
-        let job = self.job(&cx.read, &self.argv)?;
+        let job = self.job(&cx.read, self.argv)?;
         let Worked { status, out, err } = work::carry_out(cx, &job).await?;
         if status.success() {
-            return Ok(work::values_of_done(&cx.read, &self.outputs, &out, &job.redactor)?);
+            return Ok(work::values_of_done(&cx.read, self.outputs, &out, &job.redactor)?);
         }
         let said = process::last_line(&err, &job.redactor);
         let colon = if said.is_empty() { "" } else { ": " };
@@ -153,17 +193,15 @@ impl Step for Command {
         let again = listed && self.check.is_some();
         Err(StepError::Failed(Failure { transient: again, ..failure }))
     }
-}
 
-impl Command {
-    fn job(&self, cx: &ReadCx, argv: &[In<Word>]) -> Result<Job, Failure> {
+    fn job(self, cx: &ReadCx, argv: &[In<Word>]) -> Result<Job, Failure> {
         let argv = argv.iter().map(|word| word.get().0.clone()).collect();
-        job(cx, argv, &self.env, self.cwd.as_ref())
+        job(cx, argv, self.env, self.cwd)
     }
 
     /// What its `check:` says.
-    async fn look(&self, cx: &ReadCx) -> Result<Check, Failure> {
-        let Some(check) = &self.check else {
+    async fn look(self, cx: &ReadCx) -> Result<Check, Failure> {
+        let Some(check) = self.check else {
             let why = match cx.attempt {
                 0 | 1 => "the command has no `check:` that could look",
                 _ => "the command began before, and what it has left behind is not known",
@@ -174,7 +212,7 @@ impl Command {
         let logs = World::of(cx).logs();
         let Looked { status, stdout, said, .. } = job.look(cx, logs.as_deref()).await?;
         Ok(match status.code() {
-            Some(0) => Check::Done(work::values_found(cx, &self.outputs, &stdout, &job.redactor)),
+            Some(0) => Check::Done(work::values_found(cx, self.outputs, &stdout, &job.redactor)),
             Some(3) => Check::Absent,
             Some(75) => Check::InProgress,
             _ => {
@@ -184,23 +222,41 @@ impl Command {
         })
     }
 
-    /// Waits for what was under way when the attempt began, and never starts
-    /// anything: who else's work it is, `check` can see but not hurry.
-    async fn join(&self, cx: &StepCx) -> Result<Output, StepError> {
-        work::outlast(cx).await?;
-        let seen = cx.read.poll(|| async {
-            Ok(match self.look(&cx.read).await? {
+    /// Looks until nothing is under way.
+    async fn settled(self, cx: &ReadCx) -> Result<Check, StepError> {
+        let seen = cx.poll(|| async {
+            Ok(match self.look(cx).await? {
                 Check::InProgress => Look::Pending("its check says: under way".into()),
                 seen => Look::Ready(seen),
             })
         });
-        match seen.await.map_err(StepError::Doubt)? {
+        seen.await.map_err(StepError::Doubt)
+    }
+
+    /// Waits for what was under way when the attempt began, and never starts
+    /// anything: who else's work it is, `check` can see but not hurry.
+    async fn join(self, cx: &StepCx) -> Result<Output, StepError> {
+        work::outlast(cx).await?;
+        match self.settled(&cx.read).await? {
             Check::Done(output) => Ok(output),
             Check::Unknown(why) => Err(StepError::Doubt(Failure::new(why))),
             Check::Impossible(failure) => Err(failure.into()),
             Check::Absent | Check::InProgress => {
                 let text = "what was under way has ended, and its check sees nothing of it";
                 Err(StepError::Doubt(Failure::new(text)))
+            }
+        }
+    }
+
+    /// Takes nobody's word that it ended well: `check` has to see the effect.
+    /// `otherwise` is what it says where it does not.
+    pub(crate) async fn prove(self, cx: &ReadCx, otherwise: &str) -> Result<(), StepError> {
+        match self.settled(cx).await? {
+            Check::Done(_) => Ok(()),
+            Check::Unknown(why) => Err(StepError::Doubt(Failure::new(why))),
+            Check::Impossible(failure) => Err(failure.into()),
+            Check::Absent | Check::InProgress => {
+                Err(Failure::new(format!("it ended well, and its check says {otherwise}")).into())
             }
         }
     }

@@ -5,9 +5,13 @@
 //! editor shows over a runbook.
 
 pub mod approve;
+mod aurora;
+pub mod aurora_global_failover;
+pub mod aurora_global_switchover;
 pub mod aws;
 pub mod aws_cli;
 pub mod backup_restore_job;
+mod before;
 pub mod claim;
 mod client;
 pub mod cloudfront_update_origin;
@@ -22,6 +26,8 @@ pub mod ecs_scale_service;
 mod elasticache;
 pub mod elasticache_restore_snapshot;
 pub mod elasticache_start_empty;
+pub mod fence_command;
+pub mod fence_rds_read_only;
 pub mod http;
 pub mod limits;
 pub mod manual;
@@ -60,6 +66,8 @@ use dr_engine::kind::{Kind, Registry};
 pub fn registry() -> Registry {
     Registry::of([
         Kind::of::<approve::Approve>("approve"),
+        Kind::of::<aurora_global_failover::GlobalFailover>("aurora.global_failover"),
+        Kind::of::<aurora_global_switchover::GlobalSwitchover>("aurora.global_switchover"),
         Kind::of::<aws_cli::AwsCli>("aws.cli"),
         Kind::of::<backup_restore_job::RestoreJob>("backup.restore_job"),
         Kind::of::<cloudfront_update_origin::UpdateOrigin>("cloudfront.update_origin"),
@@ -71,6 +79,8 @@ pub fn registry() -> Registry {
         Kind::of::<ecs_scale_service::ScaleService>("ecs.scale_service"),
         Kind::of::<elasticache_restore_snapshot::RestoreSnapshot>("elasticache.restore_snapshot"),
         Kind::of::<elasticache_start_empty::StartEmpty>("elasticache.start_empty"),
+        Kind::of::<fence_command::FenceCommand>("fence.command"),
+        Kind::of::<fence_rds_read_only::ReadOnly>("fence.rds_read_only"),
         Kind::of::<http::Http>("http"),
         Kind::of::<manual::Manual>("manual"),
         Kind::of::<rds_copy_snapshot::CopySnapshot>("rds.copy_snapshot"),

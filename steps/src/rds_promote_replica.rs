@@ -15,6 +15,7 @@
 
 use crate::{
     aws::{Clients, error::code, limits},
+    before,
     metrics::Sample,
     rds::{self, replica},
     world::World,
@@ -29,7 +30,7 @@ use dr_engine::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// Makes a database of its own out of a read replica, and waits until it is
 /// one. Its source has to be fenced before, or there are two that write.
@@ -63,15 +64,14 @@ struct Found {
     unknown: Option<String>,
 }
 
-/// The name of the fact that holds it; empty when the call that it was for was
-/// refused for certain.
-const FOUND: &str = "replica";
-/// The name of the fact that the promotion was accepted.
-const PROMOTING: &str = "promoting";
 /// The longest time that RDS keeps automated backups for, in days.
 const RETENTION_MAX: u8 = 35;
 
 impl Found {
+    fn is_of(&self, name: &str, db: &DbInstance) -> bool {
+        self.replica == name && self.resource_id.as_deref() == db.dbi_resource_id()
+    }
+
     fn recovery_point(&self) -> Option<RecoveryPoint> {
         self.lag.as_ref().map(replica::recovery_point)
     }
@@ -101,17 +101,14 @@ impl PromoteReplica {
         rds::find(cx, clients, &self.name()).await?.ok_or_else(missing)
     }
 
-    /// What was written down of this very instance, newest first.
+    /// What was written down of this very instance.
     fn known(&self, cx: &ReadCx, db: &DbInstance) -> Option<Found> {
-        let of_this =
-            |found: &Found| found.replica == self.name() && found.resource_id.as_deref() == db.dbi_resource_id();
-        let facts = cx.facts.iter().rev().filter(|fact| fact.name == FOUND);
-        facts.filter_map(|fact| Found::deserialize(&fact.value).ok()).find(of_this)
+        before::known(cx, |found: &Found| found.is_of(&self.name(), db))
     }
 
     /// The same, if the promotion may have been asked for since.
     fn asked(&self, cx: &ReadCx, db: &DbInstance) -> Option<Found> {
-        if cx.fact(FOUND).is_some_and(Value::is_null) { None } else { self.known(cx, db) }
+        before::asked(cx, |found: &Found| found.is_of(&self.name(), db))
     }
 
     /// Refuses what follows something else, or is in a state out of which it does not come by itself.
@@ -194,7 +191,7 @@ impl PromoteReplica {
             None => self.measure(&cx.read, clients, db, source).await,
         };
         if first {
-            cx.record(FOUND, json!(found)).await;
+            before::write(cx, &found).await;
         }
         if !rds::usable(status(db)) {
             return Ok((found, None));
@@ -206,9 +203,8 @@ impl PromoteReplica {
             request.set_preferred_backup_window(self.backup_window.as_ref().map(|window| window.get().clone()));
         let call = clients.call("rds", "PromoteReadReplica");
         match request.send().await {
-            Ok(reply) => {
-                let arn = reply.db_instance().and_then(DbInstance::db_instance_arn);
-                cx.record_handle(PROMOTING, arn.unwrap_or(&found.replica)).await;
+            Ok(_) => {
+                before::accepted(cx, &found.replica).await;
                 Ok((found, None))
             }
             Err(e) => match call.wrote(&e) {
@@ -218,7 +214,7 @@ impl PromoteReplica {
                 StepError::Failed(failure) => {
                     // Nothing has begun: the next call is measured anew.
                     if first {
-                        cx.record(FOUND, Value::Null).await;
+                        before::refused(cx).await;
                     }
                     Err(failure.into())
                 }
@@ -230,7 +226,7 @@ impl PromoteReplica {
     /// Waits until it follows nothing and works.
     async fn alone(&self, cx: &ReadCx, clients: &Clients, refusal: Option<Failure>) -> Result<DbInstance, Failure> {
         let since = cx.clock.now();
-        let accepted = refusal.is_none() || cx.fact(PROMOTING).is_some();
+        let accepted = refusal.is_none() || before::is_accepted(cx, &self.name());
         let patience = if accepted { limits::BEGINS } else { limits::UNSEEN };
         let name = self.name();
         let ended = cx.poll(|| async {
@@ -242,6 +238,7 @@ impl PromoteReplica {
                 return Ok(if ready { Look::Ready(Ok(db)) } else { Look::Pending(format!("`{name}` is {status}")) });
             };
             let says = format!("`{name}` is {status} and still a replica of `{source}`");
+            let says = refusal.as_ref().map_or(says, |failure| failure.message.clone());
             if !rds::usable(status) || cx.clock.now().since(since) < patience {
                 return Ok(Look::Pending(says));
             }
@@ -295,9 +292,16 @@ impl Explained for PromoteReplica {
                   replica: orders-replica
                   source: orders
                   backup_retention: 7
-              approve: { roles: [incident_commander] }
+              fence: old_writer
+              data_loss: acknowledge
               timeout: 1h
               rpo: 5m
+            old_writer:
+              do:
+                fence.command:
+                  argv: [./old-writer, stop]
+                  check: { argv: [./old-writer, cannot-write] }
+              timeout: 5m
         ",
     };
 }
@@ -342,7 +346,7 @@ impl Step for PromoteReplica {
         }
         let works = rds::usable(status(&db));
         if replica::source(&db).is_some() {
-            let begun = self.asked(cx, &db).is_some() && (cx.fact(PROMOTING).is_some() || !works);
+            let begun = self.asked(cx, &db).is_some() && (before::is_accepted(cx, &self.name()) || !works);
             return Ok(if begun { Check::InProgress } else { Check::Absent });
         }
         Ok(match self.known(cx, &db) {

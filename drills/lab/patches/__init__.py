@@ -16,8 +16,8 @@ from ..errors import LabError
 
 OPERATIONS = {}
 MODULES = (
-    "sts", "rds", "rds_pitr", "rds_replica", "route53", "dynamodb", "dynamodb_global", "dynamodb_restore", "s3",
-    "s3_replication", "s3_rules", "ecs", "cloudfront", "cloudwatch", "cloudwatch_alarms",
+    "sts", "rds", "rds_parameters", "rds_pitr", "rds_replica", "rds_global", "route53", "dynamodb", "dynamodb_global",
+    "dynamodb_restore", "s3", "s3_replication", "s3_rules", "ecs", "cloudfront", "cloudwatch", "cloudwatch_alarms",
     "backup", "elasticache", "preflight", "sns",
 )  # fmt: skip
 

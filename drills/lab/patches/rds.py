@@ -63,7 +63,9 @@ def check_groups(call, engine, version):
         if group not in here.db_parameter_groups:
             refuse("DBParameterGroupNotFound", f"DBParameterGroup not found: {group}", 404)
         family = here.db_parameter_groups[group].family
-        wanted = f"{engine}{str(version).split('.')[0]}"
+        # MySQL and MariaDB count their families by two numbers (`mysql8.0`), PostgreSQL by one.
+        numbers = 2 if engine in ("mysql", "mariadb") else 1
+        wanted = engine + ".".join(str(version).split(".")[:numbers])
         if family != wanted:
             refuse(
                 "InvalidParameterCombination",
@@ -181,6 +183,7 @@ def describe(call):
         names = [each for each in names if each in wanted]
     for each in names:
         database = store(call).databases.get(each)
+        call.state.look(key(call, "parameters", each))
         progress = call.state.under_way.get(key(call, "db", each))
         if database is not None and progress is not None:
             if progress.stages:
@@ -309,8 +312,13 @@ def state(account):
                 n for n in here.db_parameter_groups if not n.startswith("default.")
             ),
         }
+        changed = {n: g.lab_set for n, g in here.db_parameter_groups.items() if getattr(g, "lab_set", None)}
+        if changed:
+            place["parameters"] = changed
         if any(place.values()):
             found[region] = place
+    if account.globals:
+        found["global"] = {name: each.state() for name, each in account.globals.items()}
     return found
 
 

@@ -3,15 +3,25 @@
 mod support;
 
 use serde_json::Value;
-use std::path::Path;
+use std::{os::unix::fs::PermissionsExt, path::Path};
 use support::{
     Place,
     lab::{Estate, lab},
     until,
 };
 
+/// A `psql` that keeps in a file whether the role may log in, and does not answer while `away` is there.
+const PSQL: &str = r#"#!/bin/sh
+cd "$(dirname "$0")"
+[ ! -e away ] || { echo "connection refused" >&2; exit 2; }
+case "$(cat)" in
+ALTER*) touch stopped ;;
+*) if [ -e stopped ]; then echo cannot; else echo can; fi ;;
+esac
+"#;
+
 #[test]
-fn a_replica_becomes_the_database_and_the_report_says_what_was_lost() {
+fn a_replica_becomes_the_database_once_the_old_one_is_fenced_and_the_loss_is_taken_on() {
     let Some(lab) = lab() else { return };
     let (estate, place) = (Estate::new(lab), Place::new());
     let runbook = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../runbooks/promote_a_replica.yaml");
@@ -23,12 +33,33 @@ fn a_replica_becomes_the_database_and_the_report_says_what_was_lost() {
         args.extend(["--param".into(), format!("{name}={value}")]);
     }
     let args: Vec<_> = args.iter().map(String::as_str).collect();
+    let bin = place.path("psql-bin");
+    std::fs::create_dir_all(&bin).expect("a folder");
+    std::fs::write(bin.join("psql"), PSQL).expect("a program");
+    std::fs::set_permissions(bin.join("psql"), std::fs::Permissions::from_mode(0o755)).expect("it can be run");
+    std::fs::write(bin.join("away"), "").expect("a file");
     estate.region("eu-west-1", "down");
-    let mut controller = place.begin(estate.dr(&place, &args));
-    until("the question", || !place.asking().is_empty() || controller.over());
-    assert!(!place.asking().is_empty(), "no question: {:?}", controller.so_far());
-    assert_eq!(estate.changes(), Vec::<String>::new(), "nobody has agreed");
-    estate.run(&place, &["answer", &place.id(), &place.asking()[0].0, "approve", "--as", "Cem Acar"]).ends(0);
+    let mut command = estate.dr(&place, &args);
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("{}:{path}", bin.display())).env("OLD_DATABASE_URL", "postgres://old.example.test/");
+    let mut controller = place.begin(command);
+    let mut asked = |id: &str| {
+        until("the question", || place.asking().iter().any(|(step, _)| step == id) || controller.over());
+        let asking = place.asking();
+        let question = asking.into_iter().find(|(step, _)| step == id);
+        question.unwrap_or_else(|| panic!("no question of {id}: {:?}", controller.so_far())).1
+    };
+    // The database does not answer, which proves nothing.
+    let question = asked("old_writer");
+    assert_eq!(question.choices, ["retry", "impossible", "stop"], "{question:?}");
+    assert_eq!(estate.changes(), Vec::<String>::new());
+    std::fs::remove_file(bin.join("away")).expect("it answers again");
+    estate.run(&place, &["answer", &place.id(), "old_writer", "retry"]).ends(0);
+    // It is fenced; whoever takes the loss on sees the live number.
+    let question = asked("orders_db!data_loss");
+    assert!(format!("{question:?}").contains("(ReplicaLag)"), "{question:?}");
+    assert_eq!((bin.join("stopped").exists(), estate.changes()), (true, Vec::new()));
+    estate.run(&place, &["answer", &place.id(), "orders_db!data_loss", "approve", "--as", "Cem Acar"]).ends(0);
     until("an end", || controller.over());
     controller.end().ends(0);
     assert_eq!(estate.changes(), ["PromoteReadReplica", "ChangeResourceRecordSets"]);

@@ -64,9 +64,8 @@ pub(crate) async fn behind(cx: &ReadCx, clients: &Clients, db: &DbInstance) -> R
 }
 
 /// Up to when a replica that was so far behind has what its source had.
-#[expect(clippy::cast_possible_truncation, reason = "a lag in milliseconds is far from the end of the numbers")]
 pub(crate) fn recovery_point(lag: &Sample) -> RecoveryPoint {
-    RecoveryPoint { at: lag.at.after(Dur(-(lag.value * 1_000.0).ceil() as i64)), source: LAG.into() }
+    RecoveryPoint { at: lag.less(Dur::seconds(1)), source: LAG.into() }
 }
 
 #[cfg(test)]

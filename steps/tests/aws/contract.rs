@@ -54,6 +54,8 @@ macro_rules! contract {
 }
 
 contract! {
+    aurora_global_failover: crate::aurora::LOSING;
+    aurora_global_switchover: crate::aurora::KEEPING, undo: crate::aurora::KEEPING;
     aws_cli: crate::aws_cli::TRIAL;
     backup_restore_job: crate::backup::TRIAL;
     cloudfront_update_origin: crate::cloudfront::TRIAL, undo: crate::cloudfront::TRIAL;
@@ -63,6 +65,7 @@ contract! {
     ecs_scale_service: crate::ecs::TRIAL, undo: crate::ecs::TRIAL;
     elasticache_restore_snapshot: crate::elasticache::RESTORE, undo: crate::elasticache::RESTORE;
     elasticache_start_empty: crate::elasticache::EMPTY, undo: crate::elasticache::EMPTY;
+    fence_rds_read_only: crate::fence_rds::TRIAL, undo: crate::fence_rds::TRIAL;
     rds_copy_snapshot: crate::rds_copy::TRIAL, undo: crate::rds_copy::TRIAL;
     rds_create_replica: crate::rds_create_replica::TRIAL, undo: crate::rds_create_replica::TRIAL;
     rds_promote_replica: crate::rds_promote::TRIAL;
@@ -75,10 +78,11 @@ contract! {
 }
 
 /// The kinds that change nothing at AWS, and so have contracts of their own.
-const ELSEWHERE: [(&str, &str); 12] = [
+const ELSEWHERE: &[(&str, &str)] = &[
     ("approve", "asks people"),
     ("command", "a process: tests/kinds/command.rs"),
     ("dns.verify", "only looks"),
+    ("fence.command", "a process: tests/kinds/fence_command.rs"),
     ("http", "a server of anybody's: tests/kinds/http.rs"),
     ("manual", "asks people"),
     ("s3.replication_check", "only looks"),

@@ -119,6 +119,12 @@ impl Drop for Estate {
 }
 
 impl Estate {
+    /// Seeds it once more, from nothing, with more said to the seed.
+    pub(crate) fn seed(&self, mut more: Value) {
+        more["account"] = self.account.clone().into();
+        self.lab.ask("POST", "/seed", &more);
+    }
+
     /// A parameter of the seed.
     pub(crate) fn param(&self, name: &str) -> &str {
         self.params[name].as_str().unwrap_or_else(|| panic!("the seed has no {name}: {}", self.params))

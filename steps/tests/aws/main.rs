@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a test says how much it tried, and that it did not")]
 
 mod alarm;
+mod aurora;
 mod aws_cli;
 mod backup;
 mod canary;
@@ -16,6 +17,7 @@ mod dynamodb_pitr;
 mod ecs;
 mod elasticache;
 mod errors;
+mod fence_rds;
 mod lab;
 mod outage;
 mod rds;

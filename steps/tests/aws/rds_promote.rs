@@ -180,10 +180,10 @@ async fn check_says_what_it_sees_and_takes_no_stranger_for_promoted() {
         let lag = json!({ "at": 60_000, "value": 2.5 });
         let value = json!({ "replica": "orders-replica", "resource_id": id, "source": "orders",
             "replication": "replicating", "lag": lag, "unknown": null });
-        Fact { name: "replica".into(), value, handle: false }
+        Fact { name: "before".into(), value, handle: false }
     };
-    let accepted = Fact { name: "promoting".into(), value: "orders-replica".into(), handle: true };
-    let refused = Fact { name: "replica".into(), value: Value::Null, handle: false };
+    let accepted = Fact { name: "accepted".into(), value: "orders-replica".into(), handle: true };
+    let refused = Fact { name: "before".into(), value: Value::Null, handle: false };
     // It is `available` still, and then it is not; it follows its source all that time.
     cx.facts = vec![found(&id)];
     assert_eq!(step.check(&cx).await, Ok(Check::Absent));

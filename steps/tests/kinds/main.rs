@@ -1,6 +1,7 @@
 //! Every kind of work, against real processes and real sockets on loopback.
 
 mod command;
+mod fence_command;
 mod http;
 mod people;
 mod server;

@@ -1,0 +1,210 @@
+//! `aurora.global_switchover`: the writer of an Aurora global database moves to
+//! another region, and nothing is lost.
+//!
+//! How that moves and is waited for stands in `aurora.rs`. Aurora stops the
+//! writes of the old primary, waits until the new one has all, and leaves the
+//! old one as a secondary, so that there never are two that write; every
+//! cluster has to be connected (AWS RDS API Reference,
+//! `SwitchoverGlobalCluster`). It is for rehearsals, for a region that is to be
+//! left in order, and the way home after a failover.
+//!
+//! The recovery point is the moment before the call: what was written before is
+//! there. To take it back is to switch over to the old primary.
+
+use crate::{
+    aurora::{self, Stage, Target},
+    aws::{Clients, error::code},
+    before,
+    world::World,
+};
+use async_trait::async_trait;
+use dr_engine::{
+    clock::Time,
+    kind::{Explained, Reference},
+    outcome::{Failure, Output, RecoveryPoint},
+    step::{Check, Description, OutputName, ReadCx, Step, StepCx, StepError},
+    yaml::In,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Moves the writer of an Aurora global database to the cluster in the step's
+/// region, without loss. Every cluster has to be connected.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GlobalSwitchover {
+    /// The global database.
+    global_cluster: In<String>,
+    /// The cluster in the step's region that is to write, by name or ARN.
+    target: In<String>,
+}
+
+/// What was seen before the switchover was asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Found {
+    global: String,
+    arn: String,
+    writer: Option<String>,
+    at: Time,
+}
+
+/// The name of the fact that the way back was asked for.
+const BACK: &str = "back";
+
+fn output(mut output: Output, found: Option<&Found>) -> Output {
+    output.values.insert("from".into(), found.and_then(|found| found.writer.clone()).into());
+    output.recovery_point = found.map(|found| RecoveryPoint { at: found.at, source: "SwitchoverGlobalCluster".into() });
+    output
+}
+
+impl GlobalSwitchover {
+    fn target<'a>(&self, clients: &'a Clients) -> Target<'a> {
+        Target { clients, global: self.global().to_owned(), cluster: self.target.get().clone() }
+    }
+
+    fn global(&self) -> &str {
+        self.global_cluster.get()
+    }
+
+    fn is_of(&self, found: &Found) -> bool {
+        let (wanted, arn) = (self.target.get(), &found.arn);
+        found.global == self.global() && (wanted == arn || aurora::name(arn).eq_ignore_ascii_case(wanted))
+    }
+
+    fn known(&self, cx: &ReadCx) -> Option<Found> {
+        before::known(cx, |found: &Found| self.is_of(found))
+    }
+
+    /// Asks for it; gives the refusal where RDS said *not now*.
+    async fn ask(cx: &StepCx, clients: &Clients, global: &str, arn: &str) -> Result<Option<Failure>, StepError> {
+        let request = clients.rds.switchover_global_cluster().global_cluster_identifier(global);
+        let Err(e) = request.target_db_cluster_identifier(arn).send().await else {
+            before::accepted(cx, arn).await;
+            return Ok(None);
+        };
+        match clients.call("rds", "SwitchoverGlobalCluster").wrote(&e) {
+            StepError::Failed(failure) if aurora::not_now(code(&e)) => Ok(Some(failure)),
+            error => Err(error),
+        }
+    }
+
+    /// Where to go back to: who wrote before, as this step wrote it down.
+    fn home(&self, cx: &ReadCx) -> Result<String, Failure> {
+        let nobody = || Failure::new(format!("this run did not see who wrote for `{}` before", self.global()));
+        self.known(cx).and_then(|found| found.writer).ok_or_else(nobody)
+    }
+}
+
+impl Explained for GlobalSwitchover {
+    const REFERENCE: Reference = Reference {
+        check: "`DescribeGlobalClusters`. Nothing of it while the cluster follows another one; under way while it \
+            becomes the writer; done when it is the writer, nothing moves, the cluster and the instance that \
+            writes are available (`DescribeDBClusters`, `DescribeDBInstances`). A cluster that is no member, or a \
+            move to another one, is refused.",
+        run: "Waits while the global database is changed by somebody, for half an hour at most; writes down who writes; \
+            `SwitchoverGlobalCluster`, called in the step's region; waits until the cluster writes.",
+        undo: Some(
+            "`SwitchoverGlobalCluster` to the cluster that wrote before, called in its region, and waits until that \
+             writes. It wants every cluster connected, as the way there did.",
+        ),
+        recovery_point: Some(
+            "The moment before the call of `SwitchoverGlobalCluster`: Aurora loses nothing that was written before.",
+        ),
+        time: "1 to 5 minutes, longer the further a cluster is behind (general knowledge, not measured).",
+        traps: &[
+            "It wants every cluster connected: for a primary that is lost there is `aurora.global_failover`.",
+            "All clusters need the same major and minor version, and the target an instance.",
+            "Nobody can write for a minute or so.",
+            "Parameter groups, alarms and integrations are the target's own.",
+            "Names that are cached send writers to the old one, which refuses them: `global_endpoint` follows the \
+             writer.",
+        ],
+        example: "
+            ledger:
+              do:
+                aurora.global_switchover:
+                  global_cluster: ledger
+                  target: ledger-eu-central-1
+              timeout: 1h
+        ",
+    };
+}
+
+#[async_trait]
+impl Step for GlobalSwitchover {
+    fn describe(&self) -> Description {
+        Description {
+            summary: format!("switch Aurora global database `{}` over to `{}`", self.global_cluster, self.target),
+            actions: aurora::LOOKS.into_iter().chain(["rds:SwitchoverGlobalCluster"]).collect(),
+            ..Description::default()
+        }
+    }
+
+    fn outputs(&self) -> Vec<OutputName> {
+        aurora::outputs(&["from"])
+    }
+
+    async fn check(&self, cx: &ReadCx) -> Result<Check, Failure> {
+        let clients = World::of(cx).aws.read(cx).await?;
+        let known = self.known(cx);
+        Ok(match self.target(&clients).check(cx, known.is_some()).await? {
+            Check::Done(done) => Check::Done(output(done, known.as_ref())),
+            check => check,
+        })
+    }
+
+    async fn run(&self, cx: &StepCx) -> Result<Output, StepError> {
+        let clients = World::of(&cx.read).aws.write(cx).await?;
+        let target = self.target(&clients);
+        let known = self.known(&cx.read);
+        let Stage::Follows { arn, writer } = target.at_rest(&cx.read).await? else {
+            let writer = Box::pin(target.write(cx, async { Ok(None) })).await?;
+            return Ok(output(writer.output(), known.as_ref()));
+        };
+        let first = known.is_none();
+        let at = cx.read.clock.now();
+        let found = known.unwrap_or_else(|| Found { global: self.global().into(), arn, writer, at });
+        if first {
+            before::write(cx, &found).await;
+        }
+        let ask = Self::ask(cx, &clients, self.global(), &found.arn);
+        let writer = Box::pin(target.write(cx, ask)).await?;
+        Ok(output(writer.output(), Some(&found)))
+    }
+
+    fn can_undo(&self) -> bool {
+        true
+    }
+
+    async fn check_undone(&self, cx: &ReadCx) -> Result<Check, Failure> {
+        let home = match self.home(cx) {
+            Ok(home) => home,
+            Err(failure) => return Ok(Check::Impossible(failure)),
+        };
+        let clients = World::of(cx).aws.read_in(cx, aurora::region(&home)).await?;
+        let target = Target { clients: &clients, global: self.global().to_owned(), cluster: home };
+        Ok(match target.check(cx, cx.fact(BACK).is_some()).await? {
+            Check::Done(_) => Check::Done(Output::default()),
+            check => check,
+        })
+    }
+
+    async fn undo(&self, cx: &StepCx, _: &Output) -> Result<(), StepError> {
+        let home = self.home(&cx.read)?;
+        let clients = World::of(&cx.read).aws.write_in(cx, aurora::region(&home)).await?;
+        let target = Target { clients: &clients, global: self.global().to_owned(), cluster: home };
+        let ask = async {
+            match target.at_rest(&cx.read).await? {
+                Stage::Follows { arn, .. } => {
+                    if cx.read.fact(BACK).is_none() {
+                        cx.record(BACK, arn.as_str()).await;
+                    }
+                    Self::ask(cx, &clients, self.global(), &arn).await
+                }
+                _ => Ok(None),
+            }
+        };
+        Box::pin(target.write(cx, ask)).await?;
+        Ok(())
+    }
+}
