@@ -47,7 +47,7 @@ pub struct RestoreSnapshot {
     #[serde(default)]
     before: Option<In<String>>,
     /// In place of a snapshot: exported files in buckets of the step's region,
-    /// one for each shard, as in arn:aws:s3:::bucket/sessions.rdb.
+    /// one for each shard, as in `arn:aws:s3:::bucket/sessions.rdb`.
     #[serde(default)]
     files: Vec<In<String>>,
     /// With `files`: `redis` or `valkey`.
