@@ -38,7 +38,7 @@ pub const TAG_CHARS_MAX: usize = 256;
 /// How many looks per second each service is asked for, in one region; what
 /// is not listed is not bounded. Route 53 takes five calls a second from a
 /// whole account, ours and everybody else's.
-pub const LOOKS_PER_SECOND: [(&str, u32); 11] = [
+pub const LOOKS_PER_SECOND: [(&str, u32); 10] = [
     ("rds", 5),
     ("route53", 3),
     ("dynamodb", 8),
@@ -48,7 +48,6 @@ pub const LOOKS_PER_SECOND: [(&str, u32); 11] = [
     ("sts", 5),
     ("backup", 5),
     ("cloudwatch", 10),
-    ("cognito", 5),
     ("elasticache", 5),
 ];
 /// How long one question of `dr doctor` may take in all.
