@@ -87,3 +87,5 @@ pub const SMS_LOOKS_MAX: usize = 8;
 pub const SMS_CHECK: Dur = Dur(20_000);
 /// How long the command line may take to say its version: a cold Python takes seconds.
 pub const CLI_VERSION: Dur = Dur(20_000);
+/// From this length on a secret access key is looked for in what is shown: AWS makes them of 40 characters.
+pub const SECRET_KEY_CHARS_MIN: usize = 16;

@@ -6,7 +6,7 @@
 //! words do, and they are botocore's in both.
 
 use super::super::error::End;
-use crate::{process, text};
+use crate::{process, redact::Redactor, text};
 use dr_engine::{
     outcome::{Call, Failure},
     step::StepError,
@@ -70,7 +70,7 @@ const BROKEN: [&str; 10] = [
 
 impl Trouble {
     /// What became of a call that ended so, and complained so.
-    pub(crate) fn of(called: &Called, status: ExitStatus, complaint: &str) -> Self {
+    pub(crate) fn of(called: &Called, status: ExitStatus, complaint: &str, redactor: &Redactor) -> Self {
         let said = SAYS.captures(complaint);
         let code = said.as_ref().map(|said| said[1].to_owned());
         let end = code.as_deref().map_or_else(|| end_of(complaint), end_of_code);
@@ -93,7 +93,8 @@ impl Trouble {
             }),
             hint: end.hint(service, region, &format!("{service}:{name}")),
             transient: end.passes(),
-            ..Failure::new(text::short(&says))
+            // What was understood may still hold a secret: only what is told is cleaned.
+            ..Failure::new(text::short(&redactor.text(&says)))
         };
         Self { end, one: *one, code, failure: Box::new(failure) }
     }
@@ -150,7 +151,14 @@ mod tests {
     fn trouble(complaint: &str, one: bool) -> Trouble {
         let called =
             Called { service: "ssm".into(), operation: "put-parameter".into(), region: "eu-central-1".into(), one };
-        Trouble::of(&called, ExitStatus::from_raw(255 << 8), complaint)
+        Trouble::of(&called, ExitStatus::from_raw(255 << 8), complaint, &redactor())
+    }
+
+    /// A secret that stands within the words by which an error is known.
+    fn redactor() -> Redactor {
+        let mut redactor = Redactor::default();
+        redactor.add("occurred");
+        redactor
     }
 
     /// What version 1.46.3 and version 2 print.
