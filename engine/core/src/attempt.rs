@@ -123,6 +123,7 @@ impl Tools {
                     runbook: run.plan().name.clone(),
                     kind: run.opened.kind,
                     incident_at: run.opened.incident_at,
+                    incident_assumed: run.opened.incident_assumed,
                 }),
                 step: Arc::new(plan.clone()),
                 attempt,

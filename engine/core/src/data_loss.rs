@@ -85,15 +85,16 @@ impl Step for DataLoss {
 /// The question, with everything that is known and nothing else.
 fn question(step: &str, cx: &ReadCx, kept: &Result<RecoveryPoint, Failure>) -> String {
     let incident = cx.run.incident_at;
+    let assumed = if cx.run.incident_assumed { " (a time that is assumed)" } else { "" };
     match kept {
         Ok(RecoveryPoint { at, source }) if *at < incident => format!(
-            "`{step}` loses what was written after {at} ({source}): {} of writes until the outage began at {incident}. \
+            "`{step}` loses what was written after {at} ({source}): {} of writes until the outage began at {incident}{assumed}. \
              Go on and lose them? `retry` reads the number again",
             incident.since(*at)
         ),
         Ok(RecoveryPoint { at, source }) => format!(
-            "`{step}` keeps everything up to when the outage began at {incident}, and loses what was written after \
-             {at} ({source}). Go on and lose that? `retry` reads the number again"
+            "`{step}` keeps what was written until the outage began at {incident}{assumed}, as far as it was measured, \
+             and loses what was written after {at} ({source}). Go on and lose that? `retry` reads the number again"
         ),
         Err(failure) => format!(
             "`{step}` loses what was written last, and nobody can say how much: {}. Go on and lose it? \

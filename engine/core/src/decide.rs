@@ -102,10 +102,12 @@ pub fn decide(run: &Run, mut free: usize, now: Time) -> Vec<Effect> {
             // The run stays open for it: nobody else tries it again once the run is over.
             State::Owed { next: Some(at), .. } if run.stopping.is_none() => {
                 held = true;
-                if *at <= now {
+                // What it stands on may have been taken back: then it is not tried any more.
+                let may = run.may_begin(step);
+                if may && *at <= now {
                     due.insert((Reverse(run.graph.remaining(step)), step, false));
                 }
-                Some(Effect::WakeAt(*at)).filter(|_| *at > now)
+                Some(Effect::WakeAt(*at)).filter(|_| may && *at > now)
             }
             State::Undoing { since: None } => {
                 held = true;
@@ -198,7 +200,9 @@ fn outcome(run: &Run) -> Outcome {
     let left = |which: fn(&StepRun) -> bool| run.steps().any(|(_, it)| it.left && which(it));
     match run.stopping {
         // Something may still be there: to call that taken back would be a green light for it.
-        Some(Outcome::Undone) if left(|_| true) || !run.in_doubt().is_empty() => return Outcome::Stopped,
+        Some(Outcome::Undone) if left(|_| true) || !run.in_doubt().is_empty() || run.owed().next().is_some() => {
+            return Outcome::Stopped;
+        }
         Some(stopped) => return stopped,
         // What was done may be there no more.
         None if left(|it| it.was_done) || !run.plan().places().all(|step| run.satisfied(step)) => {
@@ -215,8 +219,10 @@ fn outcome(run: &Run) -> Outcome {
                 | State::Owed { .. }
         )
     };
+    // A fence that came late left a time in which two could write.
+    let owed = || run.steps().any(|(_, it)| it.was_owed);
     match run.plan().when_all_done() {
-        Outcome::Recovered if states().any(exception) => Outcome::RecoveredWithExceptions,
+        Outcome::Recovered if states().any(exception) || owed() => Outcome::RecoveredWithExceptions,
         all_done => all_done,
     }
 }

@@ -7,6 +7,7 @@
 
 use crate::{
     clock::Time,
+    data_loss::DATA_LOSS,
     event::{Audience, Kind, Moment, Person, Skipper},
     outcome::Learned,
     plan::{EVIDENCE, EVIDENCE_SHA256, Evidence, Role, StepIx},
@@ -197,6 +198,7 @@ fn answer(
             (State::Waiting, Choice::Skip) if !plan.is_gate() => {
                 return Ok(std::iter::once(step).chain(open_gates(run, step)).map(skip).collect());
             }
+            (State::Owed { next: Some(_), .. }, Choice::Retry) if set.is_empty() => return Ok(vec![answered()]),
             (State::Owed { next, .. }, Choice::Skip) => {
                 let roles: Vec<_> = run.plan().roles.keys().cloned().collect();
                 named(run, &roles, by)?;
@@ -237,6 +239,18 @@ fn answer(
             crate::problem::did_you_mean(unknown, names).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
         return Err(format!("`{id}` has no input `{unknown}`{near}"));
     }
+    if run.plan().step(step).fences {
+        return Err(format!(
+            "what `{id}` fences, and what proves it, stays as it was planned: stop this run and plan anew, or let two \
+             people say `impossible`"
+        ));
+    }
+    if gates(run, step).any(|gate| run.plan().step(gate).kind == DATA_LOSS && run.step(gate).state == State::Done) {
+        return Err(format!(
+            "somebody took on what `{id}` loses as it was planned; with other inputs it would lose something else: \
+             stop this run and plan anew"
+        ));
+    }
     if why.is_empty() {
         return Err("say why the inputs change: --why TEXT".into());
     }
@@ -255,8 +269,13 @@ pub(crate) fn unproven(run: &Run, step: StepIx) -> String {
 /// The gates before a step that are not passed: nobody need agree to what will not be done by us.
 fn open_gates(run: &Run, step: StepIx) -> Vec<StepIx> {
     let open = |gate: &StepIx| matches!(run.step(*gate).state, State::Waiting | State::Asking { .. });
-    let gates = |gate: &StepIx| run.plan().step(*gate).gates.as_ref() == Some(&run.plan().step(step).id);
-    run.plan().step(step).needs.iter().copied().filter(gates).filter(open).collect()
+    gates(run, step).filter(open).collect()
+}
+
+/// The gates before a step.
+fn gates(run: &Run, step: StepIx) -> impl Iterator<Item = StepIx> {
+    let plan = run.plan().step(step);
+    plan.needs.iter().copied().filter(|gate| run.plan().step(*gate).gates.as_ref() == Some(&plan.id))
 }
 
 /// Whether what a step wants to be shown was shown.
@@ -358,7 +377,9 @@ fn undo(run: &Run, step: Option<&str>, around: bool, why: &str, by: Person) -> R
         None => run.plan().places().collect(),
         Some(id) => built_on(run, place(run, id)?),
     };
-    let busy = |s: &&StepIx| matches!(run.step(**s).state, State::Running { .. } | State::Undoing { .. });
+    let busy = |s: &&StepIx| {
+        matches!(run.step(**s).state, State::Running { .. } | State::Undoing { .. } | State::Owed { next: None, .. })
+    };
     if let Some(busy) = wanted.iter().find(busy) {
         let (id, word) = (&run.plan().step(*busy).id, run.step(*busy).state.word());
         return Err(format!("`{id}` is {word}: wait until it has ended, then undo"));
@@ -370,21 +391,30 @@ fn undo(run: &Run, step: Option<&str>, around: bool, why: &str, by: Person) -> R
     // What failed may have done a part of its work: where it can be taken back, that is looked into.
     let by_us = |s: &StepIx| {
         let it = run.step(*s);
-        it.state == State::Done || (matches!(it.state, State::Failed { .. }) && it.attempt > 0)
+        it.state == State::Done || (matches!(it.state, State::Failed { .. } | State::Owed { .. }) && it.attempt > 0)
     };
     let done = |s: &StepIx| matches!(run.step(*s).state, State::Done | State::Bypassed { .. });
     let (can, cannot): (Vec<_>, Vec<_>) = wanted
         .into_iter()
         .filter(|s| run.plan().step(*s).changes)
         .partition(|s| run.plan().step(*s).can_undo && by_us(s));
-    let cannot: Vec<_> = cannot.into_iter().filter(done).collect();
+    let mut cannot: Vec<_> = cannot.into_iter().filter(done).collect();
+    // Taken away under a promotion that stays, a fence would leave two that write.
+    let stays = |d: &&StepIx| {
+        let (plan, it) = (run.plan().step(**d), run.step(**d));
+        plan.changes && !plan.fences && !can.contains(d) && (done(d) || it.attempt > 0)
+    };
+    let needed = |s: &StepIx| run.plan().step(*s).fences && run.graph.dependents(*s).iter().any(|d| stays(&d));
+    let (keep, can): (Vec<_>, Vec<_>) = can.iter().copied().partition(needed);
+    let fenced = if keep.is_empty() { "" } else { "; a fence stays while what was begun behind it does" };
+    cannot.extend(keep);
     let ids: Vec<_> = cannot.iter().map(|s| format!("`{}`", run.plan().step(*s).id)).collect();
     let ids = ids.join(", ");
     match (can.is_empty(), cannot.is_empty()) {
         (true, true) => return Err("nothing was done that can be taken back".into()),
-        (true, false) => return Err(format!("nothing that was done can be taken back: {ids}")),
+        (true, false) => return Err(format!("nothing that was done can be taken back: {ids}{fenced}")),
         (false, false) if !around => {
-            return Err(format!("{ids} cannot be taken back; `--around` takes back the rest"));
+            return Err(format!("{ids} cannot be taken back{fenced}; `--around` takes back the rest"));
         }
         (false, _) => {}
     }

@@ -162,7 +162,12 @@ impl Run {
             (kind, Some(_)) if kind.is_beside() => {}
             (_, Some(_)) => return illegal("the run", "finished".into()),
             (Kind::UndoAsked { steps, .. }, None) => {
-                let had_effect = |step: &StepIx| matches!(self.step(*step).state, State::Done | State::Failed { .. });
+                let had_effect = |step: &StepIx| {
+                    matches!(
+                        self.step(*step).state,
+                        State::Done | State::Failed { .. } | State::Owed { next: Some(_), .. }
+                    )
+                };
                 if let Some(other) = steps.iter().find(|step| !had_effect(step)) {
                     return illegal(&self.plan().step(*other).id, format!("{:?}", self.step(*other).state));
                 }
@@ -292,6 +297,7 @@ impl Run {
     fn enter(&mut self, step: StepIx, next: State) {
         let was = self.satisfied(step);
         self.steps[step.ix()].was_done |= next == State::Done;
+        self.steps[step.ix()].was_owed |= matches!(next, State::Owed { .. });
         self.steps[step.ix()].state = next;
         let is = self.satisfied(step);
         if was != is {
@@ -322,7 +328,7 @@ impl Run {
         match self.step(step).state {
             Done | Skipped { .. } | Bypassed { .. } | Unneeded { .. } | Undone => true,
             Failed { .. } => self.stopping.is_some() || self.tolerates(step),
-            Owed { .. } => self.stopping.is_some(),
+            Owed { next, .. } => next.is_some() && self.stopping.is_some(),
             _ => false,
         }
     }
@@ -406,6 +412,12 @@ fn follow(it: &mut StepRun, event: &Event) -> Option<State> {
             (it.attempt, it.granted) = (*attempt, false);
             next
         }
+        // Somebody knows what its look cannot tell.
+        (Owed { error, said_by, since, next: Some(_) }, Kind::Answered { choice: Choice::Retry, .. }) => {
+            let next = Owed { error: error.clone(), said_by: said_by.clone(), since: *since, next: Some(now) };
+            it.granted = true;
+            next
+        }
         (Owed { next: None, .. }, Kind::Succeeded { attempt, output, .. }) if mine(attempt) => {
             (it.output, it.doubt) = (output.clone(), None);
             Done
@@ -482,6 +494,7 @@ fn answered(it: &mut StepRun, choice: &Choice, by: &Person, now: Time) -> Option
             match choice {
                 Choice::Impossible if enough => {
                     let error = question.error().cloned().unwrap_or_else(|| Failure::new(question.text));
+                    it.doubt = None;
                     State::Owed { error, said_by: names, since: now, next: Some(now.after(limits::FENCE_PAUSE)) }
                 }
                 _ => {

@@ -104,6 +104,8 @@ pub struct StepRun {
     pub(crate) unmet: usize,
     /// It was done once, be it taken back since.
     pub(crate) was_done: bool,
+    /// It is a fence that people took on though it could not be set, be it set since.
+    pub(crate) was_owed: bool,
     /// Something that it stands on was taken back: it begins no more.
     pub(crate) cut_off: bool,
     /// It could not be taken back, and somebody left it as it was.
@@ -124,7 +126,10 @@ impl StepRun {
     /// Whether nobody knows what became of its last attempt.
     pub fn in_doubt(&self) -> bool {
         match &self.state {
-            State::InDoubt { .. } | State::Running { .. } | State::Undoing { since: Some(_) } => true,
+            State::InDoubt { .. }
+            | State::Running { .. }
+            | State::Undoing { since: Some(_) }
+            | State::Owed { next: None, .. } => true,
             State::Asking { question, .. } => matches!(question.about, About::Doubt(_) | About::Slow(_)),
             // It was asked about, and the answer was to stop, or nobody has tried again yet.
             State::Failed { .. } | State::Backoff { .. } => self.doubt.is_some(),

@@ -216,6 +216,8 @@ pub struct RunInfo {
     pub kind: RunKind,
     /// When the outage began, as it was known when the attempt began.
     pub incident_at: Time,
+    /// That time was assumed: nobody said it.
+    pub incident_assumed: bool,
 }
 
 /// The view of a step that may only look.

@@ -80,6 +80,7 @@ impl Bench {
             runbook: "bench".into(),
             kind: RunKind::Lab,
             incident_at: clock.now(),
+            incident_assumed: false,
         };
         let step = PlanStep::plain(id, "bench", Value::Null);
         Self {

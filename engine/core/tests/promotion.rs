@@ -112,6 +112,7 @@ fn whatever_would_let_a_promotion_run_without_its_fence_is_a_mistake() {
     let none = Selection::default();
     let only = Selection { only: vec!["promote_new".into()], ..Selection::default() };
     let without = Selection { skip: vec!["stop_old".into()], ..Selection::default() };
+    let unasked = Selection { skip: vec!["promote_new!data_loss".into()], ..Selection::default() };
     let plain = format!("{FENCE}{PROMOTE}");
     for (roles, steps, selection, says) in [
         (
@@ -166,6 +167,27 @@ fn whatever_would_let_a_promotion_run_without_its_fence_is_a_mistake() {
         ),
         (
             ROLES,
+            &format!("  stop_old: {{ for_each: [], do: {{ fence: {{}} }} }}\n{PROMOTE}"),
+            &none,
+            "the fence of `promote_new` stands for no step; its `for_each` is empty: nothing would keep the old \
+             writer from writing",
+        ),
+        (
+            ROLES,
+            &format!("{FENCE}{}", PROMOTE.replace("{ fence: s", "{ when: \"1 == 1\", fence: s")),
+            &none,
+            "step `promote_new` has a condition, and its fence has none; where it is left out, the old writer would \
+             be fenced for nothing: plan that case in a runbook of its own",
+        ),
+        (
+            ROLES,
+            &plain,
+            &unasked,
+            "--skip promote_new!data_loss: a question is not left out; answer it when it comes, or leave out the \
+             step behind it",
+        ),
+        (
+            ROLES,
             &plain,
             &only,
             "this part of the plan has `promote_new` without its fence `stop_old`; leave both out, or take both: \
@@ -182,6 +204,15 @@ fn whatever_would_let_a_promotion_run_without_its_fence_is_a_mistake() {
         let said = planned(roles, steps, selection.clone()).expect_err(says);
         assert_eq!(said, [says]);
     }
+}
+
+#[test]
+fn a_service_is_no_place_for_a_promotion() {
+    let services = "  db: { start: { promote: {} }, healthy: { work: {} } }\n";
+    let text = format!("steps:\n{FENCE}services:\n{services}");
+    let said = planned(ROLES, text.strip_prefix("steps:\n").expect("it begins so"), Selection::default());
+    let said = said.expect_err("it has no fence").join("\n");
+    assert!(said.contains("`db` makes a second writer") && said.contains("`db` loses what was written last"), "{said}");
 }
 
 async fn asked(keeps: Option<i64>, incident: i64) -> (Question, Bench) {
@@ -213,8 +244,9 @@ async fn the_question_has_the_live_number_or_says_that_there_is_none() {
     let (question, _) = asked(Some(95 * minute), 94 * minute).await;
     assert_eq!(
         question.text,
-        "`promote_new` keeps everything up to when the outage began at 1970-01-01T01:34:00Z, and loses what was \
-         written after 1970-01-01T01:35:00Z (ReplicaLag). Go on and lose that? `retry` reads the number again"
+        "`promote_new` keeps what was written until the outage began at 1970-01-01T01:34:00Z, as far as it was \
+         measured, and loses what was written after 1970-01-01T01:35:00Z (ReplicaLag). Go on and lose that? `retry` \
+         reads the number again"
     );
     let (question, bench) = asked(None, 94 * minute).await;
     assert_eq!(

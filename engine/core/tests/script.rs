@@ -2271,3 +2271,148 @@ fn without_waiting_a_run_ends_when_only_a_fence_is_owed() {
     sim.no_wait = true;
     assert!(matches!(sim.go(), Life::Ended(Exit::Held)));
 }
+
+#[test]
+fn what_stood_under_an_owed_fence_is_taken_back_without_harm_to_the_run() {
+    check(
+        "prep undoable ok; fence fences needs prep fails; promote needs fence fails",
+        "
+        01:00 ann impossible fence
+        01:00 bob impossible fence
+        01:30 ann undo prep
+        05:00 sue skip fence
+        06:00 ann stop promote
+        ",
+        expect![[r#"
+            00:00  opened
+            00:00  joined 1, prep started
+            00:00  prep done, fence started
+            00:00  fence failed: scripted, held: fence failed: scripted (retry, impossible, stop)
+            01:00  ann: impossible fence
+            01:00  bob: impossible fence, promote started
+            01:00  promote failed: scripted, held: promote failed: scripted (retry, skip, stop)
+            01:30  ann: undo prep, prep undo started #2
+            01:30  prep undone
+            05:00  sue: skip fence
+            06:00  ann: stop promote, finished: stopped
+            06:00  -- stopped, prep undone, fence skipped, promote failed
+        "#]],
+    );
+}
+
+#[test]
+fn a_stop_waits_for_a_fence_that_is_being_set() {
+    check(
+        "fence fences records fails then ok 2m; promote needs fence fails",
+        "
+        01:00 ann impossible fence
+        01:00 bob impossible fence
+        03:00 ann stop promote
+        ",
+        expect![[r#"
+            00:00  opened
+            00:00  joined 1, fence started
+            00:00  fence wrote resolved
+            00:00  fence failed: scripted, held: fence failed: scripted (retry, impossible, stop)
+            01:00  ann: impossible fence
+            01:00  bob: impossible fence, promote started
+            01:00  promote failed: scripted, held: promote failed: scripted (retry, skip, stop)
+            02:00  fence started #2
+            03:00  fence wrote handle
+            03:00  ann: stop promote
+            04:00  fence done, finished: stopped
+            04:00  -- stopped, promote failed
+        "#]],
+    );
+}
+
+#[test]
+fn a_fence_is_not_taken_back_under_a_promotion_that_stays() {
+    check(
+        "fence fences undoable ok; promote needs fence ok; app undoable needs promote ok",
+        "
+        10:00 ann undo
+        11:00 ann undo around
+        ",
+        expect![[r#"
+            00:00  opened
+            00:00  joined 1, fence started
+            00:00  fence done, promote started
+            00:00  promote done, app started
+            00:00  app done, finished: unverified
+            00:00  -- unverified, all done
+            10:00  refused: `promote`, `fence` cannot be taken back; a fence stays while what was begun behind it does; `--around` takes back the rest
+            11:00  joined 3, ann: reopen, ann: undo app, app undo started #2
+            11:00  app undone, finished: undone
+            11:00  -- undone, app undone
+        "#]],
+    );
+}
+
+#[test]
+fn an_owed_fence_is_taken_back_with_the_rest() {
+    check(
+        "fence fences undoable fails; agree asks; promote needs fence,agree ok",
+        "
+        01:00 ann impossible fence
+        01:00 bob impossible fence
+        02:30 ann undo
+        ",
+        expect![[r#"
+            00:00  opened
+            00:00  joined 1, fence started, agree started
+            00:00  fence failed: scripted, asked: agree is to be done by hand (done, skip, stop), held: fence failed: scripted (retry, undo, impossible, stop)
+            01:00  ann: impossible fence
+            01:00  bob: impossible fence
+            02:00  fence started #2
+            02:00  fence failed: scripted, again at 03:00
+            02:30  ann: undo fence, fence undo started #3
+            02:30  fence undone, finished: undone
+            02:30  -- undone, fence undone, agree asking, promote unneeded
+        "#]],
+    );
+}
+
+#[test]
+fn whoever_knows_what_the_look_of_an_owed_fence_cannot_tell_lets_it_run() {
+    check(
+        "fence fences ok 1m check=unknown; promote needs fence ok 5m",
+        "
+        01:00 ann impossible fence
+        01:00 bob impossible fence
+        02:30 eve retry fence
+        ",
+        expect![[r#"
+            00:00  opened
+            00:00  joined 1, fence started
+            00:00  fence in doubt (unknown: cannot tell), nobody can tell, asked: fence is in doubt: cannot tell (retry, impossible, stop)
+            01:00  ann: impossible fence
+            01:00  bob: impossible fence, promote started
+            02:00  fence started #2
+            02:00  fence failed: cannot tell, again at 03:00
+            02:30  eve: retry fence, fence started #3
+            03:30  fence done
+            06:00  promote done, finished: unverified
+            06:00  -- unverified, all done
+        "#]],
+    );
+}
+
+#[test]
+fn what_is_fenced_and_what_is_lost_stays_as_it_was_planned() {
+    check(
+        "fence fences with=db:orders fails; promote needs fence ok",
+        "
+        01:00 ann retry fence db=other
+        01:10 ann stop fence
+        ",
+        expect![[r#"
+            00:00  opened
+            00:00  joined 1, fence started
+            00:00  fence failed: scripted, held: fence failed: scripted (retry, impossible, stop)
+            01:00  refused: what `fence` fences, and what proves it, stays as it was planned: stop this run and plan anew, or let two people say `impossible`
+            01:10  ann: stop fence, finished: stopped
+            01:10  -- stopped, fence failed, promote unneeded
+        "#]],
+    );
+}

@@ -59,6 +59,12 @@ pub(super) fn check(draft: &Draft, problems: &mut Vec<Problem>) {
             Problem::new(draft.span, message).help("let it be asked with the live number: `data_loss: acknowledge`"),
         );
     }
+    if draft.fence.is_some() && draft.step.when.is_some() {
+        let message = format!("step `{id}` has a condition, and its fence has none");
+        let help =
+            "where it is left out, the old writer would be fenced for nothing: plan that case in a runbook of its own";
+        problems.push(Problem::new(draft.span, message).help(help));
+    }
     if !draft.step.fences {
         return;
     }

@@ -269,6 +269,11 @@ impl Order<'_> {
         let of = |draft: &Draft| {
             let Some((name, at)) = &draft.fence else { return Vec::new() };
             let places = self.named(name).unwrap_or_default();
+            if places.is_empty() && self.named(name).is_some() {
+                let message = format!("the fence of `{}` stands for no step", draft.written());
+                let help = "its `for_each` is empty: nothing would keep the old writer from writing";
+                problems.push(Problem::new(*at, message).help(help));
+            }
             for place in &places {
                 fence::check_kind(draft, *at, &self.drafts[*place], problems);
             }
@@ -338,6 +343,12 @@ impl Order<'_> {
             }
         }
         keep.retain(|at| !skip.contains(at));
+        for gate in skip.iter().map(|at| &self.drafts[*at].step) {
+            if gate.gates.as_ref().and_then(|step| self.by_id.get(step)).is_some_and(|step| keep.contains(step)) {
+                let problem = Problem::new(span, format!("--skip {}: a question is not left out", gate.id));
+                problems.push(problem.help("answer it when it comes, or leave out the step behind it"));
+            }
+        }
         keep
     }
 

@@ -2,7 +2,7 @@
 
 use super::{
     build::{Build, File, pair, recovery},
-    draft,
+    draft, fence,
     steps::estimate,
 };
 use crate::{
@@ -56,6 +56,7 @@ impl Build<'_> {
             draft.step.phase = Some("services".into());
             draft.step.region.clone_from(&region);
             draft.step.account.clone_from(&account);
+            fence::check(&draft, &mut self.problems);
             self.drafts.push(draft);
         }
     }

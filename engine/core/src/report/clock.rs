@@ -132,7 +132,7 @@ impl Lanes {
                 Kind::Recorded { fact, .. } => lane.handled || fact.handle,
                 _ => false,
             };
-            if run.at_rest(step) {
+            if run.at_rest(step) && !run.step(step).was_owed {
                 self.last_end = Some((step, event.at));
             }
         }
@@ -311,7 +311,9 @@ fn beginning(run: &Run, clocks: &Opened, end: Time) -> (Measure, Measure, Measur
 /// begin, that with the longest path before it.
 pub(super) fn waited_for(run: &Run, last_end: Option<StepIx>) -> Option<StepIx> {
     // Of those that may begin, the one with the longest path stands first.
-    let open = run.open.iter().copied().chain(run.ready.first().map(|(_, step)| *step));
+    // A fence that is owed holds nothing up but the end of the run.
+    let open =
+        run.open.iter().copied().filter(|step| !run.is_owed(*step)).chain(run.ready.first().map(|(_, step)| *step));
     open.max_by_key(|step| (run.graph.remaining(*step), Reverse(*step))).or(last_end)
 }
 
