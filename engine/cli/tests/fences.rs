@@ -13,7 +13,7 @@ const OLD: &str = r#"
 case "$1" in stop) touch stopped ;; *) [ -e stopped ] || exit 3 ;; esac
 "#;
 
-const RUNBOOK: &str = r#"
+const RUNBOOK: &str = r"
 dr: v1
 name: promote
 roles:
@@ -31,7 +31,7 @@ steps:
     do: { command: { argv: [sh, ./work], check: { argv: [sh, ./seen] } } }
     fence: stop_old
     data_loss: acknowledge
-"#;
+";
 
 /// `dr` as somebody who logged in with this number, whoever's processes these are.
 fn logged_in(place: &Place, uid: u32, args: &[&str]) -> Command {
