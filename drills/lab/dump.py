@@ -9,7 +9,7 @@ import importlib
 import json
 import re
 
-SERVICES = ("rds", "dynamodb", "s3", "ecs", "cloudfront", "route53", "sns", "backup")
+SERVICES = ("rds", "dynamodb", "s3", "ecs", "cloudfront", "route53", "sns", "backup", "elasticache")
 
 MASKS = (
     # An automated snapshot is named after the minute in which it was made.

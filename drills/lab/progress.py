@@ -8,6 +8,7 @@ exactly.
 
 import time
 
+from .caches import Caches
 from .sms import Sms
 
 
@@ -59,6 +60,8 @@ class Account:
         self.sms = Sms()
         self.db_rests = ["available"]
         self.replica_rests = ["ACTIVE"]
+        self.cache_rests = ["available"]
+        self.caches = Caches()
         self.seed = None
         self.numbers = 0
 
@@ -74,6 +77,10 @@ class Account:
     def replica_rest(self):
         """The same for a replica of a global table."""
         return self.replica_rests.pop(0) if len(self.replica_rests) > 1 else self.replica_rests[0]
+
+    def cache_rest(self):
+        """The same for a replication group of ElastiCache."""
+        return self.cache_rests.pop(0) if len(self.cache_rests) > 1 else self.cache_rests[0]
 
     def begin(self, key, finish, stages=(), looks=None, seconds=None):
         """Starts something; with nothing to wait for it is over at once."""

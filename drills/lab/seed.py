@@ -5,7 +5,7 @@ runbook restores from. The reply names everything a runbook needs.
 """
 
 from . import (
-    seed_aurora, seed_backups, seed_data, seed_edge, seed_fence, seed_global, seed_objects, seed_replicas,
+    seed_aurora, seed_backups, seed_caches, seed_data, seed_edge, seed_fence, seed_global, seed_objects, seed_replicas,
     seed_replication,
 )  # fmt: skip
 
@@ -40,6 +40,7 @@ def plant(lab, document):
         account.seconds = None if seconds is None else float(seconds)
         account.db_rests = list(document.get("db_rests", account.db_rests))
         account.replica_rests = list(document.get("replica_rests", account.replica_rests))
+        account.cache_rests = list(document.get("cache_rests", account.cache_rests))
         domain = f"{name}.lab.test"
         places = {
             "account": name, "primary": primary, "recovery": recovery, "cluster": "prod",
@@ -66,6 +67,7 @@ def plant(lab, document):
             params |= seed_aurora.database(account, primary, recovery)
         params |= seed_data.tables(account, primary, recovery)
         params |= seed_global.tables(account, primary, recovery)
+        params |= seed_caches.caches(account, recovery)
         params |= seed_backups.points(account, primary, recovery)
         objects, history = seed_objects.buckets(account, primary, recovery, document)
         params |= objects

@@ -112,7 +112,7 @@ impl Explained for AwsCli {
             "What stands in `args` can be read in the list of processes and in the plan: no secret belongs there.",
             "`aws` knows aliases (`~/.aws/cli/alias`): on a host where `describe-…` is one, it is no look.",
         ],
-        example: r#"
+        example: "
             point_to_recovery:
               do:
                 aws.cli:
@@ -123,7 +123,7 @@ impl Explained for AwsCli {
                     expect: { /Parameter/Value: eu-central-1 }
                     absent: [ParameterNotFound]
                   outputs: { version: { json: /Version } }
-        "#,
+        ",
     };
 }
 
@@ -224,7 +224,7 @@ impl Step for AwsCli {
         let ready = World::of(&cx.read).aws.cli_act(cx, &resolved(&self.args)).await?;
         let Worked { status, out, err } = work::carry_out(cx, &ready.job).await?;
         let redactor = &ready.job.redactor;
-        let complaint = process::tail(&err, redactor);
+        let complaint = process::complaint(&err);
         ready.ended(status, &complaint).map_err(|trouble| self.without_retry(trouble.wrote()))?;
         if self.check.is_some() || self.until.is_some() {
             cx.record(TAKEN, resolved(&self.args)).await;

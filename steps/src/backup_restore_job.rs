@@ -382,13 +382,12 @@ impl Step for RestoreJob {
                 begun = known.map(|chosen| (chosen, job.to_owned()));
             }
         }
-        let (chosen, job) = match begun {
-            Some(begun) => begun,
-            None => {
-                let chosen = self.decide(&cx.read, &clients, ended).await?;
-                let job = self.begin(cx, &clients, &chosen).await?;
-                (chosen, job)
-            }
+        let (chosen, job) = if let Some(begun) = begun {
+            begun
+        } else {
+            let chosen = self.decide(&cx.read, &clients, ended).await?;
+            let job = self.begin(cx, &clients, &chosen).await?;
+            (chosen, job)
         };
         let over = || async {
             Ok(match self.stage(&clients, Some(&chosen), &job).await? {

@@ -128,10 +128,20 @@ impl GlobalTable {
     }
 
     /// Waits until nothing moves: the table, or nothing where there is none.
-    async fn settled(&self, cx: &ReadCx, here: &Clients) -> Result<Option<Box<TableDescription>>, Failure> {
+    /// What was just asked for may not be seen at once.
+    async fn settled(
+        &self,
+        cx: &ReadCx,
+        here: &Clients,
+        asked: bool,
+    ) -> Result<Option<Box<TableDescription>>, Failure> {
+        let since = cx.clock.now();
         cx.poll(|| async {
             match self.see(cx, here).await? {
                 Seen::Moving(says) => Ok(Look::Pending(says)),
+                Seen::Nothing if asked && cx.clock.now().since(since) < limits::UNSEEN => {
+                    Ok(Look::Pending(format!("the replica of `{}` is not seen yet", self.table)))
+                }
                 Seen::Nothing => Ok(Look::Ready(None)),
                 Seen::Healthy(table) => Ok(Look::Ready(Some(table))),
                 Seen::Broken(failure) => Err(failure),
@@ -357,10 +367,10 @@ impl Step for GlobalTable {
     async fn run(&self, cx: &StepCx) -> Result<Output, StepError> {
         let here = World::of(&cx.read).aws.read(&cx.read).await?;
         let mut traces = Traces::of(&cx.read);
-        let mut found = self.settled(&cx.read, &here).await?;
+        let mut found = self.settled(&cx.read, &here, false).await?;
         if found.is_none() {
             self.add(cx, &here, &mut traces).await?;
-            found = self.settled(&cx.read, &here).await?;
+            found = self.settled(&cx.read, &here, true).await?;
         }
         let gone = || Failure::passing(format!("`{}` has gone from {}", self.table, here.region));
         let table = found.ok_or_else(gone)?;

@@ -88,7 +88,7 @@ impl Explained for FenceCommand {
             "It may be tried again each minute for a long time, while the region is away: it has to end by \
              itself.",
         ],
-        example: r#"
+        example: "
             old_writer_is_stopped:
               do:
                 fence.command:
@@ -98,7 +98,7 @@ impl Explained for FenceCommand {
                     argv: [./old-writer, start]
                     check: { argv: [./old-writer, can-write] }
               timeout: 5m
-        "#,
+        ",
     };
 }
 

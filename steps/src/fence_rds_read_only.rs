@@ -1,4 +1,4 @@
-//! `fence.rds_read_only`: a MySQL or `MariaDB` instance that takes no writes.
+//! `fence.rds_read_only`: a `MySQL` or `MariaDB` instance that takes no writes.
 //!
 //! `read_only` refuses the writes of every account that has none of SUPER,
 //! `CONNECTION_ADMIN` and READ ONLY ADMIN, and RDS gives those to nobody, the
@@ -23,7 +23,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::atomic::AtomicBool;
 
-/// Makes the old writer read-only: an RDS instance of MySQL or MariaDB.
+/// Makes the old writer read-only: an RDS instance of `MySQL` or `MariaDB`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReadOnly {

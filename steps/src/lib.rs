@@ -24,6 +24,9 @@ pub mod dynamodb_global_table;
 pub mod dynamodb_restore_backup;
 pub mod dynamodb_restore_pitr;
 pub mod ecs_scale_service;
+mod elasticache;
+pub mod elasticache_restore_snapshot;
+pub mod elasticache_start_empty;
 pub mod fence_command;
 pub mod fence_rds_read_only;
 pub mod fence_security_group;
@@ -77,6 +80,8 @@ pub fn registry() -> Registry {
         Kind::of::<dynamodb_restore_backup::RestoreBackup>("dynamodb.restore_backup"),
         Kind::of::<dynamodb_restore_pitr::RestorePitr>("dynamodb.restore_pitr"),
         Kind::of::<ecs_scale_service::ScaleService>("ecs.scale_service"),
+        Kind::of::<elasticache_restore_snapshot::RestoreSnapshot>("elasticache.restore_snapshot"),
+        Kind::of::<elasticache_start_empty::StartEmpty>("elasticache.start_empty"),
         Kind::of::<fence_command::FenceCommand>("fence.command"),
         Kind::of::<fence_rds_read_only::ReadOnly>("fence.rds_read_only"),
         Kind::of::<fence_security_group::SecurityGroup>("fence.security_group"),

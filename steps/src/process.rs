@@ -42,7 +42,7 @@ pub(crate) struct Looked {
     pub(crate) status: ExitStatus,
     pub(crate) stdout: String,
     pub(crate) said: String,
-    /// The end of what it complained about, harmless and without secrets.
+    /// The end of what it complained about: to be understood, not to be shown. Secrets still stand in it.
     pub(crate) complaint: String,
 }
 
@@ -113,7 +113,7 @@ impl Job {
         // Some programs say what is wrong where others print what they found.
         let said = if said.is_empty() { last_line(out, &self.redactor) } else { said };
         let stdout = read_out(out).unwrap_or_default();
-        Ok(Looked { status, stdout, said, complaint: tail(err, &self.redactor) })
+        Ok(Looked { status, stdout, said, complaint: complaint(err) })
     }
 
     // Plain settings only, so that the standard library can use posix_spawn:
@@ -249,13 +249,14 @@ pub(crate) fn read_out(path: &Path) -> Result<String, String> {
 
 /// The last line with something in it, harmless and without secrets.
 pub(crate) fn last_line(path: &Path, redactor: &Redactor) -> String {
-    let tail = tail(path, redactor);
-    let line = tail.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
-    text::short(line).into_owned()
+    let all = complaint(path);
+    let line = all.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
+    text::short(&redactor.text(line)).into_owned()
 }
 
-/// The end of a log, harmless and without secrets.
-pub(crate) fn tail(path: &Path, redactor: &Redactor) -> String {
+/// The end of a log, without what would move a cursor: to be understood, not to
+/// be shown. Secrets still stand in it.
+pub(crate) fn complaint(path: &Path) -> String {
     let read = || -> io::Result<(bool, Vec<u8>)> {
         let mut file = File::open(path)?;
         let from = file.metadata()?.len().saturating_sub(limits::STDERR_TAIL_BYTES);
@@ -268,7 +269,7 @@ pub(crate) fn tail(path: &Path, redactor: &Redactor) -> String {
     let text = text::clean(&String::from_utf8_lossy(&bytes));
     // The first line lost its head, perhaps in the middle of a secret.
     let whole = if cut { text.split_once('\n').unwrap_or_default().1 } else { &text };
-    redactor.text(whole)
+    whole.to_owned()
 }
 
 /// How a process ended, in words.

@@ -176,8 +176,9 @@ impl ReplicationCheck {
         };
         let id = rule.as_ref().ok().map(|rule| &rule.id).or_else(|| self.rule.as_ref().map(In::get));
         let measured = match id {
-            Some(id) => Some(self.measured(cx, &here, id).await?),
-            None => None,
+            // It does not wait for a service that only measures.
+            Some(id) => self.measured(cx, &here, id).await.map_err(|failure| failure.message),
+            None => Err("nobody knows the rule; name it as `rule`".into()),
         };
         let sampled = match &rule {
             Ok(_) => Some(self.sample(&there, self.source.get()).await?),
@@ -206,12 +207,17 @@ impl ReplicationCheck {
     fn output(
         &self,
         rule: Result<&Rule, &Failure>,
-        measured: Option<&Measured>,
+        measured: Result<&Measured, &String>,
         sampled: Option<&Sampled>,
         arrived: &Sampled,
     ) -> Output {
-        let value = |pick: fn(&Measured) -> Option<Sample>| measured.and_then(pick).map(|sample| sample.value);
-        let latency = measured.and_then(|measured| measured.latency);
+        let value = |pick: fn(&Measured) -> Option<Sample>| measured.ok().and_then(pick).map(|sample| sample.value);
+        let latency = measured.ok().and_then(|measured| measured.latency);
+        let silent = || String::from("CloudWatch has no sample of how far the target is behind");
+        let unmeasured = match measured {
+            Ok(_) => latency.is_none().then(silent),
+            Err(why) => Some(why.clone()),
+        };
         let Value::Object(values) = json!({
             "source": rule.map_or_else(|failure| format!("not seen: {}", failure.message), |_| "seen".into()),
             "rule": rule.map_or(self.rule.as_ref().map(In::get), |rule| Some(&rule.id)),
@@ -219,6 +225,7 @@ impl ReplicationCheck {
             "pending": value(|measured| measured.pending),
             "pending_bytes": value(|measured| measured.bytes),
             "latency_s": latency.map(|sample| sample.value),
+            "unmeasured": unmeasured,
             "sampled": sampled.map(|sampled| sampled.looked_at),
             "sampled_pending": sampled.map(|sampled| sampled.pending),
             "newest_replica_sampled": arrived.newest_replica.map(|at| at.to_string()),
@@ -274,8 +281,8 @@ impl Explained for ReplicationCheck {
         undo: None,
         recovery_point: Some(
             "The beginning of the minute in which `ReplicationLatency` was measured last, less that latency; \
-             CloudWatch keeps it in the target's region. Unknown where the rule publishes no metrics, or where the \
-             source is lost and `rule` is not named.",
+             CloudWatch keeps it in the target's region. Unknown where the rule publishes no metrics, CloudWatch does not \
+             answer, or the source is lost and `rule` is not named; the output `unmeasured` says why.",
         ),
         time: "Seconds. With `wait` as long as replication takes, mostly minutes; S3 promises 15 minutes only with \
             Replication Time Control (Amazon S3 User Guide).",
@@ -340,7 +347,16 @@ impl Step for ReplicationCheck {
     }
 
     fn outputs(&self) -> Vec<OutputName> {
-        let any = ["rule", "delete_markers", "pending", "pending_bytes", "latency_s", "sampled", "sampled_pending"];
+        let any = [
+            "rule",
+            "delete_markers",
+            "pending",
+            "pending_bytes",
+            "latency_s",
+            "unmeasured",
+            "sampled",
+            "sampled_pending",
+        ];
         let any = any.into_iter().chain(["newest_replica_sampled"]);
         let any = any.map(|name| OutputName { name: name.into(), is: OutputType::Any });
         any.chain([OutputName::text("source")]).collect()

@@ -58,8 +58,8 @@ fn prepare(estate: &Estate, place: &Place) {
     let code = format!("fileb://{}", zip.display());
     let name = ["lambda", "create-function", "--function-name", "import-orders", "--runtime", "python3.12"];
     by_hand(estate, &[&name[..], &["--handler", "a.b", "--role", &role, "--zip-file", &code]].concat());
-    let rule = ["events", "put-rule", "--name", "nightly-import", "--schedule-expression", "rate(1 day)"];
-    by_hand(estate, &[&rule[..], &["--state", "DISABLED"]].concat());
+    let schedule = ["events", "put-rule", "--name", "nightly-import", "--schedule-expression", "rate(1 day)"];
+    by_hand(estate, &[&schedule[..], &["--state", "DISABLED"]].concat());
 }
 
 #[test]

@@ -235,8 +235,12 @@ pub fn settle(run: &Run, step: StepIx, attempt: u32, ended: Ended, now: Time) ->
             Ended::Done { output, found } => Kind::Succeeded { step, attempt, output, found },
             // Whatever became of it, the next attempt begins with a look.
             other => {
-                let retry_at = now.after(limits::FENCE_PAUSE);
-                Kind::AttemptFailed { step, attempt, error: other.failure(), retry_at }
+                let error = match other {
+                    Ended::Unknown(why) => Failure::new(why),
+                    Ended::TimedOut(last) => Failure::new(out_of_time(plan.timeout, last)),
+                    other => other.failure(),
+                };
+                Kind::AttemptFailed { step, attempt, error, retry_at: now.after(limits::FENCE_PAUSE) }
             }
         };
     }

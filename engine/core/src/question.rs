@@ -91,6 +91,7 @@ impl Question {
         self.choices.retain(|choice| choice != "skip" || undoing || !(plan.is_gate() || plan.fences));
         if plan.fences && !undoing {
             self.choices.insert(self.choices.len() - 1, Choice::Impossible.word().into());
+            self.text.push_str(". When it cannot be set and the old writer cannot write, two people say `impossible`");
             self.roles = run.plan().roles.keys().cloned().collect();
             self.count = FENCE_WAIVERS;
         }

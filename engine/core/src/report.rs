@@ -187,5 +187,5 @@ impl Report {
 /// How many steps of a run came to an end other than being in the way.
 fn progress(run: &Run) -> (usize, usize) {
     let counted = || run.steps().filter(|(_, it)| !matches!(it.state, State::Unneeded { .. }));
-    (counted().filter(|(step, _)| run.satisfied(*step)).count(), run.plan().steps.len())
+    (counted().filter(|(step, _)| run.out_of_the_way(*step)).count(), run.plan().steps.len())
 }

@@ -133,7 +133,17 @@ impl Run {
 
     /// The fences that could not be set, while what needs them goes on.
     pub fn owed(&self) -> impl Iterator<Item = StepIx> {
-        self.steps().filter(|(_, it)| matches!(it.state, State::Owed { .. })).map(|(step, _)| step)
+        self.plan().places().filter(|step| self.is_owed(*step))
+    }
+
+    /// Whether a step is a fence that could not be set, while what needs it goes on.
+    pub fn is_owed(&self, step: StepIx) -> bool {
+        matches!(self.step(step).state, State::Owed { .. })
+    }
+
+    /// Whether nothing more is to be done at a step: what needs it may go on, and it owes nothing.
+    pub fn out_of_the_way(&self, step: StepIx) -> bool {
+        self.satisfied(step) && !self.is_owed(step)
     }
 
     /// Takes one event in: the only place where a state changes. An event that

@@ -221,7 +221,7 @@ fn an_approval_is_passed_by_nothing_but_approving() {
             12:00  refused: whoever started the run may not approve this; somebody else, from their own account
             13:00  refused: `zoe` may not answer this; ann (lead), bob (lead), sue (lead) may
             14:00  bob: approve g
-            15:00  refused: you have agreed already; 1 of 2 so far
+            15:00  refused: you have agreed already, as bob on bob-laptop; 1 of 2 so far. The next agrees from a login of their own, by `sudo -u` where the run belongs to another account
             21:00  late: answer to g
             22:00  sue: approve g, db started
             22:00  db done, finished: unverified
@@ -2144,7 +2144,7 @@ fn a_fence_that_cannot_be_set_is_passed_by_two_people_and_owed_until_it_stands()
             01:10  refused: `fence` is a fence, and its look does not see that the old writer cannot write: one person's word is not enough. When it cannot be set, two people say so: `dr answer 20261122-061532-evacuate-3fa9 fence impossible --why TEXT --as NAME`
             01:20  refused: `eve` may not answer this; ann (lead), bob (lead), sue (lead) may
             01:30  ann: impossible fence
-            01:40  refused: you have agreed already; 1 of 2 so far
+            01:40  refused: you have agreed already, as ann on ann-laptop; 1 of 2 so far. The next agrees from a login of their own, by `sudo -u` where the run belongs to another account
             02:00  bob: impossible fence, promote started
             03:00  fence started #2
             03:00  fence failed: scripted, again at 04:00

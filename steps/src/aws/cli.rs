@@ -148,7 +148,7 @@ pub(crate) struct Ready {
 impl Ready {
     /// What became of it.
     pub(crate) fn ended(&self, status: ExitStatus, complaint: &str) -> Result<(), Trouble> {
-        if status.success() { Ok(()) } else { Err(Trouble::of(&self.called, status, complaint)) }
+        if status.success() { Ok(()) } else { Err(Trouble::of(&self.called, status, complaint, &self.job.redactor)) }
     }
 }
 
@@ -216,8 +216,13 @@ impl Aws {
     /// The environment that makes it work as whom our own clients do.
     async fn cli_env(&self, region: &str, redactor: &mut Redactor) -> Result<Vec<(String, String)>, Failure> {
         let keys = self.credentials(region).await?;
-        redactor.add(keys.secret_access_key());
-        keys.session_token().into_iter().for_each(|token| redactor.add(token));
+        // A lab's key is a word, and would be found in every other one.
+        let secret = |text: &&str| text.len() >= limits::SECRET_KEY_CHARS_MIN;
+        [Some(keys.secret_access_key()), keys.session_token()]
+            .into_iter()
+            .flatten()
+            .filter(secret)
+            .for_each(|it| redactor.add(it));
         let set = [
             ("AWS_ACCESS_KEY_ID", keys.access_key_id()),
             ("AWS_SECRET_ACCESS_KEY", keys.secret_access_key()),

@@ -25,7 +25,7 @@ pub struct Site {
 }
 
 /// Codes with which a service says *later*: the call had no effect.
-const LATER: [&str; 24] = [
+const LATER: [&str; 25] = [
     "Throttling",
     "ThrottlingException",
     "ThrottledException",
@@ -43,6 +43,7 @@ const LATER: [&str; 24] = [
     "InvalidDBInstanceState",
     "InvalidDBInstanceStateFault",
     "InvalidDBClusterStateFault",
+    "InvalidReplicationGroupState",
     "ResourceInUseException",
     "TableInUseException",
     "BackupInUseException",

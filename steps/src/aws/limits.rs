@@ -38,7 +38,7 @@ pub const TAG_CHARS_MAX: usize = 256;
 /// How many looks per second each service is asked for, in one region; what
 /// is not listed is not bounded. Route 53 takes five calls a second from a
 /// whole account, ours and everybody else's.
-pub const LOOKS_PER_SECOND: [(&str, u32); 11] = [
+pub const LOOKS_PER_SECOND: [(&str, u32); 10] = [
     ("rds", 5),
     ("route53", 3),
     ("dynamodb", 8),
@@ -48,7 +48,6 @@ pub const LOOKS_PER_SECOND: [(&str, u32); 11] = [
     ("sts", 5),
     ("backup", 5),
     ("cloudwatch", 10),
-    ("cognito", 5),
     ("elasticache", 5),
 ];
 /// How long one question of `dr doctor` may take in all.
@@ -88,3 +87,5 @@ pub const SMS_LOOKS_MAX: usize = 8;
 pub const SMS_CHECK: Dur = Dur(20_000);
 /// How long the command line may take to say its version: a cold Python takes seconds.
 pub const CLI_VERSION: Dur = Dur(20_000);
+/// From this length on a secret access key is looked for in what is shown: AWS makes them of 40 characters.
+pub const SECRET_KEY_CHARS_MIN: usize = 16;

@@ -6,14 +6,16 @@ use crate::{
     sweep::Trial,
 };
 use dr_engine::{
+    clock::{Clock, SystemClock},
     crash::{Edge, Place},
+    duration::Dur,
     plan::StepIx,
     run::State,
     step::Step,
 };
 use dr_steps::aws_cli::AwsCli;
 use serde_json::{Value, json};
-use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt, sync::Arc};
 
 const KIND: &str = "aws.cli";
 const QUERY: &str = "BackupSummaries[?BackupName=='before'] | [0]";
@@ -264,10 +266,11 @@ async fn a_process_that_outlives_its_controller_is_waited_for_and_not_started_ag
         esac";
     scripted(&mut drive, "2.15.0", script);
     let folder = drive.folder.path().to_path_buf();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let started = || fs::read_to_string(folder.join("started")).unwrap_or_default();
     tokio::select! {
         biased;
-        () = async { while started().is_empty() { tokio::time::sleep(Duration::from_millis(5)).await } } => {}
+        () = async { while started().is_empty() { clock.sleep(Dur(5)).await } } => {}
         _ = Box::pin(drive.go(None)) => panic!("it ended before its work"),
     }
     let ended = drive.go(None).await;

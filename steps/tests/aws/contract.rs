@@ -64,6 +64,8 @@ contract! {
     dynamodb_restore_backup: crate::dynamodb::TRIAL, undo: crate::dynamodb::TRIAL;
     dynamodb_restore_pitr: crate::dynamodb_pitr::TRIAL, undo: crate::dynamodb_pitr::TRIAL;
     ecs_scale_service: crate::ecs::TRIAL, undo: crate::ecs::TRIAL;
+    elasticache_restore_snapshot: crate::elasticache::RESTORE, undo: crate::elasticache::RESTORE;
+    elasticache_start_empty: crate::elasticache::EMPTY, undo: crate::elasticache::EMPTY;
     fence_rds_read_only: crate::fence_rds::TRIAL, undo: crate::fence_rds::TRIAL;
     fence_security_group: crate::fence_group::TRIAL, undo: crate::fence_group::TRIAL;
     rds_copy_snapshot: crate::rds_copy::TRIAL, undo: crate::rds_copy::TRIAL;

@@ -16,7 +16,7 @@ fn with(estate: &Estate) -> Value {
 
 pub(crate) const TRIAL: Trial = Trial { kind: "fence.security_group", with, before: plant };
 
-/// A PostgreSQL instance that services reach: the old writer.
+/// A `PostgreSQL` instance that services reach: the old writer.
 fn plant(estate: &Estate) {
     by_hand_now(estate, async |rds| {
         let writer = rds.create_db_instance().db_instance_identifier("books").db_instance_class("db.r6g.large");

@@ -29,7 +29,7 @@ pub(crate) fn by_hand_now<T: Send>(estate: &Estate, work: impl AsyncFnOnce(aws_s
     })
 }
 
-/// A MySQL instance with a parameter group of its own: the old writer.
+/// A `MySQL` instance with a parameter group of its own: the old writer.
 fn plant(estate: &Estate, name: &str) {
     by_hand_now(estate, async |rds| {
         let group = rds.create_db_parameter_group().db_parameter_group_name("ledger").description("the writer's own");

@@ -16,6 +16,7 @@ mod dynamodb;
 mod dynamodb_global;
 mod dynamodb_pitr;
 mod ecs;
+mod elasticache;
 mod errors;
 mod fence_group;
 mod fence_rds;

@@ -89,7 +89,13 @@ async fn what_is_seen_of_both_sides_is_told_and_no_more() {
         assert_eq!(output.values[name], value, "{name}");
     }
     assert!(output.values["newest_replica_sampled"].is_string());
+    assert_eq!(output.values["unmeasured"], "CloudWatch has no sample of how far the target is behind");
     assert_eq!(estate.writes(), []);
+    // Who may not ask CloudWatch is told so, and all the rest.
+    estate.faults(&json!([{ "operation": "GetMetricData", "every": true, "do": "access_denied" }]));
+    let unmeasured = done(&estate, &with(&estate)).await.values["unmeasured"].clone();
+    assert!(unmeasured.as_str().is_some_and(|why| why.contains("AccessDenied")), "{unmeasured}");
+    estate.faults(&json!([]));
     written(&estate, "bucket_media", "new").await;
     let at = minute(-3);
     measured(&estate, &[("OperationsPendingReplication", 1.0, at), ("ReplicationLatency", 42.0, at)]).await;
@@ -101,6 +107,7 @@ async fn what_is_seen_of_both_sides_is_told_and_no_more() {
     let point = output.recovery_point.expect("measured");
     assert_eq!(point.at, at.after(Dur::seconds(-42)));
     assert_eq!(point.source, format!("ReplicationLatency measured at {at}"));
+    assert_eq!(output.values["unmeasured"], Value::Null);
 }
 
 #[tokio::test]
@@ -121,6 +128,7 @@ async fn of_a_lost_source_what_the_target_alone_tells_is_told_as_that() {
     assert_eq!((&output.values["rule"], &output.values["sampled"]), (&Value::Null, &Value::Null));
     assert!(output.values["newest_replica_sampled"].is_string());
     assert_eq!(output.recovery_point, None, "nobody knows the rule");
+    assert_eq!(output.values["unmeasured"], "nobody knows the rule; name it as `rule`");
     // Whoever names the rule is told how far behind the target was when it was measured last.
     lost["rule"] = estate.param("media_rule").into();
     let point = done(&estate, &lost).await.recovery_point.expect("measured");

@@ -167,6 +167,7 @@ impl Facts<'_> {
             (present, None) => {
                 let stands = match present {
                     Present::Held => "waits for people",
+                    Present::Unfenced => "is done but for the fence of the old writer, which is tried each minute",
                     Present::Paused => "is paused",
                     Present::InDoubt => "waits: nobody knows what became of a step",
                     Present::Interrupted => "is interrupted: no controller runs",

@@ -74,6 +74,22 @@ pub(super) fn check(draft: &Draft, problems: &mut Vec<Problem>) {
     }
 }
 
+/// A fence works where the old writer is, and a step that says nothing works
+/// where the recovery is: there it would stop what was just recovered.
+pub(super) fn check_region(draft: &Draft, primary: Option<&str>, problems: &mut Vec<Problem>) {
+    let step = &draft.step;
+    if draft.broken || !step.fences || !step.calls_provider {
+        return;
+    }
+    let (Some(region), Some(primary)) = (&step.region, primary) else { return };
+    if region == primary {
+        return;
+    }
+    let message = format!("step `{}` is a fence, and would work in {region}, where the recovery is", draft.written());
+    let help = "say where the old writer is: `region: primary`, or `region: recovery` if it is there";
+    problems.push(Problem::new(draft.span, message).help(help));
+}
+
 /// What stands under `fence:` of a step: only what proves something may.
 pub(super) fn check_kind(of: &Draft, at: Span, by: &Draft, problems: &mut Vec<Problem>) {
     if by.broken || by.step.fences {

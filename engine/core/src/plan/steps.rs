@@ -145,6 +145,7 @@ impl Build<'_> {
         let unread = !whole && pair(node, "timeout").is_some() && text.timeout.is_none();
         let timeout = Some(step.timeout).filter(|_| !unread);
         step.estimate = text.estimate.and_then(|e| estimate(e, timeout, &mut self.problems));
+        let unsaid = text.region.is_none();
         step.region =
             text.region.map_or_else(|| recovery(names), |r| draft::region(&r, r.span, names, &mut self.problems));
         step.account = self.account(text.account.as_ref(), names);
@@ -153,6 +154,9 @@ impl Build<'_> {
         draft.acknowledged = text.data_loss.is_some();
         draft.broken = !readable || self.problems.len() > before;
         fence::check(&draft, &mut self.problems);
+        if unsaid {
+            fence::check_region(&draft, names.regions.get("primary").and_then(Value::as_str), &mut self.problems);
+        }
         if let Some(asked) = text.data_loss {
             // Whoever takes the loss on has agreed to the step.
             draft.approved = true;

@@ -25,6 +25,8 @@ pub enum Present {
     Running,
     /// Nothing goes on without a person.
     Held,
+    /// All is done but a fence, which is tried again and again.
+    Unfenced,
     /// Somebody paused it.
     Paused,
     /// Nothing goes on, and nobody knows what became of a step.
@@ -52,7 +54,9 @@ impl Present {
             None if !alive && any(State::being_undone) => Self::Held,
             None if alive => Self::Running,
             None if doubt => Self::InDoubt,
-            None if run.stopping.is_none() && run.ready.is_empty() && !run.open.is_empty() => Self::Held,
+            None if run.stopping.is_none() && run.ready.is_empty() && !run.open.is_empty() => {
+                if run.open.iter().all(|step| run.is_owed(*step)) { Self::Unfenced } else { Self::Held }
+            }
             None => Self::Running,
         }
     }
@@ -62,6 +66,7 @@ impl Present {
         match self {
             Self::Running => "running",
             Self::Held => "held",
+            Self::Unfenced => "not_fenced",
             Self::Paused => "paused",
             Self::InDoubt => "in_doubt",
             Self::Interrupted => "interrupted",
@@ -80,6 +85,7 @@ impl Present {
         match self {
             Self::Running => "RECOVERING",
             Self::Held => "HELD",
+            Self::Unfenced => "NOT FENCED",
             Self::Paused => "PAUSED",
             Self::InDoubt => "IN DOUBT",
             Self::Interrupted => "INTERRUPTED",

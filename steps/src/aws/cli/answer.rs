@@ -6,7 +6,7 @@
 //! words do, and they are botocore's in both.
 
 use super::super::error::End;
-use crate::{process, text};
+use crate::{process, redact::Redactor, text};
 use dr_engine::{
     outcome::{Call, Failure},
     step::StepError,
@@ -30,7 +30,7 @@ pub(crate) struct Trouble {
     one: bool,
     /// The service's own code.
     pub(crate) code: Option<String>,
-    failure: Failure,
+    failure: Box<Failure>,
 }
 
 /// How botocore tells an error of a service.
@@ -70,7 +70,7 @@ const BROKEN: [&str; 10] = [
 
 impl Trouble {
     /// What became of a call that ended so, and complained so.
-    pub(crate) fn of(called: &Called, status: ExitStatus, complaint: &str) -> Self {
+    pub(crate) fn of(called: &Called, status: ExitStatus, complaint: &str, redactor: &Redactor) -> Self {
         let said = SAYS.captures(complaint);
         let code = said.as_ref().map(|said| said[1].to_owned());
         let end = code.as_deref().map_or_else(|| end_of(complaint), end_of_code);
@@ -93,9 +93,10 @@ impl Trouble {
             }),
             hint: end.hint(service, region, &format!("{service}:{name}")),
             transient: end.passes(),
-            ..Failure::new(text::short(&says))
+            // What was understood may still hold a secret: only what is told is cleaned.
+            ..Failure::new(text::short(&redactor.text(&says)))
         };
-        Self { end, one: *one, code, failure }
+        Self { end, one: *one, code, failure: Box::new(failure) }
     }
 
     /// Whether the service answered, and with nothing that may pass or that a
@@ -106,13 +107,13 @@ impl Trouble {
 
     /// As a look that failed.
     pub(crate) fn read(self) -> Failure {
-        self.failure
+        *self.failure
     }
 
     /// As a call that was to change something.
     pub(crate) fn wrote(self) -> StepError {
         let begun = !self.one && !matches!(self.end, End::Malformed | End::Anonymous);
-        if self.end.doubtful() || begun { StepError::Doubt(self.failure) } else { StepError::Failed(self.failure) }
+        if self.end.doubtful() || begun { StepError::Doubt(*self.failure) } else { StepError::Failed(*self.failure) }
     }
 }
 
@@ -124,9 +125,8 @@ fn end_of_code(code: &str) -> End {
     match code.parse::<u16>() {
         Ok(403) => End::Denied,
         Ok(500..) => End::Broken,
-        Ok(_) => End::No,
         Err(_) if code == "Unknown" || BROKEN.iter().any(|word| code.contains(word)) => End::Broken,
-        Err(_) => End::No,
+        _ => End::No,
     }
 }
 
@@ -151,7 +151,14 @@ mod tests {
     fn trouble(complaint: &str, one: bool) -> Trouble {
         let called =
             Called { service: "ssm".into(), operation: "put-parameter".into(), region: "eu-central-1".into(), one };
-        Trouble::of(&called, ExitStatus::from_raw(255 << 8), complaint)
+        Trouble::of(&called, ExitStatus::from_raw(255 << 8), complaint, &redactor())
+    }
+
+    /// A secret that stands within the words by which an error is known.
+    fn redactor() -> Redactor {
+        let mut redactor = Redactor::default();
+        redactor.add("occurred");
+        redactor
     }
 
     /// What version 1.46.3 and version 2 print.

@@ -5,6 +5,7 @@ use crate::show::{lines, width};
 use dr_engine::{
     clock::Time,
     duration::Dur,
+    question,
     report::{self, Glance, Present},
     run::State,
 };
@@ -51,7 +52,7 @@ impl Scene<'_> {
             present if self.unattended && !present.is_over() => ("UNATTENDED", Tone::Ask),
             // Its controller still hears of what runs.
             Present::InDoubt if self.run.leaving => ("LEAVING", Tone::Ask),
-            present @ (Present::Held | Present::InDoubt) => (present.shout(), Tone::Ask),
+            present @ (Present::Held | Present::InDoubt | Present::Unfenced) => (present.shout(), Tone::Ask),
             present => (present.shout(), Tone::Head),
         };
         self.line(format!("{word} · {} · {}/{} done", glance.clock, glance.done, glance.of), tone)
@@ -60,14 +61,20 @@ impl Scene<'_> {
     /// Why nothing new begins, and what changes that.
     fn halted(&self) -> Vec<Line> {
         let run = self.run;
+        let (id, resume) = (&run.opened.run, Some(format!("dr resume {}", run.opened.run)));
         let (text, command) = match run.finished {
-            None if self.unattended => ("NO CONTROLLER RUNS, nothing goes on", true),
-            None if run.leaving => ("nothing new starts; the controller ends when what runs has ended", false),
-            None if run.paused => ("paused: nothing new starts", true),
-            None if run.stopping.is_some() => ("nothing new starts; what runs may end", false),
+            None if self.unattended => ("NO CONTROLLER RUNS, nothing goes on", resume),
+            None if run.leaving => ("nothing new starts; the controller ends when what runs has ended", None),
+            None if run.paused => ("paused: nothing new starts", resume),
+            None if run.stopping.is_some() => ("nothing new starts; what runs may end", None),
+            None if Present::of(run) == Present::Unfenced => {
+                let step = run.owed().next().map(|step| question::word(&run.plan().step(step).id)).unwrap_or_default();
+                let leave = format!("dr answer {id} {step} skip --why TEXT --as NAME");
+                ("all is done but the fence, which is tried each minute; to leave it so and end the run:", Some(leave))
+            }
             Some(_) | None => return Vec::new(),
         };
-        let command = command.then(|| width::command(&format!("dr resume {}", run.opened.run), self.width(), "    "));
+        let command = command.map(|command| width::command(&command, self.width(), "    "));
         let rows =
             width::wrapped(text, self.width(), "", "  ").into_iter().chain(command.flatten().unwrap_or_default());
         rows.map(|text| Line { text, tone: Tone::Ask }).collect()
@@ -76,7 +83,8 @@ impl Scene<'_> {
     /// The clock against the RTO, and when it will be over.
     fn clocks(&self) -> Vec<Line> {
         let (run, now) = (self.run, self.now.max(self.run.at));
-        let forecast = self.forecast.filter(|_| !self.unattended);
+        // When a fence will stand nobody can say.
+        let forecast = self.forecast.filter(|_| !self.unattended && Present::of(run) != Present::Unfenced);
         let due = run.plan().objectives.rto.map(|rto| (rto, run.opened.incident_at.after(rto)));
         let mut lines = vec![match due {
             None => self.line(format!("{:LABEL$}none is set", "RTO"), Tone::Dim),
@@ -149,7 +157,7 @@ impl Scene<'_> {
         let mut counts: BTreeMap<Option<&str>, (usize, usize)> = BTreeMap::new();
         for step in plan.places() {
             let (done, all) = counts.entry(plan.step(step).phase.as_deref()).or_default();
-            *done += usize::from(run.satisfied(step));
+            *done += usize::from(run.out_of_the_way(step));
             *all += 1;
         }
         let names = plan.phases.iter().map(|name| Some(name.as_str())).chain([None]);
