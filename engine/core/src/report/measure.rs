@@ -207,7 +207,8 @@ fn store(run: &Run, step: StepIx, clocks: &Opened) -> Option<Store> {
     let point = it.output.recovery_point.clone();
     let expected = plan.rpo.is_some() || (plan.phase.as_deref() == Some("datastores") && plan.changes);
     let left_out = matches!(it.state, State::Skipped { by_person: false });
-    if plan.gates.is_some() || left_out || (point.is_none() && !expected) {
+    // A fence brings nothing back, whatever phase it is shown under.
+    if plan.gates.is_some() || plan.fences || left_out || (point.is_none() && !expected) {
         return None;
     }
     let loss = match (&point, &it.state) {
