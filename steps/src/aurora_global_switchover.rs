@@ -27,6 +27,7 @@ use dr_engine::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Moves the writer of an Aurora global database to the cluster in the step's
 /// region, without loss. Every cluster has to be connected.
@@ -71,8 +72,14 @@ impl GlobalSwitchover {
         found.global == self.global() && (wanted == arn || aurora::name(arn).eq_ignore_ascii_case(wanted))
     }
 
+    /// What was written down of this target, though the call was refused since.
     fn known(&self, cx: &ReadCx) -> Option<Found> {
         before::known(cx, |found: &Found| self.is_of(found))
+    }
+
+    /// The same, if the switchover may have been asked for since.
+    fn asked(&self, cx: &ReadCx) -> Option<Found> {
+        before::asked(cx, |found: &Found| self.is_of(found))
     }
 
     /// Asks for it; gives the refusal where RDS said *not now*.
@@ -89,9 +96,15 @@ impl GlobalSwitchover {
     }
 
     /// Where to go back to: who wrote before, as this step wrote it down.
-    fn home(&self, cx: &ReadCx) -> Result<String, Failure> {
+    fn home(&self, found: Option<Found>) -> Result<String, Failure> {
         let nobody = || Failure::new(format!("this run did not see who wrote for `{}` before", self.global()));
-        self.known(cx).and_then(|found| found.writer).ok_or_else(nobody)
+        found.and_then(|found| found.writer).ok_or_else(nobody)
+    }
+
+    /// Why a move of the writer is not taken back: it is somebody else's.
+    fn not_ours(&self) -> Failure {
+        let text = format!("the switchover of `{}` was refused, and somebody else moved its writer", self.global());
+        Failure::new(text).hint("see what that move lost, and move it back by hand if it is to go back")
     }
 }
 
@@ -105,10 +118,12 @@ impl Explained for GlobalSwitchover {
             `SwitchoverGlobalCluster`, called in the step's region; waits until the cluster writes.",
         undo: Some(
             "`SwitchoverGlobalCluster` to the cluster that wrote before, called in its region, and waits until that \
-             writes. It wants every cluster connected, as the way there did.",
+             writes. It wants every cluster connected, as the way there did. What somebody else moved, after the call \
+             was refused, is not moved back.",
         ),
         recovery_point: Some(
-            "The moment before the call of `SwitchoverGlobalCluster`: Aurora loses nothing that was written before.",
+            "The moment before the call of `SwitchoverGlobalCluster`: Aurora loses nothing that was written before. Unknown \
+             where the call was refused and somebody else moved the writer.",
         ),
         time: "1 to 5 minutes, longer the further a cluster is behind (general knowledge, not measured).",
         traps: &[
@@ -146,9 +161,9 @@ impl Step for GlobalSwitchover {
 
     async fn check(&self, cx: &ReadCx) -> Result<Check, Failure> {
         let clients = World::of(cx).aws.read(cx).await?;
-        let known = self.known(cx);
-        Ok(match self.target(&clients).check(cx, known.is_some()).await? {
-            Check::Done(done) => Check::Done(output(done, known.as_ref())),
+        let asked = self.asked(cx);
+        Ok(match self.target(&clients).check(cx, asked.is_some()).await? {
+            Check::Done(done) => Check::Done(output(done, asked.as_ref())),
             check => check,
         })
     }
@@ -156,20 +171,29 @@ impl Step for GlobalSwitchover {
     async fn run(&self, cx: &StepCx) -> Result<Output, StepError> {
         let clients = World::of(&cx.read).aws.write(cx).await?;
         let target = self.target(&clients);
-        let known = self.known(&cx.read);
+        let asked = self.asked(&cx.read);
         let Stage::Follows { arn, writer } = target.at_rest(&cx.read).await? else {
             let writer = Box::pin(target.write(cx, async { Ok(None) })).await?;
-            return Ok(output(writer.output(), known.as_ref()));
+            return Ok(output(writer.output(), asked.as_ref()));
         };
-        let first = known.is_none();
+        let first = asked.is_none();
         let at = cx.read.clock.now();
-        let found = known.unwrap_or_else(|| Found { global: self.global().into(), arn, writer, at });
+        let found = asked.unwrap_or_else(|| Found { global: self.global().into(), arn, writer, at });
         if first {
             before::write(cx, &found).await;
         }
-        let ask = Self::ask(cx, &clients, self.global(), &found.arn);
+        let refused = AtomicBool::new(false);
+        let ask = async {
+            let answer = Self::ask(cx, &clients, self.global(), &found.arn).await;
+            // Nothing has begun: whoever moves it from now on, it is not this call, and may lose data.
+            if first && matches!(answer, Ok(Some(_)) | Err(StepError::Failed(_))) {
+                refused.store(true, Ordering::Relaxed);
+                before::refused(cx).await;
+            }
+            answer
+        };
         let writer = Box::pin(target.write(cx, ask)).await?;
-        Ok(output(writer.output(), Some(&found)))
+        Ok(output(writer.output(), (!refused.load(Ordering::Relaxed)).then_some(&found)))
     }
 
     fn can_undo(&self) -> bool {
@@ -177,7 +201,9 @@ impl Step for GlobalSwitchover {
     }
 
     async fn check_undone(&self, cx: &ReadCx) -> Result<Check, Failure> {
-        let home = match self.home(cx) {
+        let asked = self.asked(cx);
+        let refused = asked.is_none();
+        let home = match self.home(asked.or_else(|| self.known(cx))) {
             Ok(home) => home,
             Err(failure) => return Ok(Check::Impossible(failure)),
         };
@@ -185,12 +211,13 @@ impl Step for GlobalSwitchover {
         let target = Target { clients: &clients, global: self.global().to_owned(), cluster: home };
         Ok(match target.check(cx, cx.fact(BACK).is_some()).await? {
             Check::Done(_) => Check::Done(Output::default()),
+            _ if refused => Check::Impossible(self.not_ours()),
             check => check,
         })
     }
 
     async fn undo(&self, cx: &StepCx, _: &Output) -> Result<(), StepError> {
-        let home = self.home(&cx.read)?;
+        let home = self.home(self.asked(&cx.read))?;
         let clients = World::of(&cx.read).aws.write_in(cx, aurora::region(&home)).await?;
         let target = Target { clients: &clients, global: self.global().to_owned(), cluster: home };
         let ask = async {

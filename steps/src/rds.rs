@@ -80,6 +80,8 @@ pub(crate) const ACTIONS: [&str; 8] = [
 
 /// The name of the fact that holds the new instance.
 const INSTANCE: &str = "instance";
+/// The name of the fact that a replica was seen to work and to name its source.
+const FOLLOWED: &str = "followed";
 
 /// What stands under the target's name.
 pub(crate) enum Seen {
@@ -223,9 +225,18 @@ impl Wanted {
     }
 
     /// Why a replica of ours is not deleted: it is one no more.
-    fn of_its_own(&self, db: &DbInstance) -> Option<Failure> {
-        let works = usable(db.db_instance_status().unwrap_or("creating"));
-        (self.follows && works && replica::source(db).is_none()).then(|| {
+    ///
+    /// In whichever state it is: one that is full, stopped or without its key
+    /// holds what was written as well as one that works. Only what RDS is still
+    /// making or already deleting need not name a source, and what failed before
+    /// it ever worked: that has no address, and nobody wrote into it.
+    fn of_its_own(&self, cx: &ReadCx, db: &DbInstance) -> Option<Failure> {
+        let never_was = match db.db_instance_status() {
+            Some("creating" | "deleting") => true,
+            Some("failed") => db.endpoint().is_none() && cx.fact(FOLLOWED).is_none(),
+            _ => false,
+        };
+        (self.follows && !never_was && replica::source(db).is_none()).then(|| {
             let text = format!("`{}` follows nothing: it was promoted, and may hold what was written since", self.name);
             Failure::new(text).hint("it is not deleted; remove it by hand if nobody needs it")
         })
@@ -247,9 +258,10 @@ impl Wanted {
     }
 
     /// Waits until the instance no longer moves.
-    async fn settled(&self, cx: &ReadCx, clients: &Clients, mended: bool) -> Result<(Box<DbInstance>, Stage), Failure> {
+    async fn settled(&self, cx: &StepCx, clients: &Clients, mended: bool) -> Result<(Box<DbInstance>, Stage), Failure> {
+        let (cx, step) = (&cx.read, cx);
         let since = cx.clock.now();
-        cx.poll(|| async {
+        let settled = cx.poll(|| async {
             match self.see(cx, clients).await? {
                 Seen::Ours(db) => Ok(match self.stage(&db) {
                     Stage::Moving(says) => Look::Pending(says),
@@ -266,8 +278,13 @@ impl Wanted {
                 }
                 Seen::Nothing => Err(Failure::new(format!("`{}` has gone", self.name))),
             }
-        })
-        .await
+        });
+        let settled = settled.await?;
+        let works = usable(settled.0.db_instance_status().unwrap_or("creating"));
+        if works && replica::source(&settled.0).is_some() && cx.fact(FOLLOWED).is_none() {
+            step.record(FOLLOWED, true).await;
+        }
+        Ok(settled)
     }
 
     /// Waits until the instance can be changed or deleted: its status and
@@ -284,7 +301,7 @@ impl Wanted {
                 Seen::Theirs(who) => return Err(self.theirs(&cx.read, &who)),
                 Seen::Ours(db) => db,
             };
-            if let Some(failure) = self.of_its_own(&db) {
+            if let Some(failure) = self.of_its_own(&cx.read, &db) {
                 return Err(failure);
             }
             let status = db.db_instance_status().unwrap_or("creating");
@@ -358,10 +375,10 @@ impl Wanted {
                 },
             },
         }
-        let (mut db, mut stage) = self.settled(&cx.read, clients, false).await?;
+        let (mut db, mut stage) = self.settled(cx, clients, false).await?;
         if matches!(stage, Stage::Differs) {
             self.mend(clients).await?;
-            (db, stage) = self.settled(&cx.read, clients, true).await?;
+            (db, stage) = self.settled(cx, clients, true).await?;
         }
         match stage {
             Stage::Ready => Ok(Self::output(&db, origin)),
@@ -378,7 +395,7 @@ impl Wanted {
             Seen::Nothing => Check::Done(Output::default()),
             Seen::Theirs(who) => Check::Impossible(self.theirs(cx, &who)),
             Seen::Ours(db) if db.db_instance_status() == Some("deleting") => Check::InProgress,
-            Seen::Ours(db) => self.of_its_own(&db).map_or(Check::Absent, Check::Impossible),
+            Seen::Ours(db) => self.of_its_own(cx, &db).map_or(Check::Absent, Check::Impossible),
         })
     }
 

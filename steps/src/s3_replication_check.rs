@@ -85,6 +85,8 @@ struct Measured {
     bytes: Option<Sample>,
     /// In seconds.
     latency: Option<Sample>,
+    /// The newest minute in which operations failed.
+    failed: Option<Sample>,
 }
 
 impl ReplicationCheck {
@@ -155,11 +157,14 @@ impl ReplicationCheck {
         let of =
             [("SourceBucket", self.source.get().as_str()), ("DestinationBucket", self.target.get()), ("RuleId", rule)];
         let since = cx.clock.now().after(Dur(-AGE_MAX.0));
-        let newest = async |name| Metric { namespace: "AWS/S3", name, of: &of }.newest(cx, here, since, |_| true).await;
+        let metric = |name| Metric { namespace: "AWS/S3", name, of: &of };
+        let newest = async |name| metric(name).newest(cx, here, since, |_| true).await;
         Ok(Measured {
             pending: newest("OperationsPendingReplication").await?,
             bytes: newest("BytesPendingReplication").await?,
             latency: newest("ReplicationLatency").await?,
+            // A minute without failures after one with some brings nothing back.
+            failed: metric("OperationsFailedReplication").newest(cx, here, since, |failed| failed > 0.0).await?,
         })
     }
 
@@ -214,7 +219,15 @@ impl ReplicationCheck {
         let value = |pick: fn(&Measured) -> Option<Sample>| measured.ok().and_then(pick).map(|sample| sample.value);
         let latency = measured.ok().and_then(|measured| measured.latency);
         let silent = || String::from("CloudWatch has no sample of how far the target is behind");
+        // What failed is neither pending nor in the latency, and S3 does not try it again.
+        let failed = measured.ok().and_then(|measured| measured.failed);
+        let lacks = |Sample { at, value }: Sample| {
+            format!(
+                "{value} operations failed to replicate at {at}: the latency does not count what they would have brought"
+            )
+        };
         let unmeasured = match measured {
+            Ok(_) if failed.is_some() => failed.map(lacks),
             Ok(_) => latency.is_none().then(silent),
             Err(why) => Some(why.clone()),
         };
@@ -225,6 +238,7 @@ impl ReplicationCheck {
             "pending": value(|measured| measured.pending),
             "pending_bytes": value(|measured| measured.bytes),
             "latency_s": latency.map(|sample| sample.value),
+            "failed": failed.map(|sample| sample.value),
             "unmeasured": unmeasured,
             "sampled": sampled.map(|sampled| sampled.looked_at),
             "sampled_pending": sampled.map(|sampled| sampled.pending),
@@ -232,7 +246,7 @@ impl ReplicationCheck {
         }) else {
             unreachable!("outputs have names")
         };
-        let point = latency.map(|sample| RecoveryPoint {
+        let point = latency.filter(|_| failed.is_none()).map(|sample| RecoveryPoint {
             at: sample.less(Dur::seconds(1)),
             source: format!("ReplicationLatency measured at {}", sample.at),
         });
@@ -282,7 +296,7 @@ impl Explained for ReplicationCheck {
         recovery_point: Some(
             "The beginning of the minute in which `ReplicationLatency` was measured last, less that latency; \
              CloudWatch keeps it in the target's region. Unknown where the rule publishes no metrics, CloudWatch does not \
-             answer, or the source is lost and `rule` is not named; the output `unmeasured` says why.",
+             answer, `OperationsFailedReplication` was above 0 in the last six hours, or the source is lost and `rule` is not named; the output `unmeasured` says why.",
         ),
         time: "Seconds. With `wait` as long as replication takes, mostly minutes; S3 promises 15 minutes only with \
             Replication Time Control (Amazon S3 User Guide).",
@@ -353,6 +367,7 @@ impl Step for ReplicationCheck {
             "pending",
             "pending_bytes",
             "latency_s",
+            "failed",
             "unmeasured",
             "sampled",
             "sampled_pending",

@@ -2,7 +2,8 @@
 //!
 //! An alarm says what its last evaluation saw (Amazon `CloudWatch` API
 //! Reference, `DescribeAlarms`), once in a period of its own; so it takes
-//! several looks in a row. `INSUFFICIENT_DATA` is not OK, an alarm whose
+//! several looks in a row, which last as long as what one evaluation covers:
+//! looks that come faster see the same one again. `INSUFFICIENT_DATA` is not OK, an alarm whose
 //! evaluation went wrong is not OK, and one that is not there is a mistake.
 
 use crate::{
@@ -27,7 +28,11 @@ use dr_engine::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
-use std::{collections::BTreeMap, num::NonZeroU32};
+use std::{
+    collections::BTreeMap,
+    num::NonZeroU32,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 /// Waits until alarms of `CloudWatch` are OK, several looks in a row.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -44,6 +49,16 @@ pub struct VerifyAlarm {
     #[serde(skip)]
     #[schemars(skip)]
     row: Row,
+    #[serde(skip)]
+    #[schemars(skip)]
+    quiet: Mutex<Quiet>,
+}
+
+/// Since when all looks were good, and whether that is long enough.
+#[derive(Debug, Default)]
+struct Quiet {
+    since: Option<Time>,
+    enough: bool,
 }
 
 fn half_a_minute() -> Dur {
@@ -59,6 +74,15 @@ struct Told {
     since: Option<Time>,
     /// What it makes of it when nothing is measured.
     missing: Option<String>,
+    /// The time that one evaluation covers; a composite alarm has none of its own.
+    covers: Dur,
+}
+
+/// The time that one evaluation of an alarm covers. One of several metrics has a period with each.
+fn covers(alarm: &MetricAlarm) -> Dur {
+    let each = alarm.metrics().iter().filter_map(|of| of.period().or(of.metric_stat().and_then(|stat| stat.period())));
+    let period = alarm.period().or(each.max()).unwrap_or(60);
+    Dur::seconds(i64::from(period).saturating_mul(alarm.evaluation_periods().unwrap_or(1).max(1).into()))
 }
 
 impl Told {
@@ -68,12 +92,13 @@ impl Told {
             evaluation: alarm.evaluation_state().map(|state| state.as_str().to_owned()),
             since: time(alarm.state_updated_timestamp()),
             missing: alarm.treat_missing_data().map(Into::into),
+            covers: covers(alarm),
         }
     }
 
     fn composite(alarm: &CompositeAlarm) -> Self {
         let since = time(alarm.state_updated_timestamp());
-        Self { state: word(alarm.state_value()), evaluation: None, since, missing: None }
+        Self { state: word(alarm.state_value()), evaluation: None, since, missing: None, covers: Dur(0) }
     }
 
     /// Why it is not quiet; `None` when it is.
@@ -91,7 +116,30 @@ fn time(at: Option<&DateTime>) -> Option<Time> {
 }
 
 impl VerifyAlarm {
+    /// One look, and how long the row of good ones lasts with it.
     async fn look(&self, cx: &ReadCx) -> Result<Seen, Failure> {
+        let told = self.told(cx).await;
+        let mut quiet = self.quiet();
+        let Some((told, mut seen)) = told.as_ref().ok().map(|told| (told, judged(told))).filter(|(_, seen)| seen.good)
+        else {
+            *quiet = Quiet::default();
+            return told.map(|told| judged(&told));
+        };
+        let now = cx.clock.now();
+        let since = *quiet.since.get_or_insert(now);
+        let wanted = told.values().map(|told| told.covers).max().unwrap_or(Dur(0));
+        quiet.enough = now.since(since) >= wanted;
+        if !quiet.enough {
+            seen.says = format!("{}, and has to be for {wanted}, which one evaluation covers", seen.says);
+        }
+        Ok(seen)
+    }
+
+    fn quiet(&self) -> MutexGuard<'_, Quiet> {
+        self.quiet.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn told(&self, cx: &ReadCx) -> Result<BTreeMap<String, Told>, Failure> {
         let clients = World::of(cx).aws.read(cx).await?;
         let names: Vec<_> = self.alarms.iter().map(|name| name.get().clone()).collect();
         let request = clients.cloudwatch.describe_alarms().set_alarm_names(Some(names.clone()));
@@ -113,7 +161,7 @@ impl VerifyAlarm {
                 Failure::new(text).hint("alarms stand in the region of what they watch; see `region` of the step")
             );
         }
-        Ok(judged(&told))
+        Ok(told)
     }
 }
 
@@ -133,19 +181,20 @@ fn judged(told: &BTreeMap<String, Told>) -> Seen {
 
 impl Explained for VerifyAlarm {
     const REFERENCE: Reference = Reference {
-        check: "One `DescribeAlarms`. Done if all are OK and one good look is enough; otherwise it is the first of \
-            the row. An alarm that is in ALARM or INSUFFICIENT_DATA, or whose evaluation had an error or only a part \
+        check: "One `DescribeAlarms`. It is the first look of the row, and done only by \
+            alarms that are all OK and cover no time, where one good look is enough. An alarm that is in ALARM or INSUFFICIENT_DATA, or whose evaluation had an error or only a part \
             of the data, is not good. One that is not there fails the step.",
-        run: "Looks again every `every`, until `good_in_a_row` were good one after the other, as long as the step's \
-            `timeout` lets it.",
+        run: "Looks again every `every`, until `good_in_a_row` were good one after the other and the row has lasted the \
+            period times the evaluation periods of each alarm of a metric, as long as the step's `timeout` lets it.",
         undo: None,
         recovery_point: None,
-        time: "The row takes `good_in_a_row` - 1 times `every`, a minute by default, once the alarms are quiet; an \
-            alarm turns only after its period times its evaluation periods.",
+        time: "The row takes `good_in_a_row` - 1 times `every`, a minute by default, once the alarms are quiet, and no \
+            less than the longest period times evaluation periods of them.",
         traps: &[
             "An alarm that treats missing data as notBreaching is OK when nothing is measured, and one that ignores it \
              stays as it was: neither shows that anybody is served. The output `alarms` says how each treats it.",
-            "Looks that come faster than the alarm's period see the same evaluation again: let the row last longer.",
+            "Of a composite alarm nobody says how long an evaluation of those that it follows covers: name these too, or \
+             let the row last as long.",
             "Alarms of the region that was lost say nothing: those of the recovery region are meant.",
             "Composite alarms are told only to a caller who may `cloudwatch:DescribeAlarms` on `*`.",
         ],
@@ -193,11 +242,15 @@ impl Step for VerifyAlarm {
     }
 
     async fn check(&self, cx: &ReadCx) -> Result<Check, Failure> {
-        Ok(self.row.begin(cx, self.good_in_a_row, self.look(cx).await?))
+        // The row begins with this look, however long ago the one before was.
+        *self.quiet() = Quiet::default();
+        let check = self.row.begin(cx, self.good_in_a_row, self.look(cx).await?);
+        Ok(if matches!(check, Check::Done(_)) && !self.quiet().enough { Check::Absent } else { check })
     }
 
     async fn watch(&self, cx: &ReadCx) -> Result<Check, Failure> {
-        self.row.watch(cx, self.good_in_a_row, self.look(cx).await)
+        let check = self.row.watch(cx, self.good_in_a_row, self.look(cx).await)?;
+        Ok(if matches!(check, Check::Done(_)) && !self.quiet().enough { Check::InProgress } else { check })
     }
 
     async fn run(&self, cx: &StepCx) -> Result<Output, StepError> {
@@ -206,7 +259,12 @@ impl Step for VerifyAlarm {
             Err(failure) if failure.transient => Ok(Seen::bad(failure.message)),
             looked => looked,
         };
-        self.row.go_on(&cx.read, self.good_in_a_row, self.every, || Box::pin(look())).await
+        loop {
+            let output = self.row.go_on(&cx.read, self.good_in_a_row, self.every, || Box::pin(look())).await?;
+            if self.quiet().enough {
+                return Ok(output);
+            }
+        }
     }
 }
 

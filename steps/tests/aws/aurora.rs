@@ -109,6 +109,37 @@ async fn a_switchover_loses_nothing_and_wants_all_clusters() {
 }
 
 #[tokio::test]
+async fn a_failover_by_somebody_else_is_not_a_switchover_that_was_refused() {
+    let Some(lab) = lab() else { return };
+    let call = "SwitchoverGlobalCluster";
+    for faults in [
+        json!([{ "operation": call, "nth": 1, "do": "access_denied" }]),
+        json!([
+            { "operation": call, "nth": 1, "do": "fail_before", "code": "InvalidGlobalClusterStateFault", "status": 400 },
+            { "operation": "DescribeGlobalClusters", "nth": 9, "do": "access_denied" },
+        ]),
+    ] {
+        let estate = estate(lab);
+        estate.faults(&faults);
+        let mut drive = Drive::new(&estate, SWITCHOVER, &with(&estate));
+        assert!(matches!(drive.go(None).await.exit, Ok(Exit::Held)));
+        estate.faults(&json!([]));
+        let new = arn(&estate, "eu-central-1");
+        let rds = by_hand(&estate).await.rds;
+        let request = rds.failover_global_cluster().global_cluster_identifier("ledger");
+        request.target_db_cluster_identifier(&new).allow_data_loss(true).send().await.expect("it moves");
+        let ended = drive.again().await;
+        assert!(matches!(ended.state(), State::Done), "{:?}", ended.state());
+        let output = &ended.run.step(StepIx(0)).output;
+        assert_eq!((&output.recovery_point, &output.values["from"]), (&None, &Value::Null), "{faults}");
+        // Nor is it taken back as one.
+        let failure = drive.undo(None).await.failure();
+        assert_eq!(failure.message, "the switchover of `ledger` was refused, and somebody else moved its writer");
+        assert_eq!(estate.changes(), ["FailoverGlobalCluster"]);
+    }
+}
+
+#[tokio::test]
 async fn check_says_what_it_sees() {
     let Some(lab) = lab() else { return };
     let estate = estate(lab);

@@ -128,6 +128,30 @@ async fn one_that_was_promoted_since_is_never_deleted() {
 }
 
 #[tokio::test]
+async fn one_that_was_promoted_and_does_not_work_is_never_deleted_either() {
+    let Some(lab) = lab() else { return };
+    for status in
+        ["storage-full", "stopped", "incompatible-parameters", "inaccessible-encryption-credentials", "failed"]
+    {
+        let estate = lab.estate_with(json!({ "db_rests": ["available", status] }));
+        let mut drive = Drive::new(&estate, KIND, &with(&estate));
+        assert!(matches!(drive.go(None).await.state(), State::Done), "{status}");
+        // Somebody promotes it by hand, and then it comes to rest in a state in which it does not serve.
+        let rds = by_hand(&estate).await.rds;
+        rds.promote_read_replica().db_instance_identifier("orders-second").send().await.expect("it is promoted");
+        for _ in 0..20 {
+            rds.describe_db_instances().db_instance_identifier("orders-second").send().await.expect("it is there");
+        }
+        let is = second(&estate);
+        assert_eq!((&is["replica_of"], &is["status"]), (&Value::Null, &json!(status)));
+        let failure = drive.undo(None).await.failure();
+        let says = "`orders-second` follows nothing: it was promoted, and may hold what was written since";
+        assert_eq!(failure.message, says, "{status}");
+        assert_eq!(estate.changes(), ["CreateDBInstanceReadReplica", "PromoteReadReplica"], "{status}");
+    }
+}
+
+#[tokio::test]
 async fn a_replica_that_stopped_to_follow_is_not_done() {
     let Some(lab) = lab() else { return };
     let estate = lab.estate();

@@ -133,6 +133,15 @@ async fn of_a_lost_source_what_the_target_alone_tells_is_told_as_that() {
     lost["rule"] = estate.param("media_rule").into();
     let point = done(&estate, &lost).await.recovery_point.expect("measured");
     assert_eq!(point.at, minute(-90).after(Dur::seconds(-7)));
+    // What failed is neither pending nor in the latency: a point that leaves it out would not be true.
+    let failed = |value, from_now| ("OperationsFailedReplication", value, minute(from_now));
+    measured(&estate, &[failed(0.0, -95)]).await;
+    assert!(done(&estate, &lost).await.recovery_point.is_some());
+    measured(&estate, &[failed(2.0, -94), failed(0.0, -90)]).await;
+    let output = done(&estate, &lost).await;
+    assert_eq!((&output.recovery_point, &output.values["failed"]), (&None, &json!(2.0)));
+    let says = format!("2 operations failed to replicate at {}", minute(-94));
+    assert!(output.values["unmeasured"].as_str().is_some_and(|why| why.starts_with(&says)), "{output:?}");
     assert_eq!(estate.writes().iter().filter(|(name, _)| name != "PutMetricData").count(), 0);
 }
 
