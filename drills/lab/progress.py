@@ -59,6 +59,7 @@ class Account:
         self.callers = {}
         self.sms = Sms()
         self.db_rests = ["available"]
+        self.db_groups_late = 0
         self.replica_rests = ["ACTIVE"]
         self.cache_rests = ["available"]
         self.caches = Caches()

@@ -39,6 +39,7 @@ def plant(lab, document):
         seconds = document.get("seconds", lab.seconds)
         account.seconds = None if seconds is None else float(seconds)
         account.db_rests = list(document.get("db_rests", account.db_rests))
+        account.db_groups_late = int(document.get("db_groups_late", account.db_groups_late))
         account.replica_rests = list(document.get("replica_rests", account.replica_rests))
         account.cache_rests = list(document.get("cache_rests", account.cache_rests))
         domain = f"{name}.lab.test"

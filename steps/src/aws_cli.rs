@@ -109,6 +109,8 @@ impl Explained for AwsCli {
              refused, and so is what `aws` takes for them (`--reg`).",
             "Version 1 of `aws` fetches a value that begins with https:// from the web; such a step is refused \
              there.",
+            "An operation that promotes a replica, such as `rds promote-read-replica`, is known by its name: it wants \
+             `fence`, `data_loss: acknowledge` and an approval. What is not known by its name does not.",
             "What stands in `args` can be read in the list of processes and in the plan: no secret belongs there.",
             "`aws` knows aliases (`~/.aws/cli/alias`): on a host where `describe-…` is one, it is no look.",
         ],
@@ -133,7 +135,15 @@ impl Step for AwsCli {
         let words: Vec<_> = self.args.iter().map(ToString::to_string).collect();
         let summary = format!("runs `aws {}`", words.join(" "));
         // What the operation itself needs only the service knows; the account is always asked for.
-        Description { summary, actions: vec!["sts:GetCallerIdentity"], ..Description::default() }
+        let promotes = words::promotes(&known(&self.args));
+        Description {
+            summary,
+            actions: vec!["sts:GetCallerIdentity"],
+            irreversible: promotes,
+            second_writer: promotes,
+            loses_data: promotes,
+            ..Description::default()
+        }
     }
 
     fn sees_effect(&self) -> bool {

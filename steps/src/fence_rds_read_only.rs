@@ -6,7 +6,7 @@
 //! That the parameter is set proves nothing by itself: see [`fence`].
 
 use crate::{
-    aws::{Clients, error::code},
+    aws::Clients,
     rds::fence::{self, Fence, Writer},
     world::World,
 };
@@ -51,10 +51,13 @@ impl Explained for ReadOnly {
             group with another, cannot be fenced so. A region that does not answer is a look that failed, never \
             a proof.",
         run: "Writes down what stood there, `ModifyDBParameterGroup` with `read_only` 1 at once, waits until the \
-            instance works, `RebootDBInstance`, and waits until it was seen to restart and works again.",
+            group is applied and the instance works, `RebootDBInstance`, and waits until it was seen to restart \
+            and works again.",
         undo: Some(
             "Puts `read_only` back to what stood there before (`ModifyDBParameterGroup`, or \
-             `ResetDBParameterGroup` where the group did not set it), and waits until the group is in sync.",
+             `ResetDBParameterGroup` where the group did not set it), and waits until the group is in sync. An \
+             instance that this run fenced before the inputs named another one is not touched: while it is \
+             fenced, a person is asked.",
         ),
         recovery_point: None,
         time: "1 to 5 minutes, most of it the restart; long transactions and a large buffer pool take longer.",
@@ -108,33 +111,65 @@ impl Step for ReadOnly {
     }
 
     async fn check_undone(&self, cx: &ReadCx) -> Result<Check, Failure> {
-        let Some((group, former)) = before(cx) else { return Ok(Check::Done(Output::default())) };
+        if !fence::fenced(cx) {
+            return Ok(Check::Done(Output::default()));
+        }
         let clients = World::of(cx).aws.read(cx).await?;
-        let there = value(&clients, &group).await?;
-        let in_force = match self.see(&clients).await? {
-            Ok(writer) => writer.stands[GROUP] != group.as_str() || (writer.in_force && writer.works()),
+        let writer = match self.see(&clients).await.map_err(unseen)? {
+            Ok(writer) => writer,
             Err(impossible) => return Ok(Check::Unknown(impossible.message)),
         };
-        Ok(match there == former {
-            true if in_force => Check::Done(Output::default()),
-            true => Check::InProgress,
-            false => Check::Absent,
-        })
+        if let Some((group, former)) = writer.which.before(cx).and_then(stood) {
+            let in_force = writer.stands[GROUP] != group.as_str() || (writer.in_force && writer.works());
+            match value(&clients, &group).await.map_err(unseen)? == former {
+                true if in_force => {}
+                true => return Ok(Check::InProgress),
+                false => return Ok(Check::Absent),
+            }
+        }
+        // The one that the inputs name came first: it can be put back by the step itself.
+        let left = self.left(cx, &clients).await?;
+        Ok(left.map_or(Check::Done(Output::default()), Check::Impossible))
     }
 
     async fn undo(&self, cx: &StepCx, _done: &Output) -> Result<(), StepError> {
-        let Some((group, former)) = before(&cx.read) else { return Ok(()) };
+        if !fence::fenced(&cx.read) {
+            return Ok(());
+        }
         let clients = World::of(&cx.read).aws.write(cx).await?;
-        if value(&clients, &group).await? != former {
+        let writer = self.see(&clients).await.map_err(unseen)??;
+        if let Some((group, former)) = writer.which.before(&cx.read).and_then(stood)
+            && value(&clients, &group).await.map_err(unseen)? != former
+        {
             set(&clients, &group, former.as_deref()).await?;
         }
         let back = cx.read.poll(|| async {
             Ok(match self.check_undone(&cx.read).await? {
-                Check::Done(_) => Look::Ready(()),
-                _ => Look::Pending(format!("`{group}` is being applied")),
+                Check::Done(_) => Look::Ready(None),
+                Check::Impossible(left) => Look::Ready(Some(left)),
+                _ => Look::Pending(format!("the parameter group of `{}` is being applied", self.name())),
             })
         });
-        back.await.map_err(StepError::Doubt)
+        back.await.map_err(StepError::Doubt)?.map_or(Ok(()), |left| Err(left.into()))
+    }
+}
+
+impl ReadOnly {
+    /// That another instance, which this run fenced, is still read-only.
+    async fn left(&self, cx: &ReadCx, clients: &Clients) -> Result<Option<Failure>, Failure> {
+        let all = fence::instances(clients).await?;
+        for (db, before) in fence::others(cx, &all, &self.name()) {
+            let Some((group, former)) = stood(before) else { continue };
+            let has = |it: &DbInstance| {
+                it.db_parameter_groups().iter().any(|it| it.db_parameter_group_name() == Some(group.as_str()))
+            };
+            if has(db) && value(clients, &group).await.map_err(unseen)? != former {
+                let name = db.db_instance_identifier().unwrap_or_default();
+                let former = former.as_deref().unwrap_or("not set");
+                return Ok(Some(fence::left(name, &format!("`{PARAMETER}` {former} in `{group}`"))));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -158,11 +193,13 @@ impl Fence for ReadOnly {
             Ok(found) => found,
             Err(impossible) => return Ok(Err(impossible)),
         };
-        let value = value(clients, group).await?;
+        let value = value(clients, group).await.map_err(unset)?;
         let applied = db.db_parameter_groups().first().and_then(|group| group.parameter_apply_status());
         let values = [("parameter_group".to_owned(), Value::from(group))].into_iter().collect();
         Ok(Ok(Writer {
             set: value.as_deref() == Some(ON),
+            // Another parameter that waits for a restart keeps the group from being in sync before it.
+            arrived: matches!(applied, Some("in-sync" | "pending-reboot")),
             in_force: applied == Some("in-sync"),
             stands: json!({ GROUP: group, PARAMETER: value }),
             output: Output { values, recovery_point: None },
@@ -231,20 +268,32 @@ fn unfit(db: &DbInstance) -> Option<Failure> {
     )
 }
 
+/// The way out, while fencing, where the group was removed: a fence is not
+/// said to be done without its look.
+fn unset(failure: Failure) -> Failure {
+    gone(failure, "somebody removed it; `retry` looks again, or two people say `impossible` if nothing writes there")
+}
+
+/// The same while taking the fence away.
+fn unseen(failure: Failure) -> Failure {
+    gone(failure, "somebody removed it; put it back and answer `retry`, or `skip` if nothing is to be taken back")
+}
+
+fn gone(failure: Failure, hint: &str) -> Failure {
+    let code = failure.call.as_ref().and_then(|call| call.code.as_deref()).unwrap_or_default();
+    if code.starts_with("DBParameterGroupNotFound") { failure.hint(hint) } else { failure }
+}
+
 /// What a group says of the parameter, where somebody set it.
 async fn value(clients: &Clients, group: &str) -> Result<Option<String>, Failure> {
     let pages = clients.rds.describe_db_parameters().db_parameter_group_name(group).source("user").into_paginator();
-    let all: Vec<Parameter> = pages.items().send().try_collect().await.map_err(|e| {
-        let failure = clients.call("rds", "DescribeDBParameters").read(&e);
-        let gone = code(&e).starts_with("DBParameterGroupNotFound");
-        if gone { failure.hint("somebody removed it; answer `done` if nothing writes there") } else { failure }
-    })?;
+    let found = pages.items().send().try_collect().await;
+    let all: Vec<Parameter> = found.map_err(|e| clients.call("rds", "DescribeDBParameters").read(&e))?;
     let found = all.iter().find(|it| it.parameter_name() == Some(PARAMETER));
     Ok(found.and_then(|it| it.parameter_value()).map(ToOwned::to_owned))
 }
 
-/// The group that was changed, and what stood there before.
-fn before(cx: &ReadCx) -> Option<(String, Option<String>)> {
-    let before = fence::before(cx)?;
+/// The group that was changed, and what stood there before, as the fact has it.
+fn stood(before: &Value) -> Option<(String, Option<String>)> {
     Some((before[GROUP].as_str()?.to_owned(), before[PARAMETER].as_str().map(ToOwned::to_owned)))
 }

@@ -7,13 +7,14 @@
 //! the instance is restarted: see [`fence`].
 
 use crate::{
-    aws::Clients,
-    rds::fence::{self, Fence, Writer},
+    aws::{Clients, limits},
+    rds::fence::{self, Fence, Which, Writer},
     world::World,
 };
 use async_trait::async_trait;
 use aws_sdk_rds::types::DbInstance;
 use dr_engine::{
+    duration::Dur,
     kind::{Explained, Reference},
     outcome::{Failure, Output},
     step::{Check, Description, Look, ReadCx, Step, StepCx, StepError},
@@ -50,9 +51,14 @@ impl Explained for SecurityGroup {
             and was not put there by this run is a question, and `retry` restarts it. An instance of a cluster \
             cannot be fenced so. A region that does not answer is a look that failed, never a proof.",
         run: "Looks that the group has no rule, writes down the groups of before, `ModifyDBInstance` with that \
-            group alone, waits until the instance works, `RebootDBInstance`, and waits until it was seen to \
-            restart and works again: a security group does not end connections that are established.",
-        undo: Some("`ModifyDBInstance` with the groups of before, and waits until RDS calls them active."),
+            group alone, waits until RDS shows it active and the instance works, and half a minute more, since \
+            that word is not exact; `RebootDBInstance`, and waits until it was seen to restart and works again: a \
+            security group does not end connections that are established.",
+        undo: Some(
+            "`ModifyDBInstance` with the groups of before, and waits until RDS calls them active. An instance \
+             that this run fenced before the inputs named another one is not touched: while it is fenced, a \
+             person is asked.",
+        ),
         recovery_point: None,
         time: "1 to 5 minutes, most of it the restart; long transactions and a large buffer pool take longer.",
         traps: &[
@@ -104,35 +110,62 @@ impl Step for SecurityGroup {
     }
 
     async fn check_undone(&self, cx: &ReadCx) -> Result<Check, Failure> {
-        let Some(former) = before(cx) else { return Ok(Check::Done(Output::default())) };
+        if !fence::fenced(cx) {
+            return Ok(Check::Done(Output::default()));
+        }
         let clients = World::of(cx).aws.read(cx).await?;
         let all = fence::instances(&clients).await?;
-        let Some(db) = find(&all, &self.name()) else {
-            return Ok(Check::Unknown(fence::missing(&self.name(), &clients.region).message));
-        };
-        let (groups, active) = groups(db);
-        Ok(match groups == former {
-            true if active && Writer::of(db).works() => Check::Done(Output::default()),
-            true => Check::InProgress,
-            false => Check::Absent,
-        })
+        let back = self.back(cx, &all, &clients.region);
+        // The one that the inputs name comes first: it can be put back by the step itself.
+        let is_back = matches!(back, Check::Done(_));
+        Ok(self.left(cx, &all).filter(|_| is_back).map_or(back, Check::Impossible))
     }
 
     async fn undo(&self, cx: &StepCx, _done: &Output) -> Result<(), StepError> {
-        let Some(former) = before(&cx.read) else { return Ok(()) };
+        if !fence::fenced(&cx.read) {
+            return Ok(());
+        }
         let clients = World::of(&cx.read).aws.write(cx).await?;
         let all = fence::instances(&clients).await?;
         let db = find(&all, &self.name()).ok_or_else(|| fence::missing(&self.name(), &clients.region))?;
-        if groups(db).0 != former {
+        if let Some(former) = before(&cx.read, db)
+            && groups(db).0 != former
+        {
             put(&clients, &self.name(), former).await?;
         }
         let back = cx.read.poll(|| async {
             Ok(match self.check_undone(&cx.read).await? {
-                Check::Done(_) => Look::Ready(()),
+                Check::Done(_) => Look::Ready(None),
+                Check::Impossible(left) => Look::Ready(Some(left)),
                 _ => Look::Pending(format!("`{}` is not yet in the security groups of before", self.name())),
             })
         });
-        back.await.map_err(StepError::Doubt)
+        back.await.map_err(StepError::Doubt)?.map_or(Ok(()), |left| Err(left.into()))
+    }
+}
+
+impl SecurityGroup {
+    /// Whether the instance is as it was before this run changed it.
+    fn back(&self, cx: &ReadCx, all: &[DbInstance], region: &str) -> Check {
+        let Some(db) = find(all, &self.name()) else {
+            return Check::Unknown(fence::missing(&self.name(), region).message);
+        };
+        let Some(former) = before(cx, db) else { return Check::Done(Output::default()) };
+        let (groups, active) = groups(db);
+        match groups == former {
+            true if active && Writer::of(db).works() => Check::Done(Output::default()),
+            true => Check::InProgress,
+            false => Check::Absent,
+        }
+    }
+
+    /// That another instance, which this run fenced, is still not in its groups.
+    fn left(&self, cx: &ReadCx, all: &[DbInstance]) -> Option<Failure> {
+        fence::others(cx, all, &self.name()).into_iter().find_map(|(db, stood)| {
+            let former = named(stood)?;
+            let name = db.db_instance_identifier().unwrap_or_default();
+            (groups(db).0 != former).then(|| fence::left(name, &format!("the security groups {}", former.join(", "))))
+        })
     }
 }
 
@@ -160,10 +193,15 @@ impl Fence for SecurityGroup {
         let (groups, active) = groups(db);
         Ok(Ok(Writer {
             set: groups == [self.group.get().as_str()],
+            arrived: active,
             in_force: active,
             stands: json!({ GROUPS: groups }),
             ..Writer::of(db)
         }))
+    }
+
+    fn settling(&self) -> Dur {
+        limits::GROUPS_SETTLE
     }
 
     async fn lacks(&self, cx: &ReadCx) -> Result<Option<Failure>, Failure> {
@@ -206,8 +244,13 @@ fn groups(db: &DbInstance) -> (Vec<String>, bool) {
 }
 
 /// The groups of before, in order.
-fn before(cx: &ReadCx) -> Option<Vec<String>> {
-    let groups = fence::before(cx)?[GROUPS].as_array()?;
+fn before(cx: &ReadCx, db: &DbInstance) -> Option<Vec<String>> {
+    named(Which::of(db).before(cx)?)
+}
+
+/// The groups that a fact names.
+fn named(stood: &Value) -> Option<Vec<String>> {
+    let groups = stood[GROUPS].as_array()?;
     Some(groups.iter().filter_map(Value::as_str).map(ToOwned::to_owned).collect())
 }
 

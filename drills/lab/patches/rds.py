@@ -184,12 +184,32 @@ def describe(call):
     for each in names:
         database = store(call).databases.get(each)
         call.state.look(key(call, "parameters", each))
+        call.state.look(key(call, "groups", each))
+        call.state.look(key(call, "rules", each))
         progress = call.state.under_way.get(key(call, "db", each))
         if database is not None and progress is not None:
             if progress.stages:
                 database.status = progress.stage()
             call.state.look(key(call, "db", each))
     return bridge.dispatch(call)
+
+
+def put_into(call, database, name, groups):
+    """Security groups are applied asynchronously: the list may show them late
+    (`db_groups_late` looks after the instance works), and calls them active
+    before their rules hold."""
+    looks, late = call.state.looks, call.state.db_groups_late
+
+    def show():
+        database.vpc_security_group_ids = list(groups)
+        if call.state.seconds is None:
+            rules = 2 * looks if not late else looks
+            call.state.begin(key(call, "rules", name), lambda: None, looks=rules)
+
+    if late:
+        call.state.begin(key(call, "groups", name), show, looks=looks + late)
+    else:
+        show()
 
 
 @operation("rds", "ModifyDBInstance")
@@ -207,7 +227,10 @@ def modify(call):
     params["DBInstanceIdentifier"] = name
     if params.get("NewDBInstanceIdentifier"):
         refuse("InvalidParameterCombination", "the lab does not rename instances")
+    groups = params.pop("VpcSecurityGroupIds", None)
     store(call).modify_db_instance(name, XFormedDict(params))
+    if groups is not None:
+        put_into(call, database, name, groups)
     settle(call, database, name, ("modifying",))
     return {"DBInstance": database}
 
@@ -336,7 +359,7 @@ def cluster(cluster):
 
 def instance(database):
     group = getattr(database, "db_subnet_group", None)
-    return {
+    found = {
         "class": database.db_instance_class,
         "status": database.status,
         "engine": f"{database.engine} {database.engine_version}",
@@ -357,6 +380,9 @@ def instance(database):
         "pending": getattr(database, "lab_pending", {}) or {},
         "tags": tags(database),
     }
+    if getattr(database, "lab_restarted_early", False):
+        found["restarted_early"] = True
+    return found
 
 
 def snapshot_state(snapshot: DBSnapshot):

@@ -2,7 +2,8 @@
 
 moto keeps any parameter of any group, tells every instance in sync and
 restarts nothing. AWS applies a dynamic parameter after a while, to every
-instance of the group; a default group cannot be changed.
+instance of the group; a default group cannot be changed. A restart while a
+change is still being applied is remembered as `restarted_early`.
 """
 
 from moto.rds.models import DBInstance
@@ -114,5 +115,8 @@ def reboot(call):
     database = find(call, name)
     if database.status != "available":
         refuse("InvalidDBInstanceState", f"Instance {name} is not in available state: {database.status}")
+    if any(key(call, kind, name) in call.state.under_way for kind in ("groups", "rules", "parameters")):
+        # Whoever connects again still does so under the old rules.
+        database.lab_restarted_early = True
     settle(call, database, name, ("rebooting",))
     return {"DBInstance": database}

@@ -28,6 +28,12 @@ pub const METRIC_PAUSE: Dur = Dur(1_000);
 pub const BUSY: Dur = Dur(30 * 60_000);
 /// How long a promotion that was accepted may not be seen to begin.
 pub const BEGINS: Dur = Dur(5 * 60_000);
+/// How long RDS may take to show a fence that was set, and to take it over.
+pub const ARRIVES: Dur = Dur(10 * 60_000);
+/// How long security groups that RDS calls active may take until they hold: its word says nothing exact.
+pub const GROUPS_SETTLE: Dur = Dur(30_000);
+/// How many looks in a row have to see such a setting before it counts.
+pub const SETTLED_LOOKS: u32 = 5;
 /// How many characters of values a Route 53 batch may hold.
 pub const ROUTE53_VALUE_CHARS_MAX: usize = 32_000;
 /// How many records a Route 53 batch may hold; a change of one is two.

@@ -2,6 +2,10 @@
 //! set, and the instance is restarted, so that nothing goes on that began
 //! before.
 //!
+//! The restart comes after the setting has arrived. What connects again while
+//! the old rules still hold goes on for as long as it likes, and a restart of
+//! that time would prove nothing.
+//!
 //! That RDS says that a setting is there does not prove that the engine has
 //! it, and what was open before may go on: a transaction, a connection. So the
 //! fence stands when the run saw the instance restart after the setting was
@@ -10,22 +14,35 @@
 //! Monitoring Amazon RDS events).
 
 use super::{broken, usable};
-use crate::{aws::Clients, world::World};
+use crate::{
+    aws::{Clients, limits},
+    world::World,
+};
 use async_trait::async_trait;
 use aws_sdk_rds::types::DbInstance;
 use dr_engine::{
+    clock::Time,
+    duration::Dur,
+    event::RunKind,
     outcome::{Failure, Output},
     step::{Check, Look, ReadCx, StepCx, StepError},
 };
-use serde_json::Value;
-use std::sync::atomic::{AtomicBool, Ordering};
+use serde_json::{Value, json};
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 /// The instance as it is now.
 pub(crate) struct Writer {
+    /// Which one it is.
+    pub(crate) which: Which,
     /// Its status.
     pub(crate) status: String,
     /// What keeps it from writing is set.
     pub(crate) set: bool,
+    /// RDS says that it has taken it over, but for what waits for a restart.
+    pub(crate) arrived: bool,
     /// RDS says that it is in force.
     pub(crate) in_force: bool,
     /// What stands there now, for whoever takes the fence away.
@@ -33,6 +50,20 @@ pub(crate) struct Writer {
     /// What the step leaves.
     pub(crate) output: Output,
 }
+
+/// One instance of all that have its name one after another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Which {
+    name: String,
+    resource: String,
+}
+
+/// The field of a fact that names the instance it is about.
+const INSTANCE: &str = "instance";
+/// The field that tells it from another one of this name.
+const RESOURCE: &str = "resource_id";
+/// The field that holds what the fact says.
+const SAYS: &str = "is";
 
 /// The fact of what stood there before.
 const BEFORE: &str = "before";
@@ -66,16 +97,60 @@ pub(crate) trait Fence: Sync {
         Ok(None)
     }
 
+    /// How long it may take from RDS's word that it has arrived until it holds.
+    fn settling(&self) -> Dur {
+        Dur(0)
+    }
+
     /// Sets it.
     async fn set(&self, clients: &Clients) -> Result<(), StepError>;
+}
+
+impl Which {
+    /// The instance of a description.
+    pub(crate) fn of(db: &DbInstance) -> Self {
+        Self {
+            name: db.db_instance_identifier().unwrap_or_default().to_owned(),
+            resource: db.dbi_resource_id().unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// A fact about this instance.
+    fn fact(&self, says: impl Into<Value>) -> Value {
+        json!({ INSTANCE: self.name, RESOURCE: self.resource, SAYS: says.into() })
+    }
+
+    /// The instance that a fact is about.
+    fn told(fact: &Value) -> Option<Self> {
+        let text = |field: &str| fact[field].as_str().map(ToOwned::to_owned);
+        Some(Self { name: text(INSTANCE)?, resource: text(RESOURCE)? })
+    }
+
+    /// The newest fact of this name about this instance: the inputs may have
+    /// named another one before, and its facts prove nothing of this one.
+    fn newest<'a>(&self, cx: &'a ReadCx, name: &str) -> Option<&'a Value> {
+        let mut ours = cx.facts.iter().rev().filter(|fact| fact.name == name);
+        ours.find(|fact| Self::told(&fact.value).as_ref() == Some(self)).map(|fact| &fact.value[SAYS])
+    }
+
+    /// What stood there before this run changed this instance.
+    pub(crate) fn before<'a>(&self, cx: &'a ReadCx) -> Option<&'a Value> {
+        self.newest(cx, BEFORE)
+    }
+
+    fn restart<'a>(&self, cx: &'a ReadCx) -> Option<&'a str> {
+        self.newest(cx, RESTART).and_then(Value::as_str)
+    }
 }
 
 impl Writer {
     /// What is common to all: its status; the rest is not known yet.
     pub(crate) fn of(db: &DbInstance) -> Self {
         Self {
+            which: Which::of(db),
             status: db.db_instance_status().unwrap_or("unknown").to_owned(),
             set: false,
+            arrived: false,
             in_force: false,
             stands: Value::Null,
             output: Output::default(),
@@ -93,17 +168,35 @@ impl Writer {
 
     /// Whether it cannot write, by all that was seen.
     fn is_proven(&self, cx: &ReadCx) -> bool {
-        restart(cx) == Some(SEEN) && self.set && self.in_force && self.works()
+        self.which.restart(cx) == Some(SEEN) && self.set && self.in_force && self.works()
     }
 }
 
-/// What stood there before this run changed it.
-pub(crate) fn before(cx: &ReadCx) -> Option<&Value> {
-    cx.fact(BEFORE)
+/// The instances that this run fenced before its inputs named another one, and
+/// that are there still, each with what stood there before.
+pub(crate) fn others<'a>(cx: &'a ReadCx, all: &'a [DbInstance], name: &str) -> Vec<(&'a DbInstance, &'a Value)> {
+    let own = |db: &DbInstance| db.db_instance_identifier() == Some(name) && Which::of(db).before(cx).is_some();
+    let stood = |db: &DbInstance| {
+        let resource = db.dbi_resource_id()?;
+        // Under whichever name: somebody may have given it another one since.
+        let mut facts = cx.facts.iter().rev().filter(|fact| fact.name == BEFORE);
+        facts.find(|fact| fact.value[RESOURCE] == resource).map(|fact| &fact.value[SAYS])
+    };
+    all.iter().filter(|db| !own(db)).filter_map(|db| Some((db, stood(db)?))).collect()
 }
 
-fn restart(cx: &ReadCx) -> Option<&str> {
-    cx.fact(RESTART).and_then(Value::as_str)
+/// Whether this run fenced any instance.
+pub(crate) fn fenced(cx: &ReadCx) -> bool {
+    cx.fact(BEFORE).is_some()
+}
+
+/// That an instance is fenced still which the inputs do not name any more: it
+/// is not for this step to change, and not to be forgotten.
+pub(crate) fn left(name: &str, former: &str) -> Failure {
+    let text = format!("this run fenced `{name}` too, before the inputs named another instance, and it still is");
+    Failure::new(text).hint(format!(
+        "put it back by hand to what it had, {former}, and answer `retry`; or `skip` if it is to stay fenced"
+    ))
 }
 
 /// All instances of the region.
@@ -125,7 +218,7 @@ pub(crate) async fn check(fence: &impl Fence, cx: &ReadCx) -> Result<Check, Fail
         Ok(writer) => writer,
         Err(impossible) => return Ok(Check::Impossible(impossible)),
     };
-    let asked = writer.set && restart(cx) == Some(ASKED);
+    let asked = writer.set && writer.which.restart(cx) == Some(ASKED);
     fence.restarting().store(asked && writer.restarts(), Ordering::Relaxed);
     let name = fence.name();
     if writer.is_proven(cx) {
@@ -136,7 +229,7 @@ pub(crate) async fn check(fence: &impl Fence, cx: &ReadCx) -> Result<Check, Fail
         let status = &writer.status;
         return Ok(Check::Unknown(format!("`{name}` is {status}: it cannot be restarted, so nothing is proven")));
     }
-    if writer.set && before(cx).is_none() {
+    if writer.set && writer.which.before(cx).is_none() {
         let so = fence.so();
         let text = format!("`{name}` {so} already, not by this run, and was perhaps not restarted since");
         return Ok(Check::Unknown(format!("{text}; `retry` restarts it")));
@@ -148,29 +241,28 @@ pub(crate) async fn check(fence: &impl Fence, cx: &ReadCx) -> Result<Check, Fail
 pub(crate) async fn run(fence: &impl Fence, cx: &StepCx) -> Result<Output, StepError> {
     let clients = World::of(&cx.read).aws.write(cx).await?;
     let restarting = fence.restarting().load(Ordering::Relaxed);
+    let which = fence.see(&clients).await??.which;
     if restarting {
-        cx.record(RESTART, SEEN).await;
+        cx.record(RESTART, which.fact(SEEN)).await;
     }
     let writer = at_work(fence, &cx.read, &clients).await?;
-    if writer.set && (restarting || restart(&cx.read) == Some(SEEN)) {
-        return at_work_again(fence, &cx.read, &clients).await;
+    same(&which, &writer)?;
+    if writer.set && (restarting || which.restart(&cx.read) == Some(SEEN)) {
+        return at_work_again(fence, &which, &cx.read, &clients).await;
     }
     if let Some(failure) = fence.lacks(&cx.read).await? {
         return Err(failure.into());
     }
-    if before(&cx.read).is_none() {
-        cx.record(BEFORE, writer.stands).await;
+    if which.before(&cx.read).is_none() {
+        cx.record(BEFORE, which.fact(writer.stands)).await;
     }
     if !writer.set {
-        cx.record(RESTART, DUE).await;
+        cx.record(RESTART, which.fact(DUE)).await;
         fence.set(&clients).await?;
     }
-    let writer = at_work(fence, &cx.read, &clients).await?;
-    if !writer.set {
-        let text = format!("`{}` was fenced, and is not: somebody set it back", fence.name());
-        return Err(Failure::new(text).into());
-    }
-    cx.record(RESTART, ASKED).await;
+    let writer = arrived(fence, &cx.read, &clients).await?;
+    same(&which, &writer)?;
+    cx.record(RESTART, which.fact(ASKED)).await;
     let site = clients.call("rds", "RebootDBInstance");
     let asked = clients.rds.reboot_db_instance().db_instance_identifier(fence.name()).send().await;
     asked.map_err(|e| site.wrote(&e))?;
@@ -180,8 +272,8 @@ pub(crate) async fn run(fence: &impl Fence, cx: &StepCx) -> Result<Output, StepE
         Ok(if writer.restarts() { Look::Ready(()) } else { Look::Pending(pending) })
     });
     seen.await.map_err(StepError::Doubt)?;
-    cx.record(RESTART, SEEN).await;
-    at_work_again(fence, &cx.read, &clients).await
+    cx.record(RESTART, which.fact(SEEN)).await;
+    at_work_again(fence, &which, &cx.read, &clients).await
 }
 
 /// The instance, once it works: out of nothing else can it be changed or restarted.
@@ -197,11 +289,67 @@ async fn at_work(fence: &impl Fence, cx: &ReadCx, clients: &Clients) -> Result<W
     .await
 }
 
+/// Waits until what was set has arrived: what is restarted before that may be
+/// connected to again under the old rules. RDS may show the change late, and
+/// where its word is not exact, it has to hold for a while.
+async fn arrived(fence: &impl Fence, cx: &ReadCx, clients: &Clients) -> Result<Writer, Failure> {
+    let settling = match cx.run.kind {
+        // Time passes there with each look.
+        RunKind::Lab => Dur(0),
+        _ => fence.settling(),
+    };
+    let looks_min = if fence.settling() > Dur(0) { limits::SETTLED_LOOKS } else { 1 };
+    // Since when it is waited for, and since when and for how many looks it is there.
+    let (begun, there) = (Mutex::new(cx.clock.now()), Mutex::new(None::<(Time, u32)>));
+    cx.poll(|| async {
+        let writer = fence.see(clients).await??;
+        let (name, now) = (fence.name(), cx.clock.now());
+        let mut begun = begun.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut there = there.lock().unwrap_or_else(PoisonError::into_inner);
+        if broken(&writer.status) {
+            return Err(Failure::new(format!("`{name}` is {}: it cannot be restarted", writer.status)));
+        }
+        if !writer.works() {
+            // How long a change of the instance takes, the time of the step bounds.
+            (*begun, *there) = (now, None);
+            return Ok(Look::Pending(format!("`{name}` is {}", writer.status)));
+        }
+        if writer.set && writer.arrived {
+            let (since, looks) = there.map_or((now, 1), |(since, looks)| (since, looks + 1));
+            *there = Some((since, looks));
+            let settled = looks >= looks_min && now.since(since) >= settling;
+            let pending = format!("`{name}` {}, by the word of RDS; that has to hold before it restarts", fence.so());
+            return Ok(if settled { Look::Ready(writer) } else { Look::Pending(pending) });
+        }
+        *there = None;
+        let text = if writer.set {
+            format!("`{name}` was told so, and RDS does not say yet that it {}", fence.so())
+        } else {
+            format!("`{name}` was told so, and RDS does not show it")
+        };
+        if now.since(*begun) >= limits::ARRIVES {
+            let hint = "did somebody set it back? `retry` sets it again and waits anew";
+            return Err(Failure::new(format!("{text} after {}", limits::ARRIVES)).hint(hint));
+        }
+        Ok(Look::Pending(text))
+    })
+    .await
+}
+
+/// That it is still the same instance: another one may have taken its name meanwhile.
+fn same(which: &Which, writer: &Writer) -> Result<(), Failure> {
+    if writer.which == *which {
+        return Ok(());
+    }
+    let text = format!("`{}` is another instance than it was when the step began", which.name);
+    Err(Failure::new(text).hint("see which of them is the old writer, and answer `retry`"))
+}
+
 /// Waits until it works again after a restart that was seen.
-async fn at_work_again(fence: &impl Fence, cx: &ReadCx, clients: &Clients) -> Result<Output, StepError> {
+async fn at_work_again(fence: &impl Fence, which: &Which, cx: &ReadCx, clients: &Clients) -> Result<Output, StepError> {
     let back = cx.poll(|| async {
         let writer = fence.see(clients).await??;
-        let ready = writer.set && writer.in_force && writer.works();
+        let ready = writer.which == *which && writer.set && writer.in_force && writer.works();
         let pending = format!("`{}` is {}", fence.name(), writer.status);
         Ok(if ready { Look::Ready(writer.output) } else { Look::Pending(pending) })
     });

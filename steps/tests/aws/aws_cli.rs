@@ -319,3 +319,15 @@ fn what_does_not_go_together_is_told_when_planning() {
     let step: AwsCli = serde_json::from_value(json!({ "args": look })).expect("inputs");
     assert!(!step.changes() && step.sees_effect());
 }
+
+#[test]
+fn what_promotes_wants_what_a_promotion_wants() {
+    for (args, promotes) in [
+        (json!(["rds", "promote-read-replica", "--db-instance-identifier", "orders-dr"]), true),
+        (json!(["rds", "failover-global-cluster", "--global-cluster-identifier", "x"]), false),
+    ] {
+        let step: AwsCli = serde_json::from_value(json!({ "args": args })).expect("inputs");
+        let is = step.describe();
+        assert_eq!((is.second_writer, is.loses_data, is.irreversible), (promotes, promotes, promotes), "{args}");
+    }
+}

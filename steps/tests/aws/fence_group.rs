@@ -6,7 +6,11 @@ use crate::{
     lab::{Estate, Lab, aws_cli, lab},
     sweep::Trial,
 };
-use dr_engine::{question::Choice, run::State};
+use dr_engine::{
+    crash::{Edge, Place},
+    question::Choice,
+    run::State,
+};
 use serde_json::{Value, json};
 use std::process::Command;
 
@@ -18,10 +22,14 @@ pub(crate) const TRIAL: Trial = Trial { kind: "fence.security_group", with, befo
 
 /// A `PostgreSQL` instance that services reach: the old writer.
 fn plant(estate: &Estate) {
+    make(estate, "books", estate.param("security_group_id"));
+}
+
+fn make(estate: &Estate, name: &str, group: &str) {
     by_hand_now(estate, async |rds| {
-        let writer = rds.create_db_instance().db_instance_identifier("books").db_instance_class("db.r6g.large");
+        let writer = rds.create_db_instance().db_instance_identifier(name).db_instance_class("db.r6g.large");
         let writer = writer.engine("postgres").engine_version("15.4").allocated_storage(20).master_username("lab");
-        let writer = writer.vpc_security_group_ids(estate.param("security_group_id"));
+        let writer = writer.vpc_security_group_ids(group);
         writer.master_user_password("not-a-secret").send().await.expect("an instance");
         for _ in 0..3 {
             rds.describe_db_instances().send().await.expect("instances");
@@ -67,6 +75,61 @@ async fn the_writer_is_cut_off_restarted_and_let_back_as_it_was() {
     assert!(made.contains(&"RebootDBInstance".to_owned()), "what was connected is not any more: {made:?}");
     assert!(matches!(drive.undo(None).await.state(), State::Undone));
     assert_eq!(groups(&estate), former);
+}
+
+#[tokio::test]
+async fn it_is_restarted_once_the_rules_hold_however_late_they_are_shown() {
+    let Some(lab) = lab() else { return };
+    for late in [0, 3] {
+        let estate = lab.estate_with(json!({ "db_groups_late": late }));
+        plant(&estate);
+        let ended = fence(&estate).go(None).await;
+        assert!(matches!(ended.state(), State::Done), "{:?}", ended.state());
+        let books = estate.state()["rds"]["eu-central-1"]["instances"]["books"].clone();
+        assert_eq!(books["security_groups"], json!([estate.param("isolated_group_id")]));
+        assert_eq!(books["restarted_early"], Value::Null, "what connected again did so under the old rules");
+    }
+}
+
+#[tokio::test]
+async fn what_was_seen_of_one_instance_proves_nothing_of_another() {
+    let Some(lab) = lab() else { return };
+    let estate = planted(lab);
+    let (group, open) = (estate.param("isolated_group_id"), estate.param("security_group_id"));
+    let former = groups(&estate);
+    let restarts = || estate.changes().iter().filter(|name| *name == "RebootDBInstance").count();
+    let mut drive = fence(&estate);
+    // It was seen to restart; then somebody lets traffic in, and the fence is a question.
+    assert!(drive.go(Some((Place::Commit, 5, Edge::After))).await.life.is_over());
+    assert_eq!((restarts(), groups(&estate)), (1, json!([group])));
+    let rule = ["--protocol", "tcp", "--port", "5432", "--cidr", "10.0.0.0/8"];
+    ec2(&estate, &[&["authorize-security-group-ingress", "--group-id", group][..], &rule].concat());
+    let failure = drive.go(None).await.failure();
+    assert!(failure.message.contains("has rules"), "{failure:?}");
+    ec2(&estate, &[&["revoke-security-group-ingress", "--group-id", group][..], &rule].concat());
+    // The old writer was another one, which somebody has put there by hand and not restarted.
+    make(&estate, "albums", group);
+    let mut ended = drive.again_with(&json!({ "instance": "albums" })).await;
+    if !matches!(ended.state(), State::Done) {
+        let failure = ended.failure();
+        assert!(failure.message.contains("`albums` is cut off already, not by this run"), "{failure:?}");
+        ended = drive.answer(Choice::Retry).await;
+    }
+    assert!(matches!(ended.state(), State::Done), "{:?}", ended.state());
+    assert_eq!(restarts(), 2, "the other one is restarted for itself");
+    // Taken back is the one that the inputs name, to what it had itself; the first is not forgotten.
+    let failure = drive.undo(None).await.failure();
+    assert!(failure.message.contains("this run fenced `books` too"), "{failure:?}");
+    assert!(failure.hint.as_ref().is_some_and(|hint| hint.contains(open)), "{failure:?}");
+    let albums = || estate.state()["rds"]["eu-central-1"]["instances"]["albums"]["security_groups"].clone();
+    assert_eq!((albums(), groups(&estate)), (json!([group]), json!([group])));
+    by_hand_now(&estate, async |rds| {
+        let call = rds.modify_db_instance().db_instance_identifier("books").vpc_security_group_ids(open);
+        call.send().await.expect("it is changed");
+    });
+    let ended = drive.again().await;
+    assert!(matches!(ended.state(), State::Undone), "{:?}", ended.state());
+    assert_eq!((albums(), groups(&estate)), (json!([group]), former));
 }
 
 #[tokio::test]

@@ -81,6 +81,8 @@ async fn the_writer_is_set_and_restarted_and_put_back_as_it_was() {
     assert_eq!(ended.run.step(StepIx(0)).output.values["parameter_group"], "ledger");
     assert_eq!(parameters(&estate), json!({ "ledger": { "read_only": "1" } }));
     assert_eq!(estate.changes().len(), before.len() + 2);
+    let early = &estate.state()["rds"]["eu-central-1"]["instances"]["ledger"]["restarted_early"];
+    assert!(early.is_null(), "it was restarted while the group was being applied");
     let ended = drive.undo(None).await;
     assert!(matches!(ended.state(), State::Undone), "{:?}", ended.state());
     assert_eq!(parameters(&estate), json!({ "ledger": { "read_only": "0" } }), "what somebody had set comes back");
@@ -139,6 +141,29 @@ async fn what_cannot_be_fenced_so_is_told_with_a_way_out_and_left_alone() {
     let failure = primary.go(None).await.failure();
     assert!(failure.message.contains("any session can turn its `default_transaction_read_only` off"), "{failure:?}");
     assert_eq!(estate.changes(), before);
+}
+
+#[tokio::test]
+async fn where_the_group_is_gone_the_way_out_is_one_that_is_taken() {
+    let Some(lab) = lab() else { return };
+    let estate = planted(lab);
+    let gone = json!([{
+        "operation": "DescribeDBParameters", "every": true, "do": "fail_before",
+        "code": "DBParameterGroupNotFound", "status": 404,
+    }]);
+    estate.faults(&gone);
+    let mut drive = fence(&estate);
+    drive.step().check_timeout = dr_engine::duration::Dur(500);
+    let ended = drive.go(None).await;
+    let hint = ended.failure().hint.expect("a way out");
+    assert!(hint.contains("`impossible`") && !hint.contains("`done`"), "{hint}");
+    estate.faults(&json!([]));
+    let mut drive = fence(&estate);
+    drive.step().check_timeout = dr_engine::duration::Dur(500);
+    assert!(matches!(drive.go(None).await.state(), State::Done));
+    estate.faults(&gone);
+    let hint = drive.undo(None).await.failure().hint.expect("a way out");
+    assert!(hint.contains("`skip`") && !hint.contains("`impossible`"), "{hint}");
 }
 
 #[tokio::test]

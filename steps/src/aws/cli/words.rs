@@ -82,6 +82,44 @@ pub(crate) fn is_read(service: &str, operation: &str) -> bool {
         && (named || here(&READS_TOO))
 }
 
+/// Operations that make a second writer at once, of which the newest writes of
+/// the first are not part: what replicates to them does so asynchronously.
+const PROMOTIONS: [(&str, &str); 9] = [
+    ("docdb", "remove-from-global-cluster"),
+    ("elasticache", "disassociate-global-replication-group"),
+    ("elasticache", "failover-global-replication-group"),
+    ("mq", "promote"),
+    ("neptune", "promote-read-replica-db-cluster"),
+    ("neptune", "remove-from-global-cluster"),
+    ("rds", "promote-read-replica"),
+    ("rds", "promote-read-replica-db-cluster"),
+    ("rds", "remove-from-global-cluster"),
+];
+/// Services whose `failover-global-cluster` is a switchover unless an option allows to lose data.
+const GLOBAL_CLUSTERS: [&str; 3] = ["docdb", "neptune", "rds"];
+
+/// Whether these words promote: afterwards there are two writers, what was
+/// written last is lost, and there is no way back. What may be so by a word
+/// that is not known yet, or by a file of inputs, counts as if it were.
+pub(crate) fn promotes(words: &[Option<&str>]) -> bool {
+    let [Some(service), Some(operation), rest @ ..] = words else { return false };
+    let inputs = |word: &str| word.starts_with("--cli-i");
+    if *operation == "failover-global-cluster" && GLOBAL_CLUSTERS.contains(service) {
+        return rest.iter().any(|word| {
+            word.is_none_or(|word| {
+                let name = word.split('=').next().unwrap_or_default();
+                inputs(word) || means(name, "--allow-data-loss")
+            })
+        });
+    }
+    // A broker that switches over waits until all has arrived; its option says which of both it is.
+    let switches = rest.iter().flatten().any(|word| matches!(*word, "SWITCHOVER" | "--mode=SWITCHOVER"));
+    if (*service, *operation) == ("mq", "promote") && switches {
+        return false;
+    }
+    PROMOTIONS.contains(&(*service, *operation))
+}
+
 /// Whether a command is one call of the service, so that its refusal is the
 /// whole of what happened.
 pub(crate) fn is_one_call(service: &str, operation: &str) -> bool {
@@ -206,6 +244,37 @@ mod tests {
         ] {
             assert!(!is_read(service, operation), "{service} {operation}");
         }
+    }
+
+    #[test]
+    fn what_promotes_is_known_by_its_name() {
+        let words = |text: &'static str| text.split(' ').map(Some).collect::<Vec<_>>();
+        for text in [
+            "rds promote-read-replica --db-instance-identifier x",
+            "rds promote-read-replica-db-cluster --db-cluster-identifier x",
+            "neptune promote-read-replica-db-cluster",
+            "rds failover-global-cluster --global-cluster-identifier x --allow-data-loss",
+            "docdb failover-global-cluster --allow-d",
+            "neptune failover-global-cluster --cli-input-json {}",
+            "rds remove-from-global-cluster --global-cluster-identifier x",
+            "elasticache failover-global-replication-group",
+            "elasticache disassociate-global-replication-group",
+            "mq promote --mode FAILOVER",
+        ] {
+            assert!(promotes(&words(text)), "{text}");
+        }
+        for text in [
+            "rds failover-global-cluster --global-cluster-identifier x --switchover",
+            "rds failover-global-cluster --no-allow-data-loss",
+            "rds switchover-global-cluster",
+            "rds failover-db-cluster",
+            "mq promote --mode SWITCHOVER",
+            "ram promote-resource-share-created-from-policy",
+        ] {
+            assert!(!promotes(&words(text)), "{text}");
+        }
+        let reference = [Some("rds"), Some("failover-global-cluster"), None];
+        assert!(promotes(&reference), "nobody knows yet what stands there");
     }
 
     #[test]
