@@ -15,7 +15,7 @@ use crate::{
 use async_trait::async_trait;
 use aws_sdk_cloudwatch::{
     primitives::DateTime,
-    types::{AlarmType, CompositeAlarm, MetricAlarm, StateValue},
+    types::{AlarmType, CompositeAlarm, MetricAlarm, MetricStat, StateValue},
 };
 use dr_engine::{
     clock::Time,
@@ -80,7 +80,7 @@ struct Told {
 
 /// The time that one evaluation of an alarm covers. One of several metrics has a period with each.
 fn covers(alarm: &MetricAlarm) -> Dur {
-    let each = alarm.metrics().iter().filter_map(|of| of.period().or(of.metric_stat().and_then(|stat| stat.period())));
+    let each = alarm.metrics().iter().filter_map(|of| of.period().or(of.metric_stat().and_then(MetricStat::period)));
     let period = alarm.period().or(each.max()).unwrap_or(60);
     Dur::seconds(i64::from(period).saturating_mul(alarm.evaluation_periods().unwrap_or(1).max(1).into()))
 }

@@ -2,23 +2,28 @@
 
 mod support;
 
-use serde_json::Value;
-use std::{os::unix::fs::PermissionsExt, path::Path};
+use serde_json::{Value, json};
+use std::{
+    env,
+    ffi::OsString,
+    iter,
+    path::{Path, PathBuf},
+};
 use support::{
     Place,
     lab::{Estate, lab},
     until,
 };
 
-/// A `psql` that keeps in a file whether the role may log in, and does not answer while `away` is there.
-const PSQL: &str = r#"#!/bin/sh
-cd "$(dirname "$0")"
-[ ! -e away ] || { echo "connection refused" >&2; exit 2; }
-case "$(cat)" in
-ALTER*) touch stopped ;;
-*) if [ -e stopped ]; then echo cannot; else echo can; fi ;;
-esac
-"#;
+/// The folder of the lab's own AWS command line, which looks at the group, before all others.
+fn path_with_aws() -> OsString {
+    let named = |name| env::var_os(name).map(PathBuf::from);
+    let venv = named("DR_LAB_VENV").map(|venv| venv.join("bin"));
+    let beside = || named("DR_LAB_PYTHON").and_then(|python| python.parent().map(Path::to_path_buf));
+    let folder = venv.or_else(beside).expect("the lab's Python is named");
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::join_paths(iter::once(folder).chain(env::split_paths(&path))).expect("a PATH")
+}
 
 #[test]
 fn a_replica_becomes_the_database_once_the_old_one_is_fenced_and_the_loss_is_taken_on() {
@@ -33,15 +38,11 @@ fn a_replica_becomes_the_database_once_the_old_one_is_fenced_and_the_loss_is_tak
         args.extend(["--param".into(), format!("{name}={value}")]);
     }
     let args: Vec<_> = args.iter().map(String::as_str).collect();
-    let bin = place.path("psql-bin");
-    std::fs::create_dir_all(&bin).expect("a folder");
-    std::fs::write(bin.join("psql"), PSQL).expect("a program");
-    std::fs::set_permissions(bin.join("psql"), std::fs::Permissions::from_mode(0o755)).expect("it can be run");
-    std::fs::write(bin.join("away"), "").expect("a file");
-    estate.region("eu-west-1", "down");
+    let looks =
+        json!([{ "operation": "DescribeDBInstances", "region": "eu-west-1", "every": true, "do": "access_denied" }]);
+    estate.faults(&looks);
     let mut command = estate.dr(&place, &args);
-    let path = std::env::var("PATH").unwrap_or_default();
-    command.env("PATH", format!("{}:{path}", bin.display())).env("OLD_DATABASE_URL", "postgres://old.example.test/");
+    command.env("PATH", path_with_aws());
     let mut controller = place.begin(command);
     let mut asked = |id: &str| {
         until("the question", || place.asking().iter().any(|(step, _)| step == id) || controller.over());
@@ -49,20 +50,28 @@ fn a_replica_becomes_the_database_once_the_old_one_is_fenced_and_the_loss_is_tak
         let question = asking.into_iter().find(|(step, _)| step == id);
         question.unwrap_or_else(|| panic!("no question of {id}: {:?}", controller.so_far())).1
     };
-    // The database does not answer, which proves nothing.
+    // Nobody may look at the old database, which proves nothing.
     let question = asked("old_writer");
-    assert_eq!(question.choices, ["retry", "impossible", "stop"], "{question:?}");
+    assert_eq!(question.choices, ["retry", "undo", "impossible", "stop"], "{question:?}");
     assert_eq!(estate.changes(), Vec::<String>::new());
-    std::fs::remove_file(bin.join("away")).expect("it answers again");
+    estate.faults(&json!([]));
     estate.run(&place, &["answer", &place.id(), "old_writer", "retry"]).ends(0);
     // It is fenced; whoever takes the loss on sees the live number.
     let question = asked("orders_db!data_loss");
     assert!(format!("{question:?}").contains("(ReplicaLag)"), "{question:?}");
-    assert_eq!((bin.join("stopped").exists(), estate.changes()), (true, Vec::new()));
+    assert_eq!(estate.changes(), ["ModifyDBInstance", "RebootDBInstance"]);
+    let calls = estate.calls();
+    let put = calls.iter().find(|call| call["operation"] == "ModifyDBInstance").expect("it is cut off");
+    let group = estate.param("isolated_group_id_primary");
+    assert_eq!(put["region"], "eu-west-1");
+    assert!(put["request"].to_string().contains(&format!("\"{group}\"")), "{put}");
     estate.run(&place, &["answer", &place.id(), "orders_db!data_loss", "approve", "--as", "Cem Acar"]).ends(0);
     until("an end", || controller.over());
     controller.end().ends(0);
-    assert_eq!(estate.changes(), ["PromoteReadReplica", "ChangeResourceRecordSets"]);
+    assert_eq!(
+        estate.changes(),
+        ["ModifyDBInstance", "RebootDBInstance", "PromoteReadReplica", "ChangeResourceRecordSets"]
+    );
     let state: Value = serde_json::from_str(&estate.dump()).expect("a dump is JSON");
     let promoted = &state["rds"]["eu-central-1"]["instances"]["orders-replica"];
     assert_eq!((&promoted["replica_of"], &promoted["status"]), (&Value::Null, &"available".into()));
