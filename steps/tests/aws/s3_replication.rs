@@ -117,7 +117,7 @@ async fn of_a_lost_source_what_the_target_alone_tells_is_told_as_that() {
     measured(&estate, &[("ReplicationLatency", 7.0, minute(-90))]).await;
     estate.region(HOME, "down");
     let mut drive = Drive::new(&estate, KIND, &with(&estate));
-    drive.step().check_timeout = Dur(100);
+    drive.step().check_timeout = Dur(3_000);
     let failure = drive.go(None).await.failure();
     assert!(failure.message.contains("GetBucketVersioning in eu-west-1"), "{failure:?}");
     let mut lost = with(&estate);
