@@ -6,6 +6,7 @@ use crate::{
 };
 use aws_sdk_cloudwatch::types::{ComparisonOperator, StateValue, Statistic};
 use dr_engine::{
+    duration::Dur,
     plan::StepIx,
     run::State,
     step::{Check, Steps as _},
@@ -78,7 +79,7 @@ async fn a_loud_alarm_or_one_that_knows_nothing_is_waited_for_and_breaks_the_row
     turn(&hand, "errors", StateValue::Ok).await;
     assert_eq!(work.watch(&cx).await, Ok(Check::InProgress));
     assert_eq!(work.watch(&cx).await, Ok(Check::InProgress), "the same evaluation again");
-    tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+    cx.clock.sleep(Dur::seconds(10)).await;
     assert!(matches!(work.watch(&cx).await, Ok(Check::Done(_))));
 }
 
@@ -89,7 +90,7 @@ async fn a_loud_alarm_holds_the_step_and_says_so() {
     let hand = alarms(&estate, &["errors", "latency"]).await;
     turn(&hand, "errors", StateValue::Alarm).await;
     let mut drive = Drive::new(&estate, KIND, &quick(&["errors", "latency"], 1));
-    drive.step().timeout = dr_engine::duration::Dur(300);
+    drive.step().timeout = Dur(300);
     drive.step().retry.attempts = 1;
     // CloudWatch that fails once is a look that was not good, and no end.
     estate.faults(&json!([{ "operation": "DescribeAlarms", "nth": 2, "do": "fail_before" }]));
