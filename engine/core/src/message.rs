@@ -185,12 +185,12 @@ fn answer(
     if run.finished.is_some() {
         return Err("the run is over, and asks nothing any more".into());
     }
-    let (id, it) = (&run.plan().step(step).id, run.step(step));
+    let (plan, it) = (run.plan().step(step), run.step(step));
+    let id = &plan.id;
     let answered = || Kind::Answered { step, by: by.clone(), choice: choice.clone(), why: why.into() };
     let State::Asking { question, .. } = &it.state else {
         // Leaving a step out needs no question: a person may see that it is not wanted.
         let skip = |step| Kind::Skipped { step, by: Skipper::Person(by.clone()), why: why.into() };
-        let plan = run.plan().step(step);
         match (&it.state, choice) {
             (State::Waiting, Choice::Skip) if plan.fences => {
                 return Err(format!("`{id}` is a fence, which is not left out: leave out what stands behind it"));
@@ -217,7 +217,7 @@ fn answer(
     }
     // Agreement is asked of some; to try again or to stop is anybody's, but at a gate.
     let agrees = matches!(choice, Choice::Impossible);
-    if agrees || !run.plan().step(step).fences {
+    if agrees || !plan.fences {
         may_answer(run, step, by)?;
     }
     if agrees && why.is_empty() {
@@ -225,6 +225,13 @@ fn answer(
     }
     if matches!(choice, Choice::Retry) && !it.state.being_undone() && !run.may_begin(step) {
         return Err(format!("what `{id}` needs was taken back, so it cannot run again"));
+    }
+    let given = matches!(choice, Choice::Set { .. });
+    if plan.fences && (given || !set.is_empty()) {
+        return Err(format!(
+            "what `{id}` fences, and what proves it, stays as it was planned: stop this run and plan anew, or let two \
+             people say `impossible`"
+        ));
     }
     if set.is_empty() {
         return Ok(vec![answered()]);
@@ -238,12 +245,6 @@ fn answer(
         let near =
             crate::problem::did_you_mean(unknown, names).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
         return Err(format!("`{id}` has no input `{unknown}`{near}"));
-    }
-    if run.plan().step(step).fences {
-        return Err(format!(
-            "what `{id}` fences, and what proves it, stays as it was planned: stop this run and plan anew, or let two \
-             people say `impossible`"
-        ));
     }
     if gates(run, step).any(|gate| run.plan().step(gate).kind == DATA_LOSS && run.step(gate).state == State::Done) {
         return Err(format!(

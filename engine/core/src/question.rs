@@ -90,6 +90,8 @@ impl Question {
         let undoing = matches!(self.about, About::Undo(_));
         self.choices.retain(|choice| choice != "skip" || undoing || !(plan.is_gate() || plan.fences));
         if plan.fences && !undoing {
+            // Whoever gave a value that is missing would say what is fenced.
+            self.choices.retain(|choice| choice != "set");
             self.choices.insert(self.choices.len() - 1, Choice::Impossible.word().into());
             self.text.push_str(". When it cannot be set and the old writer cannot write, two people say `impossible`");
             self.roles = run.plan().roles.keys().cloned().collect();

@@ -17,15 +17,10 @@ use std::collections::BTreeSet;
 const ACKNOWLEDGES: [&str; 2] = ["executive", "incident_commander"];
 
 impl Build<'_> {
-    /// Gives the questions about lost data to a role, and those about fences
-    /// that cannot be set to all who are named.
+    /// Gives the questions about lost data to a role.
     pub(super) fn whom_to_ask(&mut self) {
-        let named: Vec<String> = self.who.names().map(str::to_owned).collect();
-        let acknowledges = ACKNOWLEDGES.into_iter().find(|role| named.iter().any(|name| name == role));
+        let acknowledges = ACKNOWLEDGES.into_iter().find(|role| self.who.names().any(|name| name == *role));
         for draft in &mut self.drafts {
-            if draft.step.fences {
-                draft.roles = named.iter().map(|role| (role.clone(), draft.span)).collect();
-            }
             let Some(at) = draft.asks_about_loss else { continue };
             match acknowledges {
                 Some(role) => {

@@ -268,8 +268,9 @@ impl Order<'_> {
     fn fences(&self, problems: &mut Vec<Problem>) -> Vec<Vec<usize>> {
         let of = |draft: &Draft| {
             let Some((name, at)) = &draft.fence else { return Vec::new() };
-            let places = self.named(name).unwrap_or_default();
-            if places.is_empty() && self.named(name).is_some() {
+            // A name that means nothing is told where needs are.
+            let Some(places) = self.named(name) else { return Vec::new() };
+            if places.is_empty() {
                 let message = format!("the fence of `{}` stands for no step", draft.written());
                 let help = "its `for_each` is empty: nothing would keep the old writer from writing";
                 problems.push(Problem::new(*at, message).help(help));

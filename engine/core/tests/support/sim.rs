@@ -17,6 +17,7 @@ use dr_engine::{
     run::{Run, State},
     step::Guard,
 };
+use expect_test::Expect;
 use serde_json::Map;
 use std::{
     collections::VecDeque,
@@ -197,6 +198,14 @@ pub struct Sim {
     pub no_wait: bool,
     pub answerer: Option<Answerer>,
     epoch: u64,
+}
+
+/// Runs a scenario while people act, and compares everything that is told.
+#[expect(clippy::needless_pass_by_value, reason = "it reads better in a table")]
+pub fn check(scenario: &str, people: &str, expected: Expect) {
+    let mut sim = Sim::new(Scenario::parse(scenario), actions(people));
+    sim.go();
+    expected.assert_eq(&sim.told());
 }
 
 /// How one controller's time ended.
