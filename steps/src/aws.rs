@@ -23,7 +23,7 @@ use aws_smithy_http_client::{Builder as Http, ConnectorBuilder, proxy::ProxyConf
 use aws_smithy_runtime_api::client::{
     http::SharedHttpClient, interceptors::SharedInterceptor, runtime_components::RuntimeComponents,
 };
-use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
+use aws_smithy_types::{DateTime, retry::RetryConfig, timeout::TimeoutConfig};
 use dr_engine::{
     clock::{Clock, Time},
     outcome::Failure,
@@ -286,6 +286,11 @@ impl Aws {
         *me = Some(is.to_owned());
         Ok(())
     }
+}
+
+/// A time that a service gives; `None` of one that lies beyond all that `dr` counts.
+pub(crate) fn time(at: &DateTime) -> Option<Time> {
+    at.to_millis().ok().map(Time)
 }
 
 /// A time that an input names, as `before` does.

@@ -11,7 +11,7 @@
 //! since each type of resource is deleted in its own way.
 
 use crate::{
-    aws::{Clients, error::code, limits, moment},
+    aws::{self, Clients, error::code, limits, moment},
     world::World,
 };
 use async_trait::async_trait;
@@ -282,7 +282,7 @@ impl RestoreJob {
 }
 
 fn created(point: &RecoveryPointByBackupVault) -> Option<Time> {
-    point.creation_date().and_then(|at| at.to_millis().ok()).map(Time)
+    point.creation_date().and_then(aws::time)
 }
 
 /// A snapshot is `COMPLETED`, a continuous backup `AVAILABLE` (AWS Backup API

@@ -404,11 +404,6 @@ pub(crate) fn stage(name: &str, table: &TableDescription) -> Stage {
     }
 }
 
-/// A time of `DynamoDB`.
-pub(crate) fn time(at: &aws_sdk_dynamodb::primitives::DateTime) -> Option<Time> {
-    at.to_millis().ok().map(Time)
-}
-
 /// What a table gives to other steps.
 pub(crate) fn outputs(more: &[&'static str]) -> Vec<OutputName> {
     ["table", "arn", "table_id", "stream_arn"].iter().chain(more).copied().map(OutputName::text).collect()

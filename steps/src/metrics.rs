@@ -1,6 +1,6 @@
 //! Samples of metrics in `CloudWatch`.
 
-use crate::aws::{Clients, limits};
+use crate::aws::{self, Clients, limits};
 use aws_sdk_cloudwatch::{
     primitives::DateTime,
     types::{Dimension, Metric as Named, MetricDataQuery, MetricStat, ScanBy},
@@ -87,8 +87,7 @@ impl Metric<'_> {
             let page = page.map_err(|e| clients.call("cloudwatch", "GetMetricData").read(&e))?;
             let results = page.metric_data_results();
             let samples = results.iter().flat_map(|result| result.timestamps().iter().zip(result.values()));
-            let samples =
-                samples.filter_map(|(at, value)| Some(Sample { at: Time(at.to_millis().ok()?), value: *value }));
+            let samples = samples.filter_map(|(at, value)| Some(Sample { at: aws::time(at)?, value: *value }));
             if let Some(found) = samples.filter(|sample| counts(sample.value)).max_by_key(|sample| sample.at) {
                 return Ok(Some(found));
             }

@@ -16,7 +16,7 @@ mod rule;
 
 use self::rule::{Rule, Wanted};
 use crate::{
-    aws::{Clients, error::code, limits},
+    aws::{self, Clients, error::code, limits},
     metrics::{Metric, Sample},
     world::World,
 };
@@ -124,9 +124,8 @@ impl ReplicationCheck {
     async fn sample(&self, clients: &Clients, bucket: &str) -> Result<Sampled, Failure> {
         let listed = clients.s3.list_objects_v2().bucket(bucket).prefix(self.prefix()).send().await;
         let listed = listed.map_err(|e| clients.call("s3", "ListObjectsV2").read(&e))?;
-        let time = |at: &aws_sdk_s3::primitives::DateTime| at.to_millis().ok().map(Time);
         let mut objects: Vec<_> = listed.contents.unwrap_or_default();
-        objects.sort_by_key(|object| std::cmp::Reverse(object.last_modified().and_then(time)));
+        objects.sort_by_key(|object| std::cmp::Reverse(object.last_modified().and_then(aws::time)));
         let objects = objects.into_iter().take(limits::REPLICATION_SAMPLE).filter_map(|object| object.key);
         let look = |key: String| async move {
             match clients.s3.head_object().bucket(bucket).key(&key).send().await {
@@ -143,7 +142,7 @@ impl ReplicationCheck {
                 Some(ReplicationStatus::Complete | ReplicationStatus::Completed) => {}
                 Some(ReplicationStatus::Pending) => sampled.pending += 1,
                 Some(ReplicationStatus::Replica) => {
-                    let newest = head.last_modified().and_then(time);
+                    let newest = head.last_modified().and_then(aws::time);
                     sampled.newest_replica = sampled.newest_replica.max(newest);
                 }
                 // FAILED, what was written before there was a rule, and what may come.

@@ -7,16 +7,14 @@
 //! evaluation went wrong is not OK, and one that is not there is a mistake.
 
 use crate::{
+    aws,
     limits::ALARMS_MAX,
     probe::Seen,
     verify::{Row, three},
     world::World,
 };
 use async_trait::async_trait;
-use aws_sdk_cloudwatch::{
-    primitives::DateTime,
-    types::{AlarmType, CompositeAlarm, MetricAlarm, MetricStat, StateValue},
-};
+use aws_sdk_cloudwatch::types::{AlarmType, CompositeAlarm, MetricAlarm, MetricStat, StateValue};
 use dr_engine::{
     clock::Time,
     duration::Dur,
@@ -90,14 +88,14 @@ impl Told {
         Self {
             state: word(alarm.state_value()),
             evaluation: alarm.evaluation_state().map(|state| state.as_str().to_owned()),
-            since: time(alarm.state_updated_timestamp()),
+            since: alarm.state_updated_timestamp().and_then(aws::time),
             missing: alarm.treat_missing_data().map(Into::into),
             covers: covers(alarm),
         }
     }
 
     fn composite(alarm: &CompositeAlarm) -> Self {
-        let since = time(alarm.state_updated_timestamp());
+        let since = alarm.state_updated_timestamp().and_then(aws::time);
         Self { state: word(alarm.state_value()), evaluation: None, since, missing: None, covers: Dur(0) }
     }
 
@@ -109,10 +107,6 @@ impl Told {
 
 fn word(state: Option<&StateValue>) -> String {
     state.map_or("without a state", StateValue::as_str).to_owned()
-}
-
-fn time(at: Option<&DateTime>) -> Option<Time> {
-    at.and_then(|at| at.to_millis().ok()).map(Time)
 }
 
 impl VerifyAlarm {

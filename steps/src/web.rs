@@ -187,20 +187,31 @@ impl Expect {
         let Ok(json) = serde_json::from_slice::<Value>(&answer.body) else {
             return Some("its answer is not JSON".into());
         };
-        let mut wanted = self.json.iter().map(|(pointer, value)| (&pointer.0, value.get().value()));
-        wanted.find_map(|(pointer, wanted)| {
-            let why = match json.pointer(pointer) {
-                Some(found) if same(found, &wanted) => return None,
-                Some(found) => format!("`{pointer}` is {found}, wanted {wanted}"),
-                None => format!("`{pointer}` is not in its answer, wanted {wanted}"),
-            };
-            Some(text::short(&redactor.text(&text::clean(&why))).into_owned())
-        })
+        let met = |found: Option<&Value>, wanted: &Value| found.is_some_and(|found| same(found, wanted));
+        unmet(&self.json, &json, met, redactor)
     }
 }
 
+/// The first value of an answer that is not as wanted, in words that are harmless.
+pub(crate) fn unmet(
+    wanted: &BTreeMap<Pointer, In<Json>>,
+    answer: &Value,
+    met: impl Fn(Option<&Value>, &Value) -> bool,
+    redactor: &Redactor,
+) -> Option<String> {
+    wanted.iter().find_map(|(Pointer(pointer), wanted)| {
+        let (found, wanted) = (answer.pointer(pointer), wanted.get().value());
+        let why = match found {
+            _ if met(found, &wanted) => return None,
+            Some(found) => format!("`{pointer}` is {found}, wanted {wanted}"),
+            None => format!("`{pointer}` is not in its answer, wanted {wanted}"),
+        };
+        Some(text::short(&redactor.text(&text::clean(&why))).into_owned())
+    })
+}
+
 /// `1` and `1.0` are one number to whoever writes a runbook.
-fn same(found: &Value, wanted: &Value) -> bool {
+pub(crate) fn same(found: &Value, wanted: &Value) -> bool {
     match (found, wanted) {
         (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
         _ => found == wanted,

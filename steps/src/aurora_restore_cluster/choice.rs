@@ -8,7 +8,7 @@
 
 use super::RestoreCluster;
 use crate::{
-    aws::{Clients, error::code, moment},
+    aws::{self, Clients, error::code, moment},
     moments::{self, Window},
 };
 use aws_sdk_rds::{
@@ -139,7 +139,7 @@ async fn of_snapshot(clients: &Clients, asked: Asked) -> Result<Chosen, Failure>
 }
 
 fn taken(snapshot: &DbClusterSnapshot) -> Option<Time> {
-    snapshot.snapshot_create_time()?.to_millis().ok().map(Time)
+    aws::time(snapshot.snapshot_create_time()?)
 }
 
 /// The newest that is available and not later than `before`, of this cluster.

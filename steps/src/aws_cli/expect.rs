@@ -1,6 +1,11 @@
 //! What an answer has to be: values in its JSON.
 
-use crate::{output::Pointer, redact::Redactor, text, web::Json};
+use crate::{
+    output::Pointer,
+    redact::Redactor,
+    text,
+    web::{self, Json},
+};
 use dr_engine::yaml::In;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -18,16 +23,7 @@ pub(crate) fn read(text: &str) -> Result<Value, String> {
 
 /// The first value that is not as wanted, in words that are harmless.
 pub(crate) fn unmet(wanted: &Wanted, answer: &Value, redactor: &Redactor) -> Option<String> {
-    let mut wanted = wanted.iter().map(|(pointer, value)| (&pointer.0, value.get().value()));
-    wanted.find_map(|(pointer, wanted)| {
-        let why = match answer.pointer(pointer) {
-            Some(found) if same(found, &wanted) => return None,
-            None if wanted.is_null() => return None,
-            Some(found) => format!("`{pointer}` is {found}, wanted {wanted}"),
-            None => format!("`{pointer}` is not in the answer, wanted {wanted}"),
-        };
-        Some(text::short(&redactor.text(&text::clean(&why))).into_owned())
-    })
+    web::unmet(wanted, answer, |found, wanted| found.map_or(wanted.is_null(), |found| same(found, wanted)), redactor)
 }
 
 /// The first value that ends the wait, in words that are harmless.
@@ -47,10 +43,7 @@ fn same(found: &Value, wanted: &Value) -> bool {
         Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
         _ => None,
     };
-    match (found, wanted) {
-        (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
-        _ => found == wanted || scalar(found).is_some_and(|found| Some(found) == scalar(wanted)),
-    }
+    web::same(found, wanted) || scalar(found).is_some_and(|found| Some(found) == scalar(wanted))
 }
 
 #[cfg(test)]
@@ -67,7 +60,7 @@ mod tests {
             (json!({ "/D": null, "/G": null, "/E/F/1": "x", "/E": { "F": [1, "x"] } }), None),
             (json!({}), None),
             (json!({ "/A": 31 }), Some("`/A` is \"30\", wanted 31")),
-            (json!({ "/G": 1 }), Some("`/G` is not in the answer, wanted 1")),
+            (json!({ "/G": 1 }), Some("`/G` is not in its answer, wanted 1")),
             (json!({ "/B": null }), Some("`/B` is 2, wanted null")),
         ] {
             let parsed: Wanted = serde_json::from_value(wanted.clone()).expect("expectations");

@@ -1,6 +1,7 @@
 //! By what a table without tags is told to be ours.
 
-use super::{Origin, time};
+use super::Origin;
+use crate::aws::time;
 use aws_sdk_dynamodb::types::TableDescription;
 use dr_engine::{
     duration::Dur,

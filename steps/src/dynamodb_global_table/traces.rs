@@ -7,7 +7,7 @@
 //! change at a time, so somebody else's would have had ours refused. One that
 //! came later somebody else has added.
 
-use crate::dynamodb::time;
+use crate::aws::time;
 use aws_sdk_dynamodb::types::TableDescription;
 use dr_engine::{
     clock::Time,

@@ -3,8 +3,8 @@
 
 use super::RestoreBackup;
 use crate::{
-    aws::{Clients, error::code, moment},
-    dynamodb::{Origin, time},
+    aws::{Clients, error::code, moment, time},
+    dynamodb::Origin,
 };
 use aws_sdk_dynamodb::types::{BackupStatus, BackupTypeFilter, RestoreSummary, SourceTableDetails};
 use dr_engine::{

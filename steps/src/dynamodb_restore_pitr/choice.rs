@@ -3,8 +3,8 @@
 
 use super::RestorePitr;
 use crate::{
-    aws::{Clients, error::code},
-    dynamodb::{Origin, time},
+    aws::{Clients, error::code, time},
+    dynamodb::Origin,
     moments::{Asked, Window},
 };
 use aws_sdk_dynamodb::types::{PointInTimeRecoveryStatus, RestoreSummary};

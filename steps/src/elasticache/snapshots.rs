@@ -3,7 +3,7 @@
 //! Each shard is saved at a moment of its own: what is restored is no newer
 //! than the oldest of them (Amazon `ElastiCache` API Reference, `NodeSnapshot`).
 
-use crate::aws::{Clients, error::code};
+use crate::aws::{self, Clients, error::code};
 use aws_sdk_elasticache::types::Snapshot;
 use dr_engine::{
     clock::Time,
@@ -31,8 +31,7 @@ pub(crate) struct Candidate {
 impl Candidate {
     /// `None` where it does not say what it is, or of when its data is.
     fn of(snapshot: &Snapshot) -> Option<Self> {
-        let saved =
-            snapshot.node_snapshots().iter().map(|node| node.snapshot_create_time()?.to_millis().ok().map(Time));
+        let saved = snapshot.node_snapshots().iter().map(|node| aws::time(node.snapshot_create_time()?));
         let at = saved.collect::<Option<Vec<_>>>()?.into_iter().min()?;
         Some(Self {
             name: snapshot.snapshot_name()?.to_owned(),

@@ -2,7 +2,7 @@
 
 use super::Stage;
 use crate::{
-    aws::{Clients, limits},
+    aws::{self, Clients, limits},
     metrics::{Metric, Sample},
 };
 use aws_sdk_rds::types::DbInstance;
@@ -57,7 +57,7 @@ pub(super) fn stage(name: &str, db: &DbInstance) -> Stage {
 /// read replication). A sample from before the instance was made is of another one.
 pub(crate) async fn behind(cx: &ReadCx, clients: &Clients, db: &DbInstance) -> Result<Option<Sample>, Failure> {
     let name = db.db_instance_identifier().unwrap_or_default();
-    let made = db.instance_create_time().and_then(|at| at.to_millis().ok()).map_or(Time(0), Time);
+    let made = db.instance_create_time().and_then(aws::time).unwrap_or(Time(0));
     let since = cx.clock.now().after(Dur(-limits::METRIC_SINCE.0)).max(made);
     let metric = Metric { namespace: "AWS/RDS", name: LAG, of: &[("DBInstanceIdentifier", name)] };
     metric.newest(cx, clients, since, |lag| lag >= 0.0).await

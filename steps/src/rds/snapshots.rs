@@ -4,7 +4,7 @@
 //! `OriginalSnapshotCreateTime`; never `SnapshotCreateTime`, which changes when
 //! a snapshot is copied (AWS RDS API Reference, `DBSnapshot`).
 
-use crate::aws::{Clients, error::code};
+use crate::aws::{self, Clients, error::code};
 use aws_sdk_rds::types::DbSnapshot;
 use dr_engine::{
     clock::Time,
@@ -30,7 +30,7 @@ pub(crate) struct Candidate {
 impl Candidate {
     fn of(snapshot: &DbSnapshot, id: String) -> Self {
         let point = |at: Option<&aws_sdk_rds::primitives::DateTime>, source: &str| {
-            let at = Time(at?.to_millis().ok()?);
+            let at = aws::time(at?)?;
             Some(RecoveryPoint { at, source: source.into() })
         };
         let recovery_point = point(snapshot.snapshot_database_time(), "SnapshotDatabaseTime")
