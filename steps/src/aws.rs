@@ -106,6 +106,7 @@ clients! {
     backup: aws_sdk_backup,
     cloudfront: aws_sdk_cloudfront,
     cloudwatch: aws_sdk_cloudwatch,
+    cognito: aws_sdk_cognitoidentityprovider,
     dynamodb: aws_sdk_dynamodb,
     ecs: aws_sdk_ecs,
     elasticache: aws_sdk_elasticache,
