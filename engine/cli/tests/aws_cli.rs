@@ -4,31 +4,17 @@
 mod support;
 
 use std::{
-    env, fs,
-    os::unix::fs::PermissionsExt,
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
 use support::{
     Place,
-    lab::{Estate, lab},
+    lab::{Estate, bin, lab, path_with},
 };
 
 fn recipes() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../runbooks/aws_cli_recipes.yaml").canonicalize().expect("a runbook")
-}
-
-/// The folder of the lab's own command line.
-fn bin() -> PathBuf {
-    let named = |name| env::var_os(name).map(PathBuf::from);
-    let venv = named("DR_LAB_VENV").map(|venv| venv.join("bin"));
-    let beside = || named("DR_LAB_PYTHON").and_then(|python| python.parent().map(Path::to_path_buf));
-    venv.or_else(beside).expect("the lab's Python is named")
-}
-
-fn path_with(first: &Path) -> std::ffi::OsString {
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::join_paths(std::iter::once(first.to_path_buf()).chain(env::split_paths(&path))).expect("a PATH")
 }
 
 /// Somebody who prepares the account by hand.
@@ -92,8 +78,7 @@ fn doctor_names_the_command_line_or_says_that_there_is_none() {
     place.end(none).ends(1).prints(&["BAD  aws cli    there is no `aws` in PATH", "https://aws.amazon.com/cli/"]);
     let old = place.path("old");
     fs::create_dir(&old).expect("a folder");
-    fs::write(old.join("aws"), "#!/bin/sh\necho aws-cli/1.22.34 Python/3\n").expect("a script");
-    fs::set_permissions(old.join("aws"), fs::Permissions::from_mode(0o755)).expect("a mode");
+    place.program("old/aws", "#!/bin/sh\necho aws-cli/1.22.34 Python/3\n");
     let mut too_old = about(&estate, &place, &["doctor"]);
     too_old.env("PATH", path_with(&old));
     place.end(too_old).ends(1).prints(&["BAD  aws cli ", "version 1.22.34, which does not go where AWS_ENDPOINT_URL"]);

@@ -8,7 +8,6 @@ use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
-    os::unix::fs::PermissionsExt,
     path::Path,
     sync::{Arc, Mutex},
     thread,
@@ -80,8 +79,7 @@ fn customers_are_sent_to_the_standby_and_are_served() {
     std::fs::copy(runbook, place.path("runbook.yaml")).expect("a runbook");
     std::fs::create_dir(place.path("bin")).expect("a folder");
     let cache = "#!/bin/sh\ncase $1 in warm) echo \"$RELEASE\" > warmed;; *) [ -s warmed ] || exit 3;; esac\n";
-    place.write("bin/cache", cache);
-    std::fs::set_permissions(place.path("bin/cache"), std::fs::Permissions::from_mode(0o755)).expect("a program");
+    place.program("bin/cache", cache);
 
     let params = ["standby", "cache", "flags", "customers"].map(|name| format!("{name}={at}"));
     let params = params.iter().flat_map(|param| ["--param", param]);

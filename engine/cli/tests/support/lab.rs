@@ -5,6 +5,10 @@ use super::{Place, Said};
 use dr_drills::lab::{Account, Lab, Options};
 use serde_json::{Map, Value, json};
 use std::{
+    env,
+    ffi::OsString,
+    iter,
+    path::{Path, PathBuf},
     process::Command,
     sync::{
         OnceLock,
@@ -30,6 +34,20 @@ pub(crate) fn lab() -> Option<&'static Lab> {
     LAB.get_or_init(begin).as_ref()
 }
 
+/// The folder of the lab's own AWS command line.
+pub(crate) fn bin() -> PathBuf {
+    let named = |name| env::var_os(name).map(PathBuf::from);
+    let venv = named("DR_LAB_VENV").map(|venv| venv.join("bin"));
+    let beside = || named("DR_LAB_PYTHON").and_then(|python| python.parent().map(Path::to_path_buf));
+    venv.or_else(beside).expect("the lab's Python is named")
+}
+
+/// What is looked for in `PATH` is looked for there first.
+pub(crate) fn path_with(first: &Path) -> OsString {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::join_paths(iter::once(first.to_path_buf()).chain(env::split_paths(&path))).expect("a PATH")
+}
+
 /// A seeded account of the lab.
 pub(crate) struct Estate {
     pub(crate) lab: &'static Lab,
@@ -40,10 +58,16 @@ pub(crate) struct Estate {
 impl Estate {
     /// A fresh account with production as it stands before the disaster.
     pub(crate) fn new(lab: &'static Lab) -> Self {
+        Self::with(lab, Map::new())
+    }
+
+    /// The same, and what the seed has to know beside.
+    pub(crate) fn with(lab: &'static Lab, mut seed: Map<String, Value>) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let account: Account = format!("{:012}", NEXT.fetch_add(1, Ordering::SeqCst)).parse().expect("an account");
         // A handful of objects shows what forty would: one copy is a call like the next.
-        let params = lab.seed(&account, Map::from_iter([("objects".to_owned(), json!(4))])).expect("a seed");
+        seed.entry("objects").or_insert(json!(4));
+        let params = lab.seed(&account, seed).expect("a seed");
         Self { lab, account, params }
     }
 
