@@ -16,7 +16,7 @@ use dr_engine::{
 };
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use support::{
     random::{self, scenario},
     script::{BEGIN, Scenario, place},
@@ -67,6 +67,37 @@ proptest! {
         // Nothing that mutates runs twice by itself, and what was done was done once.
         for (id, site) in sim.world.sites().iter() {
             prop_assert!(site.effects <= 1, "{} had its effect {} times", id, site.effects);
+        }
+    }
+
+    #[test]
+    fn nothing_begins_behind_a_fence_that_is_neither_proven_nor_passed_by_two_people(
+        scenario in scenario(40, true), parallel in 1_usize..12
+    ) {
+        let sim = run(scenario, parallel);
+        let run = sim.run().expect("it ran");
+        let plan = run.plan();
+        let (mut proven, mut said) = (BTreeSet::new(), BTreeMap::<StepIx, BTreeSet<String>>::new());
+        for event in &sim.book.memory.events {
+            match &event.kind {
+                Kind::Succeeded { step, .. } | Kind::Bypassed { step, proof: Proof::Proven, .. } => {
+                    proven.insert(*step);
+                }
+                Kind::Answered { step, choice: Choice::Impossible, by, .. } => {
+                    said.entry(*step).or_default().insert(by.user.clone());
+                }
+                Kind::Started { step, .. } => {
+                    for fence in plan.step(*step).needs.iter().filter(|need| plan.step(**need).fences) {
+                        let two = said.get(fence).is_some_and(|people| people.len() >= 2);
+                        prop_assert!(proven.contains(fence) || two, "{:?} began: {}", step, sim.told());
+                    }
+                }
+                _ => {}
+            }
+        }
+        // What was owed is set in the end, or the run does not end well.
+        for fence in said.keys().filter(|fence| !proven.contains(fence)) {
+            prop_assert!(!matches!(run.step(*fence).state, State::Done), "{:?}: {}", fence, sim.told());
         }
     }
 
@@ -306,8 +337,8 @@ fn question() -> impl Strategy<Value = Question> {
         Just(About::Approval),
         Just(About::Work),
     ];
-    let words = ["retry", "wait", "skip", "undo", "stop", "set", "approve", "decline", "done"];
-    let choices = prop::sample::subsequence(words.to_vec(), 1..9);
+    let words = ["retry", "wait", "skip", "undo", "stop", "set", "approve", "decline", "impossible", "done"];
+    let choices = prop::sample::subsequence(words.to_vec(), 1..10);
     (about, choices, 0_u32..3, any::<bool>(), prop::option::of(0_i64..99_999)).prop_map(
         |(about, choices, count, not_starter, late)| Question {
             count,
@@ -329,6 +360,7 @@ fn choice() -> impl Strategy<Value = Choice> {
         value().prop_map(|value| Choice::Set { name: "steps.a.b".into(), value }),
         Just(Choice::Approve),
         Just(Choice::Decline),
+        Just(Choice::Impossible),
         value().prop_map(|value| Choice::Done { values: Map::from_iter([("x".to_owned(), value)]) }),
     ]
 }

@@ -13,7 +13,7 @@ use dr_engine::{
     journal::{Error, Journal, Memory},
     message::{self, Ask, Message, Taken},
     outcome::Failure,
-    question::Choice,
+    question::{Choice, Question},
     run::{Run, State},
     step::Guard,
 };
@@ -170,7 +170,7 @@ struct Watch(Option<mpsc::UnboundedSender<Asked>>);
 impl Observer for Watch {
     fn told(&mut self, events: &[Event], run: &Run) {
         let asked = events.iter().filter_map(|event| match &event.kind {
-            Kind::Asked { step, question } => Some((run.plan().step(*step).id.clone(), tell::about(question))),
+            Kind::Asked { step, question } => Some((run.plan().step(*step).id.clone(), question.clone(), Vec::new())),
             _ => None,
         });
         let asked: Vec<_> = asked.collect();
@@ -182,11 +182,11 @@ impl Observer for Watch {
     }
 }
 
-/// What a person who looks at the world says to a question, or nothing.
-pub type Answerer = Arc<dyn Fn(&str, &str, &World) -> Option<Ask> + Send + Sync>;
+/// What people who look at the world say to a question of a step, one after another.
+pub type Answerer = Arc<dyn Fn(&str, &Question, &World) -> Vec<(&'static str, Ask)> + Send + Sync>;
 
-/// What was asked: of which step, and about what.
-type Asked = Vec<(String, &'static str)>;
+/// What was asked, of which step, and who has agreed already.
+type Asked = Vec<(String, Question, Vec<Person>)>;
 
 /// A simulation.
 pub struct Sim {
@@ -302,7 +302,9 @@ impl Sim {
         if let Some(answerer) = self.answerer.clone() {
             people.spawn(answer(clock.clone(), answerer, self.world.clone(), send.clone(), questions));
             let open = run.steps().filter_map(|(step, it)| match &it.state {
-                State::Asking { question, .. } => Some((run.plan().step(step).id.clone(), tell::about(question))),
+                State::Asking { question, approved_by, .. } => {
+                    Some((run.plan().step(step).id.clone(), question.clone(), approved_by.clone()))
+                }
                 _ => None,
             });
             asked.send(open.collect()).ok();
@@ -452,11 +454,12 @@ async fn answer(
     mut questions: mpsc::UnboundedReceiver<Asked>,
 ) {
     while let Some(asked) = questions.recv().await {
-        for (id, about) in asked {
+        for (id, question, agreed) in asked {
             clock.sleep(Dur(60_000)).await;
-            if let Some(ask) = answerer(&id, about, &world) {
+            let says = answerer(&id, &question, &world).into_iter();
+            for (name, ask) in says.filter(|(name, _)| agreed.iter().all(|by| by.user != *name)) {
                 let (reply, said) = oneshot::channel();
-                let by = Person { message: None, ..person("sue") };
+                let by = Person { message: None, ..person(name) };
                 send.send(Arrival::Message(Message { by, ask }, reply)).ok();
                 if let Ok(Err(why)) = said.await {
                     panic!("the answer for {id} was refused: {why}");

@@ -34,7 +34,7 @@ fn number(attempt: u32) -> String {
 }
 
 /// What a question is about, in a word.
-pub fn about(question: &Question) -> &'static str {
+fn about(question: &Question) -> &'static str {
     match question.about {
         About::Failure(_) => "failure",
         About::Doubt(_) => "doubt",
