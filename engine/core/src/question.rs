@@ -201,6 +201,7 @@ pub fn commands(run: &Run, step: StepIx, question: &Question) -> Vec<String> {
         "set" => format!("dr answer {run} {id} set NAME=VALUE{who}"),
         // Anybody may try a fence again, or end the run.
         choice @ ("retry" | "wait" | "stop") if plan.fences => format!("dr answer {run} {id} {choice}"),
+        "impossible" => format!("dr answer {run} {id} impossible --why TEXT{who}"),
         choice => format!("dr answer {run} {id} {choice}{who}"),
     });
     let looked = matches!(question.about, About::Doubt(_)).then(|| by_hand.clone());

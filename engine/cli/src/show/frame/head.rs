@@ -61,22 +61,21 @@ impl Scene<'_> {
     /// Why nothing new begins, and what changes that.
     fn halted(&self) -> Vec<Line> {
         let run = self.run;
-        let (id, resume) = (&run.opened.run, Some(format!("dr resume {}", run.opened.run)));
-        let (text, command) = match run.finished {
+        let (id, resume) = (&run.opened.run, vec![format!("dr resume {}", run.opened.run)]);
+        let (text, commands) = match run.finished {
             None if self.unattended => ("NO CONTROLLER RUNS, nothing goes on", resume),
-            None if run.leaving => ("nothing new starts; the controller ends when what runs has ended", None),
+            None if run.leaving => ("nothing new starts; the controller ends when what runs has ended", Vec::new()),
             None if run.paused => ("paused: nothing new starts", resume),
-            None if run.stopping.is_some() => ("nothing new starts; what runs may end", None),
+            None if run.stopping.is_some() => ("nothing new starts; what runs may end", Vec::new()),
             None if Present::of(run) == Present::Unfenced => {
-                let step = run.owed().next().map(|step| question::word(&run.plan().step(step).id)).unwrap_or_default();
-                let leave = format!("dr answer {id} {step} skip --why TEXT --as NAME");
-                ("all is done but the fence, which is tried each minute; to leave it so and end the run:", Some(leave))
+                let fences = run.owed().map(|step| question::word(&run.plan().step(step).id));
+                let leave = fences.map(|step| format!("dr answer {id} {step} skip --why TEXT --as NAME")).collect();
+                ("all is done but what fences, which is tried each minute; to leave it so and end the run:", leave)
             }
             Some(_) | None => return Vec::new(),
         };
-        let command = command.map(|command| width::command(&command, self.width(), "    "));
-        let rows =
-            width::wrapped(text, self.width(), "", "  ").into_iter().chain(command.flatten().unwrap_or_default());
+        let commands = commands.iter().filter_map(|command| width::command(command, self.width(), "    "));
+        let rows = width::wrapped(text, self.width(), "", "  ").into_iter().chain(commands.flatten());
         rows.map(|text| Line { text, tone: Tone::Ask }).collect()
     }
 

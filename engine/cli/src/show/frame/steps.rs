@@ -71,6 +71,7 @@ impl Scene<'_> {
         let late = if run.passed.contains(&Deadline::Question(*step)) { ", LATE" } else { "" };
         let count = match (&question.about, question.count) {
             (About::Approval, 2..) => format!(" ({approved} of {} agree)", question.count),
+            _ if *approved > 0 => format!(" ({approved} of {} say `impossible`)", question.count),
             _ => String::new(),
         };
         let ago = brief(self.now.since(*since));

@@ -1,5 +1,7 @@
 //! Pictures of runs, as text. The letter before each row is its tone.
 
+mod fences;
+
 use super::{Scene, Tone};
 use crate::show::width;
 use dr_engine::{

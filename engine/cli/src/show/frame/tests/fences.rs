@@ -1,0 +1,119 @@
+//! Pictures of runs whose fences cannot be set.
+
+use super::Story;
+use dr_engine::{
+    duration::Dur,
+    event::{Kind, Person, RunKind},
+    outcome::Failure,
+    question::{Choice, Question},
+};
+use expect_test::expect;
+
+const PROMOTION: &str = "
+dr: v1
+name: promote
+regions: { primary: eu-west-1, recovery: eu-central-1 }
+roles: { executive: { name: Ada, deputies: [Ben] }, technical_lead: { name: Cem } }
+objectives: { rto: 2h }
+steps:
+  stop_orders: { do: { fence.command: { argv: [a], check: { argv: [b] } } } }
+  stop_ledger: { do: { fence.command: { argv: [a], check: { argv: [b] } } } }
+  orders: { fence: stop_orders, data_loss: acknowledge, do: { command: { argv: [a], check: { argv: [b] } } } }
+  ledger: { fence: stop_ledger, data_loss: acknowledge, do: { command: { argv: [a], check: { argv: [b] } } } }
+";
+
+fn said_by(name: &str) -> Person {
+    Person { name: Some(name.into()), user: name.to_lowercase(), host: "laptop".into(), message: None }
+}
+
+/// Both fences failed: nobody reaches the old region.
+fn away() -> Story {
+    let mut story = Story::of(PROMOTION, RunKind::Live);
+    for id in ["stop_orders", "stop_ledger"] {
+        let error = Failure::new("no route to the old region");
+        story.starts(id);
+        let (step, attempt) = (story.step(id), 1);
+        let question = Question::failure(story.run.plan().step(step), &error).of(&story.run, step);
+        story.tell(Kind::Failed { step, attempt, error }).tell(Kind::Asked { step, question });
+    }
+    story.at(60);
+    story
+}
+
+fn impossible(story: &mut Story, id: &str, name: &str) {
+    let (step, why) = (story.step(id), "AWS says that the region is dark".to_owned());
+    story.tell(Kind::Answered { step, by: said_by(name), choice: Choice::Impossible, why });
+}
+
+#[test]
+fn two_people_are_asked_for_and_what_is_owed_is_named() {
+    let mut story = away();
+    impossible(&mut story, "stop_orders", "Ada");
+    impossible(&mut story, "stop_orders", "Cem");
+    impossible(&mut story, "stop_ledger", "Cem");
+    story.at(90);
+    story.shows(
+        80,
+        30,
+        &expect![[r#"
+        H|LIVE · promote · eu-west-1 → eu-central-1 · run 20261122-061000-promote-3fa9
+        H|RECOVERING · 11m of 2h · 0/6 done
+         |RTO     [###.....................................] 1h48m of 2h left
+        -|end     unknown: it depends on people's answers
+         |
+        ?| ? for executive (Ada, Ben) or technical_lead (Cem), asked 1m30s ago (1 of 2
+        ?|   say `impossible`): `stop_ledger` failed: no route to the old region. When it
+        ?|   cannot be set and the old writer cannot write, two people say `impossible`
+        ?|    dr answer 20261122-061000-promote-3fa9 stop_ledger retry
+        ?|    dr answer 20261122-061000-promote-3fa9 stop_ledger impossible --why TEXT \
+        ?|      --as NAME
+        ?|    dr answer 20261122-061000-promote-3fa9 stop_ledger stop
+        !| ! stop_orders       NOT FENCED, tried again in 30s: no route to the old region
+        -|   orders!data_loss  next
+        -|   orders            after orders!data_loss
+        -|   ledger!data_loss  after stop_ledger
+        -|   ledger            after stop_ledger, ledger!data_loss
+    "#]],
+    );
+}
+
+#[test]
+fn when_nothing_else_is_left_each_fence_is_named_with_what_leaves_it() {
+    let mut story = away();
+    for id in ["stop_orders", "stop_ledger"] {
+        impossible(&mut story, id, "Ada");
+        impossible(&mut story, id, "Cem");
+    }
+    for id in ["orders", "ledger"] {
+        let gate = format!("{id}!data_loss");
+        story.starts(&gate).done(&gate).starts(id).done(id);
+    }
+    story.now = story.now.after(Dur::seconds(20));
+    let at_80 = expect![[r#"
+        H|LIVE · promote · eu-west-1 → eu-central-1 · run 20261122-061000-promote-3fa9
+        ?|NOT FENCED · 11m of 2h · 4/6 done
+        ?|all is done but what fences, which is tried each minute; to leave it so and end
+        ?|  the run:
+        ?|    dr answer 20261122-061000-promote-3fa9 stop_orders skip --why TEXT --as \
+        ?|      NAME
+        ?|    dr answer 20261122-061000-promote-3fa9 stop_ledger skip --why TEXT --as \
+        ?|      NAME
+         |RTO     [###.....................................] 1h48m of 2h left
+         |
+        !| ! stop_orders  NOT FENCED, tried again in 40s: no route to the old region
+        !| ! stop_ledger  NOT FENCED, tried again in 40s: no route to the old region
+    "#]];
+    story.shows(80, 24, &at_80);
+    let at_200 = expect![[r#"
+        H|LIVE · promote · eu-west-1 → eu-central-1 · run 20261122-061000-promote-3fa9
+        ?|NOT FENCED · 11m of 2h · 4/6 done
+        ?|all is done but what fences, which is tried each minute; to leave it so and end the run:
+        ?|    dr answer 20261122-061000-promote-3fa9 stop_orders skip --why TEXT --as NAME
+        ?|    dr answer 20261122-061000-promote-3fa9 stop_ledger skip --why TEXT --as NAME
+         |RTO     [###.....................................] 1h48m of 2h left
+         |
+        !| ! stop_orders  NOT FENCED, tried again in 40s: no route to the old region
+        !| ! stop_ledger  NOT FENCED, tried again in 40s: no route to the old region
+    "#]];
+    story.shows(200, 50, &at_200);
+}
