@@ -55,7 +55,7 @@ fn two_people_are_asked_for_and_what_is_owed_is_named() {
     story.shows(
         80,
         30,
-        &expect![[r#"
+        &expect![[r"
         H|LIVE · promote · eu-west-1 → eu-central-1 · run 20261122-061000-promote-3fa9
         H|RECOVERING · 11m of 2h · 0/6 done
          |RTO     [###.....................................] 1h48m of 2h left
@@ -73,7 +73,7 @@ fn two_people_are_asked_for_and_what_is_owed_is_named() {
         -|   orders            after orders!data_loss
         -|   ledger!data_loss  after stop_ledger
         -|   ledger            after stop_ledger, ledger!data_loss
-    "#]],
+    "]],
     );
 }
 
@@ -89,7 +89,7 @@ fn when_nothing_else_is_left_each_fence_is_named_with_what_leaves_it() {
         story.starts(&gate).done(&gate).starts(id).done(id);
     }
     story.now = story.now.after(Dur::seconds(20));
-    let at_80 = expect![[r#"
+    let at_80 = expect![[r"
         H|LIVE · promote · eu-west-1 → eu-central-1 · run 20261122-061000-promote-3fa9
         ?|NOT FENCED · 11m of 2h · 4/6 done
         ?|all is done but what fences, which is tried each minute; to leave it so and end
@@ -102,9 +102,9 @@ fn when_nothing_else_is_left_each_fence_is_named_with_what_leaves_it() {
          |
         !| ! stop_orders  NOT FENCED, tried again in 40s: no route to the old region
         !| ! stop_ledger  NOT FENCED, tried again in 40s: no route to the old region
-    "#]];
+    "]];
     story.shows(80, 24, &at_80);
-    let at_200 = expect![[r#"
+    let at_200 = expect![[r"
         H|LIVE · promote · eu-west-1 → eu-central-1 · run 20261122-061000-promote-3fa9
         ?|NOT FENCED · 11m of 2h · 4/6 done
         ?|all is done but what fences, which is tried each minute; to leave it so and end the run:
@@ -114,6 +114,6 @@ fn when_nothing_else_is_left_each_fence_is_named_with_what_leaves_it() {
          |
         !| ! stop_orders  NOT FENCED, tried again in 40s: no route to the old region
         !| ! stop_ledger  NOT FENCED, tried again in 40s: no route to the old region
-    "#]];
+    "]];
     story.shows(200, 50, &at_200);
 }
