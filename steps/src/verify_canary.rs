@@ -5,8 +5,7 @@
 //! when writes have arrived: measured at the data itself, and not read from a
 //! promise of the service. It needs the writer, and nothing else.
 //!
-//! Left out: keys of a table that are not text, and databases, which a query
-//! is for.
+//! Left out: keys of a table that are binary, and databases, which a query is for.
 
 use crate::{
     aws::{Clients, error::code},
@@ -25,7 +24,7 @@ use dr_engine::{
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Number, json};
 use std::collections::BTreeMap;
 
 /// Waits until an item that is kept up to date elsewhere is here, and not too
@@ -36,9 +35,9 @@ pub struct VerifyCanary {
     /// A table of the step's region: then `key` and `field` say where the time is.
     #[serde(default)]
     table: Option<In<String>>,
-    /// The item's whole key, attribute by attribute: `{ id: canary }`.
+    /// The item's whole key, attribute by attribute: `{ id: canary, shard: 0 }`.
     #[serde(default)]
-    key: BTreeMap<String, In<String>>,
+    key: BTreeMap<String, In<Part>>,
     /// The attribute that holds the time.
     #[serde(default)]
     field: Option<In<String>>,
@@ -52,9 +51,28 @@ pub struct VerifyCanary {
     age_max: Dur,
 }
 
+/// A part of an item's key: `DynamoDB` tells a text that holds digits from a number.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "a text or a number")]
+enum Part {
+    /// An attribute of type `S`.
+    Text(String),
+    /// An attribute of type `N`.
+    Number(Number),
+}
+
+impl Part {
+    fn value(&self) -> AttributeValue {
+        match self {
+            Self::Text(text) => AttributeValue::S(text.clone()),
+            Self::Number(number) => AttributeValue::N(number.to_string()),
+        }
+    }
+}
+
 /// Where the time is kept.
 enum Place<'a> {
-    Item { table: &'a str, key: &'a BTreeMap<String, In<String>>, field: &'a str },
+    Item { table: &'a str, key: &'a BTreeMap<String, In<Part>>, field: &'a str },
     Object { bucket: &'a str, key: &'a str },
 }
 
@@ -99,7 +117,7 @@ impl VerifyCanary {
         let incomplete = || Failure::new("it names neither an item of a table nor an object of a bucket");
         match self.place().ok_or_else(incomplete)? {
             Place::Item { table, key, field } => {
-                let key = key.iter().map(|(name, value)| (name.clone(), AttributeValue::S(value.get().clone())));
+                let key = key.iter().map(|(name, value)| (name.clone(), value.get().value()));
                 let request = clients.dynamodb.get_item().table_name(table).set_key(Some(key.collect()));
                 let reply = request.consistent_read(true).send().await;
                 let reply = reply.map_err(|e| clients.call("dynamodb", "GetItem").read(&e))?;

@@ -4,7 +4,9 @@ use crate::{
     drive::{Drive, by_hand},
     lab::{Estate, lab},
 };
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableStatus,
+};
 use dr_engine::{
     clock::{Clock, SystemClock, Time},
     duration::Dur,
@@ -86,6 +88,34 @@ async fn what_was_written_before_is_found_after_and_its_time_is_the_recovery_poi
     let mut strict = in_table();
     strict["age_max"] = "0s".into();
     assert_eq!(done(&estate, &strict).await.values["before_incident_ms"].as_i64().map(|ms| ms < 1_001), Some(true));
+}
+
+/// A table of readings, whose key is a text and a number.
+async fn plant_readings(estate: &Estate, at: Time) {
+    let dynamodb = by_hand(estate).await.dynamodb;
+    let mut table = dynamodb.create_table().table_name("readings").billing_mode(BillingMode::PayPerRequest);
+    let parts = [("site", KeyType::Hash, ScalarAttributeType::S), ("shard", KeyType::Range, ScalarAttributeType::N)];
+    for (name, role, of) in parts {
+        let element = KeySchemaElement::builder().attribute_name(name).key_type(role).build().expect("whole");
+        let attribute = AttributeDefinition::builder().attribute_name(name).attribute_type(of).build().expect("whole");
+        table = table.key_schema(element).attribute_definitions(attribute);
+    }
+    table.send().await.expect("a table");
+    let looks = async || dynamodb.describe_table().table_name("readings").send().await.expect("a table").table;
+    while looks().await.and_then(|table| table.table_status) != Some(TableStatus::Active) {}
+    let item = dynamodb.put_item().table_name("readings").item("site", AttributeValue::S("7".into()));
+    let item = item.item("shard", AttributeValue::N("0".into())).item("at", AttributeValue::S(at.to_string()));
+    item.send().await.expect("written");
+}
+
+#[tokio::test]
+async fn a_key_is_of_texts_and_numbers() {
+    let Some(lab) = lab() else { return };
+    let (estate, at) = (lab.estate(), ago(1));
+    plant_readings(&estate, at).await;
+    let key = json!({ "site": "7", "shard": 0 });
+    let output = done(&estate, &json!({ "table": "readings", "key": key, "field": "at", "age_max": "5m" })).await;
+    assert_eq!(output.values["written_at"], at.to_string());
 }
 
 #[tokio::test]
