@@ -9,7 +9,7 @@ use crate::{
     inputs, limits,
     outcome::{Failure, Output},
     plan::{PlanStep, StepIx},
-    run::Run,
+    run::{Run, State},
     step::{Check, Guard, ReadCx, Report, RunInfo, Said, Step, StepCx, StepError, Steps},
 };
 use futures_util::FutureExt;
@@ -72,6 +72,35 @@ pub struct Terms {
 /// Who hears what running steps say: a step's id and a text.
 pub type Hearing = Arc<dyn Fn(&str, &str) + Send + Sync>;
 
+/// A fence that was proven, of a step that is about to make another writer.
+pub(crate) struct Fence {
+    id: String,
+    kind: String,
+    work: Result<Arc<dyn Step>, Failure>,
+    cx: StepCx,
+}
+
+impl Fence {
+    /// Looks once more: hours may lie between the proof and what it is for. Where
+    /// nobody can look now, the proof of before stands: a region that has gone dark
+    /// since must not hold up a recovery from it.
+    async fn stands(&self) -> Result<(), Failure> {
+        let Ok(work) = &self.work else { return Ok(()) };
+        let looking = AssertUnwindSafe(work.check(&self.cx.read)).catch_unwind();
+        let why = match self.cx.read.clock.timeout(limits::FENCE_LOOK, looking).await {
+            Some(Ok(Ok(Check::Done(_)))) => return Ok(()),
+            Some(Ok(Ok(Check::Absent | Check::InProgress))) => "the old writer can write".to_owned(),
+            Some(Ok(Ok(Check::Impossible(failure)))) => failure.message,
+            Some(Ok(Ok(Check::Unknown(_)) | Err(_)) | Err(_)) | None => {
+                self.cx.read.progress("it cannot be looked at just now: what was seen before counts");
+                return Ok(());
+            }
+        };
+        let failure = Failure::new(format!("its fence `{}` was proven and does not stand any more: {why}", self.id));
+        Err(failure.hint(format!("fence it anew by hand, as `dr explain {}` says, and answer `retry`", self.kind)))
+    }
+}
+
 /// What attempts work with.
 pub struct Tools {
     /// The kinds of work.
@@ -104,6 +133,18 @@ impl Tools {
         let looking = AssertUnwindSafe(work.check(&cx.read)).catch_unwind();
         let looked = self.clock.timeout(limits::PROOF_TIMEOUT, looking).await?;
         if let Ok(Ok(Check::Done(output))) = looked { Some(output) } else { None }
+    }
+
+    /// The fences of a step that were proven; one that is owed is looked at on its own.
+    pub(crate) fn fences(&self, run: &Run, step: StepIx, tell: &mpsc::UnboundedSender<Report>) -> Vec<Fence> {
+        let proven = |fence: &StepIx| matches!(run.step(*fence).state, State::Done | State::Bypassed { .. });
+        let fences = run.plan().step(step).fenced_by.iter().copied().filter(proven);
+        let fence = |fence| {
+            let PlanStep { id, kind, .. } = run.plan().step(fence);
+            let cx = self.context(run, fence, run.step(fence).attempt, tell);
+            Fence { id: id.clone(), kind: kind.clone(), work: self.work(run, fence), cx }
+        };
+        fences.map(fence).collect()
     }
 
     /// What an attempt at the step is given; what it says goes to `tell`.
@@ -143,7 +184,7 @@ impl Tools {
 }
 
 /// Makes the attempt and tells the loop how it ended, whatever happens in it.
-pub(crate) async fn attempt(work: Result<Arc<dyn Step>, Failure>, cx: StepCx, terms: Terms) {
+pub(crate) async fn attempt(work: Result<Arc<dyn Step>, Failure>, fences: Vec<Fence>, cx: StepCx, terms: Terms) {
     let (me, tell) = (cx.me, cx.facts.clone());
     let (cx, last) = remembering(cx);
     let ended = match work {
@@ -151,7 +192,7 @@ pub(crate) async fn attempt(work: Result<Arc<dyn Step>, Failure>, cx: StepCx, te
         Err(failure) if terms.doubt.is_some() => Ended::Unknown(failure.message),
         Err(failure) => Ended::Error(failure.into()),
         Ok(work) => {
-            let made = AssertUnwindSafe(make(&*work, &cx, terms, &last)).catch_unwind().await;
+            let made = AssertUnwindSafe(make(&*work, &fences, &cx, terms, &last)).catch_unwind().await;
             made.unwrap_or_else(|panic| {
                 let said = panic.downcast_ref::<&str>().map(ToString::to_string);
                 let said = said.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
@@ -177,7 +218,7 @@ fn remembering(cx: StepCx) -> (StepCx, Last) {
     (StepCx { read: ReadCx { chatter, ..cx.read }, ..cx }, last)
 }
 
-async fn make(work: &dyn Step, cx: &StepCx, terms: Terms, last: &Last) -> Ended {
+async fn make(work: &dyn Step, fences: &[Fence], cx: &StepCx, terms: Terms, last: &Last) -> Ended {
     let timed_out = || Ended::TimedOut(last.lock().unwrap_or_else(PoisonError::into_inner).take());
     let check = match look(work, cx, terms).await {
         Ok(check) => check,
@@ -187,6 +228,7 @@ async fn make(work: &dyn Step, cx: &StepCx, terms: Terms, last: &Last) -> Ended 
             return Ended::Error(StepError::Failed(Failure { transient: false, ..failure }));
         }
     };
+    let (under_way, unsure) = (matches!(check, Check::InProgress), matches!(check, Check::Unknown(_)));
     match check {
         Check::Done(_) if terms.undo => return Ended::Undone,
         Check::Done(output) => {
@@ -201,6 +243,14 @@ async fn make(work: &dyn Step, cx: &StepCx, terms: Terms, last: &Last) -> Ended 
             return Ended::Error(Failure::new("the last attempt had no effect, and no attempt is left").into());
         }
         Check::Absent | Check::InProgress | Check::Unknown(_) => {}
+    }
+    // What is under way makes its writer whatever is seen now.
+    for fence in fences.iter().filter(|_| !under_way) {
+        match fence.stands().await {
+            Ok(()) => {}
+            Err(failure) if unsure => return Ended::Unknown(failure.message),
+            Err(failure) => return Ended::Error(failure.into()),
+        }
     }
     let act = async {
         if terms.undo {
@@ -266,7 +316,7 @@ mod tests {
             let (tell, mut told) = mpsc::unbounded_channel();
             let cx = StepCx { facts: tell, ..bench.cx() };
             let terms = Terms { settle: false, undo: false, doubt, granted: false };
-            attempt(Err(Failure::new("this version has no such kind")), cx, terms).await;
+            attempt(Err(Failure::new("this version has no such kind")), Vec::new(), cx, terms).await;
             let Some(Report { what: Said::Ended(ended), .. }) = told.recv().await else { panic!("it says nothing") };
             assert_eq!(matches!(ended, Ended::Unknown(_)), unknown, "{ended:?}");
         }

@@ -114,7 +114,8 @@ impl Executor<'_> {
             for (step, number, terms) in turn.begin.drain(..) {
                 busy.insert(step, number);
                 let cx = self.tools.context(run, step, number, &tell);
-                tasks.spawn(attempt(self.tools.work(run, step), cx, terms));
+                let fences = if terms.undo { Vec::new() } else { self.tools.fences(run, step, &tell) };
+                tasks.spawn(attempt(self.tools.work(run, step), fences, cx, terms));
             }
             if let Some(outcome) = run.finished {
                 return Ok(Exit::Finished(outcome));

@@ -77,11 +77,13 @@ fn fill(value: &mut Value, run: &Run, step: StepIx, missing: &mut Vec<String>) {
 }
 
 fn lookup(run: &Run, step: StepIx, path: &[String]) -> Option<Value> {
-    let given = &run.step(step).given;
-    if !given.is_empty()
-        && let Some(value) = given.get(&path.join("."))
-    {
-        return Some(value.clone());
+    // What was given to a gate is what somebody agreed to: it holds for the step behind it.
+    let mut asked = run.gates(step).chain([step]).filter(|asked| !run.step(*asked).given.is_empty()).peekable();
+    if asked.peek().is_some() {
+        let path = path.join(".");
+        if let Some(value) = asked.find_map(|asked| run.step(asked).given.get(&path)) {
+            return Some(value.clone());
+        }
     }
     let words: Vec<&str> = path.iter().map(String::as_str).collect();
     match words.as_slice() {
@@ -124,7 +126,7 @@ pub fn roots(run: &Run, step: StepIx) -> Vec<(&'static str, Value)> {
         .filter(|(_, it)| !it.output.values.is_empty())
         .map(|(step, it)| (plan.step(step).id.clone(), Value::Object(it.output.values.clone())))
         .collect();
-    for (path, value) in &run.step(step).given {
+    for (path, value) in run.gates(step).chain([step]).flat_map(|asked| &run.step(asked).given) {
         if let Some(words) = path.strip_prefix("steps.") {
             put(&mut outputs, &words.split('.').collect::<Vec<_>>(), value);
         }

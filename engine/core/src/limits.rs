@@ -12,6 +12,8 @@ pub const CHECK_TIMEOUT: Dur = Dur(2 * 60 * 1000);
 pub const UNWATCHED_MAX: Dur = Dur(10_000);
 /// `dr done` waits this long for the step's `check` to prove it; the loop waits with it.
 pub const PROOF_TIMEOUT: Dur = Dur(5_000);
+/// How long a fence that was proven is looked at again, before another writer is made.
+pub const FENCE_LOOK: Dur = Dur(15_000);
 /// The pause between two looks of a `check` that fails.
 pub const CHECK_PAUSE: Dur = Dur(2_000);
 /// The pause before a step whose `check` cannot tell is looked at again.

@@ -114,6 +114,12 @@ pub fn take(run: &Run, message: &Message) -> Result<Taken, String> {
                 vec![Kind::Answered { step: place, by, choice, why: why.clone() }]
             } else if run.plan().step(place).is_gate() {
                 return Err(format!("`{step}` wants an approval: `dr answer {} {step} approve`", run.opened.run));
+            } else if let Some(fence) = run.plan().step(place).fenced_by.iter().find(|fence| !run.satisfied(**fence)) {
+                let fence = &run.plan().step(*fence).id;
+                return Err(format!(
+                    "`{fence}` fences the old writer, and comes first. {}",
+                    two_say(&run.opened.run, fence)
+                ));
             } else if run.step(place).state.being_undone() {
                 return Err(format!("`{step}` is being taken back: answer with retry, skip or stop"));
             } else if matches!(
@@ -226,11 +232,21 @@ fn answer(
     if matches!(choice, Choice::Retry) && !it.state.being_undone() && !run.may_begin(step) {
         return Err(format!("what `{id}` needs was taken back, so it cannot run again"));
     }
+    if plan.is_gate() && !set.is_empty() {
+        return Err(format!("what `{id}` asks, and of whom, stays as it was planned: answer `retry` without --set"));
+    }
     let given = matches!(choice, Choice::Set { .. });
     if plan.fences && (given || !set.is_empty()) {
         return Err(format!(
             "what `{id}` fences, and what proves it, stays as it was planned: stop this run and plan anew, or let two \
              people say `impossible`"
+        ));
+    }
+    let acknowledged = |gate: StepIx| run.plan().step(gate).kind == DATA_LOSS && run.step(gate).state == State::Done;
+    if (given || !set.is_empty()) && run.gates(step).any(acknowledged) {
+        return Err(format!(
+            "somebody took on what `{id}` loses as it was planned; with other inputs it would lose something else: \
+             stop this run and plan anew"
         ));
     }
     if set.is_empty() {
@@ -246,12 +262,6 @@ fn answer(
             crate::problem::did_you_mean(unknown, names).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
         return Err(format!("`{id}` has no input `{unknown}`{near}"));
     }
-    if gates(run, step).any(|gate| run.plan().step(gate).kind == DATA_LOSS && run.step(gate).state == State::Done) {
-        return Err(format!(
-            "somebody took on what `{id}` loses as it was planned; with other inputs it would lose something else: \
-             stop this run and plan anew"
-        ));
-    }
     if why.is_empty() {
         return Err("say why the inputs change: --why TEXT".into());
     }
@@ -263,20 +273,19 @@ pub(crate) fn unproven(run: &Run, step: StepIx) -> String {
     let (run, id) = (&run.opened.run, &run.plan().step(step).id);
     format!(
         "`{id}` is a fence, and its look does not see that the old writer cannot write: one person's word is not \
-         enough. When it cannot be set, two people say so: `dr answer {run} {id} impossible --why TEXT --as NAME`"
+         enough. {}",
+        two_say(run, id)
     )
+}
+
+fn two_say(run: &str, fence: &str) -> String {
+    format!("When it cannot be set, two people say so: `dr answer {run} {fence} impossible --why TEXT --as NAME`")
 }
 
 /// The gates before a step that are not passed: nobody need agree to what will not be done by us.
 fn open_gates(run: &Run, step: StepIx) -> Vec<StepIx> {
     let open = |gate: &StepIx| matches!(run.step(*gate).state, State::Waiting | State::Asking { .. });
-    gates(run, step).filter(open).collect()
-}
-
-/// The gates before a step.
-fn gates(run: &Run, step: StepIx) -> impl Iterator<Item = StepIx> {
-    let plan = run.plan().step(step);
-    plan.needs.iter().copied().filter(|gate| run.plan().step(*gate).gates.as_ref() == Some(&plan.id))
+    run.gates(step).filter(open).collect()
 }
 
 /// Whether what a step wants to be shown was shown.

@@ -240,6 +240,9 @@ pub struct PlanStep {
     /// satisfied by a proof alone, or by two people's word, which leaves a debt.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fences: bool,
+    /// What fences the old writer before this step makes another one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fenced_by: Vec<StepIx>,
     /// The one region where its control plane is, when that is not its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub control_plane: Option<String>,
@@ -293,6 +296,7 @@ impl PlanStep {
             evidence: Evidence::None,
             gates: None,
             fences: false,
+            fenced_by: Vec::new(),
             rpo: None,
             region: None,
             account: None,

@@ -131,6 +131,12 @@ impl Run {
         self.steps().filter(|(_, it)| it.in_doubt()).map(|(step, _)| step).collect()
     }
 
+    /// The gates before a step.
+    pub fn gates(&self, step: StepIx) -> impl Iterator<Item = StepIx> {
+        let plan = self.plan().step(step);
+        plan.needs.iter().copied().filter(|gate| self.plan().step(*gate).gates.as_ref() == Some(&plan.id))
+    }
+
     /// The fences that could not be set, while what needs them goes on.
     pub fn owed(&self) -> impl Iterator<Item = StepIx> {
         self.plan().places().filter(|step| self.is_owed(*step))

@@ -136,7 +136,7 @@ impl Bench {
             }
             unreachable!("an attempt always tells how it ended")
         };
-        let ((), ended) = tokio::join!(attempt::attempt(Ok(work), cx, terms), listen);
+        let ((), ended) = tokio::join!(attempt::attempt(Ok(work), Vec::new(), cx, terms), listen);
         if let Ended::Done { output, .. } = &ended {
             held(&self.output).clone_from(output);
         }

@@ -324,3 +324,119 @@ fn nobody_says_what_is_fenced_by_giving_a_value_that_is_missing() {
         "#]],
     );
 }
+
+#[test]
+fn a_fence_that_stands_no_more_when_the_promotion_begins_holds_it() {
+    check(
+        "fence fences check=world/gone/impossible/world ok; agree asks; promote needs fence,agree ok 5m",
+        "
+        90:00 ann done agree
+        92:00 ann retry promote
+        93:00 ann retry promote
+        ",
+        expect![[r#"
+            00:00  opened
+            00:00  joined 1, fence started, agree started
+            00:00  fence done, asked: agree is to be done by hand (done, skip, stop)
+            90:00  ann: done agree, promote started
+            90:00  promote failed: its fence `fence` was proven and does not stand any more: the old writer can write, held: promote failed: its fence `fence` was proven and does not stand any more: the old writer can write (retry, skip, stop)
+            92:00  ann: retry promote, promote started #2
+            92:00  promote failed: its fence `fence` was proven and does not stand any more: no such thing, held: promote failed: its fence `fence` was proven and does not stand any more: no such thing (retry, skip, stop)
+            93:00  ann: retry promote, promote started #3
+            98:00  promote done, finished: unverified
+            98:00  -- unverified, all done
+        "#]],
+    );
+}
+
+#[test]
+fn where_nobody_can_look_any_more_the_proof_of_before_counts() {
+    check(
+        "fence fences check=world/denied ok; dark fences check=world/hangs ok; promote needs fence,dark ok 5m",
+        "",
+        expect![[r#"
+            00:00  opened
+            00:00  joined 1, fence started, dark started
+            00:00  fence done, dark done, promote started
+            05:15  promote done, finished: unverified
+            05:15  -- unverified, all done
+        "#]],
+    );
+}
+
+#[test]
+fn what_is_under_way_is_not_held_by_a_fence_that_fell() {
+    check(
+        "fence fences check=world/world/gone ok; promote needs fence provider 10m",
+        "
+        04:00 crash
+        05:00 resume
+        ",
+        expect![[r#"
+            00:00  opened
+            00:00  joined 1, fence started
+            00:00  fence done, promote started
+            04:00  -- the power goes
+            05:00  joined 2, promote started #2
+            10:00  promote done, finished: unverified
+            10:00  -- unverified, all done
+        "#]],
+    );
+}
+
+#[test]
+fn nobody_says_that_a_promotion_is_done_before_its_fence_is() {
+    check(
+        "fence fences fails then ok; promote needs fence ok; app needs promote ok",
+        "
+        01:00 ann done promote
+        02:00 ann impossible fence
+        02:00 bob impossible fence
+        ",
+        expect![[r#"
+            00:00  opened
+            00:00  joined 1, fence started
+            00:00  fence failed: scripted, held: fence failed: scripted (retry, impossible, stop)
+            01:00  refused: `fence` fences the old writer, and comes first. When it cannot be set, two people say so: `dr answer 20261122-061532-evacuate-3fa9 fence impossible --why TEXT --as NAME`
+            02:00  ann: impossible fence
+            02:00  bob: impossible fence, promote started
+            02:00  promote done, app started
+            02:00  app done
+            03:00  fence started #2
+            03:00  fence done, finished: unverified
+            03:00  -- unverified, all done
+        "#]],
+    );
+}
+
+#[test]
+fn what_is_asked_before_a_promotion_stays_as_it_was_planned() {
+    check(
+        "which nocheck out=db:orders fails; loss gates=promote kind=data_loss with=roles:lead needs which \
+         uses=which.db fails then ok; promote needs which,loss uses=which.db fails then ok",
+        "
+        01:00 ann skip which
+        02:00 ann set loss steps.which.db=orders
+        03:00 eve retry loss roles=all
+        04:00 ann retry loss
+        05:00 ann retry promote probe=other
+        06:00 ann retry promote
+        ",
+        expect![[r#"
+            00:00  opened
+            00:00  joined 1, which started
+            00:00  which failed: scripted, held: which failed: scripted (retry, skip, stop)
+            01:00  ann: skip which, asked: loss misses steps.which.db (set, stop)
+            02:00  ann: set loss steps.which.db="orders", loss started
+            02:00  loss failed: scripted, held: loss failed: scripted (retry, stop)
+            03:00  refused: what `loss` asks, and of whom, stays as it was planned: answer `retry` without --set
+            04:00  ann: retry loss, loss started #2
+            04:00  loss done {roles="lead"}, promote started
+            04:00  promote failed: scripted, held: promote failed: scripted (retry, skip, stop)
+            05:00  refused: somebody took on what `promote` loses as it was planned; with other inputs it would lose something else: stop this run and plan anew
+            06:00  ann: retry promote, promote started #2
+            06:00  promote done, finished: unverified
+            06:00  -- unverified, which skipped
+        "#]],
+    );
+}

@@ -45,7 +45,7 @@ pub(super) fn steps(
     if problems.len() > before || order.drafts.iter().any(|d| d.broken) {
         return None;
     }
-    Some(order.frozen(&keep))
+    Some(order.frozen(&keep, &fences))
 }
 
 struct Order<'a> {
@@ -353,7 +353,7 @@ impl Order<'_> {
         keep
     }
 
-    fn frozen(self, keep: &BTreeSet<usize>) -> Vec<PlanStep> {
+    fn frozen(self, keep: &BTreeSet<usize>, fences: &[Vec<usize>]) -> Vec<PlanStep> {
         let Self { drafts, by_id, needs: all, .. } = self;
         // Of a large plan the names are as much as its steps: they go before the rest is made.
         drop(by_id);
@@ -384,6 +384,8 @@ impl Order<'_> {
             let mut step = drafts[at].take().expect("a step becomes ready once");
             step.needs = needs[at].iter().map(|need| place[*need]).collect();
             step.needs.sort_unstable();
+            step.fenced_by = fences[at].iter().map(|fence| place[*fence]).collect();
+            step.fenced_by.sort_unstable();
             steps.push(step);
             for dependent in dependents[at].iter().filter(|d| keep.contains(d)) {
                 unmet[*dependent] -= 1;

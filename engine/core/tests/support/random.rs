@@ -1,7 +1,7 @@
 //! Random scenarios, and a person who looks at the world before answering.
 
 use super::{
-    script::{Act, End, Scenario, Script, Sight, place, plan, step},
+    script::{Act, End, Scenario, Script, Sight, fences, place, plan, step},
     sim::Answerer,
 };
 use dr_engine::{
@@ -33,6 +33,7 @@ fn build(drawn: Vec<(Vec<prop::sample::Index>, Script, u8)>) -> Scenario {
         step.needs = needs.iter().filter(|_| at > 0).map(|index| place(index.index(at.max(1)))).collect();
         step.needs.sort();
         step.needs.dedup();
+        step.fenced_by = fences(&scenario.plan, &step.needs);
         let takes = script.runs.last().expect("it has one").takes;
         step.estimate = Some(Estimate { p50: takes, p90: takes });
         step.timeout = Dur(40 * 60_000);

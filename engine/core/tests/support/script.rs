@@ -63,6 +63,8 @@ pub enum End {
 pub enum Sight {
     /// What is there.
     World,
+    /// Somebody took the effect away.
+    Gone,
     Unknown,
     /// The look fails and may work again.
     Error,
@@ -171,6 +173,7 @@ impl Acting {
         Ok(match sight {
             Sight::World if site.busy_until.is_some_and(|until| cx.clock.now() < until) => Check::InProgress,
             Sight::World if site.there || site.busy_until.is_some() => there,
+            Sight::Gone => absent,
             Sight::World if self.script.sees_effect => absent,
             Sight::World | Sight::Unknown => Check::Unknown("cannot tell".into()),
             Sight::Error => return Err(Failure::passing("no reply")),
@@ -327,6 +330,7 @@ impl Scenario {
                 let needs = words.next().expect("needs names steps").split(',');
                 step.needs = needs.map(|id| self.plan.find(id).unwrap_or_else(|| panic!("no step {id}"))).collect();
                 step.needs.sort();
+                step.fenced_by = fences(&self.plan, &step.needs);
             } else if let Some((option, value)) = word.split_once('=') {
                 set(&mut step, &mut script, option, value);
             } else if let Some(end) = end(word) {
@@ -353,6 +357,11 @@ impl Scenario {
         self.scripts.insert(step.id.clone(), script);
         self.plan.steps.push(step);
     }
+}
+
+/// In a scenario whatever needs a fence makes another writer.
+pub fn fences(plan: &Plan, needs: &[StepIx]) -> Vec<StepIx> {
+    needs.iter().copied().filter(|need| plan.step(*need).fences).collect()
 }
 
 fn set(step: &mut PlanStep, script: &mut Script, option: &str, value: &str) {
@@ -414,6 +423,7 @@ fn end(word: &str) -> Option<End> {
 fn sight(word: &str) -> Sight {
     match word {
         "world" => Sight::World,
+        "gone" => Sight::Gone,
         "unknown" => Sight::Unknown,
         "error" => Sight::Error,
         "denied" => Sight::Denied,
