@@ -107,5 +107,5 @@ fn what_cannot_be_fenced_is_passed_by_two_logins_and_owed_until_it_is() {
     assert!(place.path("stopped").exists());
     assert_eq!((place.state("stop_old"), place.effects("promote_new")), ("done", 1));
     let report = place.run(&["report", &id]).ends(0);
-    report.prints(&["the fence cannot be set, and need not be", "AWS says that the region is dark"]);
+    report.prints(&["the fence cannot be set, and the old writer cannot write", "AWS says that the region is dark"]);
 }

@@ -114,7 +114,7 @@ impl Question {
     }
 }
 
-/// How many people must say that a fence cannot be set, and need not be.
+/// How many people must say that a fence cannot be set, and that the old writer cannot write.
 pub const FENCE_WAIVERS: u32 = 2;
 
 fn one() -> u32 {

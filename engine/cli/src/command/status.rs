@@ -71,6 +71,7 @@ pub fn status(here: &Here, run: Option<&str>) -> Result<u8, Failure> {
             State::Owed { error, next, said_by, .. } => {
                 let again = match next {
                     _ if run.finished.is_some() => "nobody tries it again".into(),
+                    _ if !run.may_begin(step) => "not tried again".into(),
                     _ if unattended => "nobody tries it while no controller runs".into(),
                     Some(at) => format!("tried again in {}", show::plan::brief(at.since(now).max(Dur(0)))),
                     None => "being tried just now".into(),

@@ -256,7 +256,9 @@ impl Facts<'_> {
                 State::Running { since } => (clean(&plan.id), plan.estimate.map(|it| since.after(it.p50))),
                 State::Undoing { since: Some(_) } => (format!("taking {} back", clean(&plan.id)), None),
                 State::Backoff { until } => (format!("{}, tried again", clean(&plan.id)), Some(*until)),
-                State::Owed { .. } => (format!("{}, tried again each minute", clean(&plan.id)), None),
+                State::Owed { .. } if self.run.may_begin(*at) => {
+                    (format!("{}, tried again each minute", clean(&plan.id)), None)
+                }
                 _ => return None,
             };
             Some(Doing { what, owner: owner(plan).into(), due })

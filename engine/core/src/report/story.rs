@@ -429,7 +429,9 @@ impl Story {
                 Choice::Set { name, value } => {
                     (format!("value given: {name} = {}", text::value(value)), why.as_str(), true)
                 }
-                Choice::Impossible => ("the fence cannot be set, and need not be".into(), why.as_str(), true),
+                Choice::Impossible => {
+                    ("the fence cannot be set, and the old writer cannot write".into(), why.as_str(), true)
+                }
                 Choice::Undo | Choice::Stop | Choice::Decline => (choice.word().into(), why.as_str(), true),
                 _ => (choice.word().into(), why.as_str(), false),
             },

@@ -144,6 +144,7 @@ impl Scene<'_> {
             State::Failed { error } => ('!', format!("failed: {}", clean(&error.message)), Tone::Late),
             State::Owed { error, next, .. } => {
                 let again = match next {
+                    _ if !self.run.may_begin(step) => "not tried again".into(),
                     Some(at) => format!("tried again in {}", brief(at.since(now).max(Dur(0)))),
                     None => "being tried".into(),
                 };
