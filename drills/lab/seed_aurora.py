@@ -43,7 +43,7 @@ def database(account, primary, recovery):
     account.globals[NAME] = Global(NAME, account.name, members, members[0])
     cloudwatch.measured(
         account.name, recovery, "AWS/RDS", "AuroraGlobalDBRPOLag",
-        {"DBClusterIdentifier": f"{NAME}-{recovery}"}, LAGS,
+        {"DBClusterIdentifier": f"{NAME}-{recovery}", "SourceRegion": primary}, LAGS,
     )  # fmt: skip
     return {"global_cluster": NAME, "global_target": f"{NAME}-{recovery}", "global_lag": int(LAGS[-1])}
 

@@ -9,13 +9,17 @@
 
 use crate::{
     aws::{Clients, error::code, limits},
-    before, rds,
+    before::{self, BEFORE},
+    metrics::Sample,
+    rds,
 };
 use aws_sdk_rds::types::{DbCluster, GlobalCluster, GlobalClusterMember};
 use dr_engine::{
+    clock::Time,
     outcome::{Failure, Output},
     step::{Check, Look, OutputName, ReadCx, StepCx, StepError},
 };
+use serde::{Deserialize, Serialize};
 use std::future::Future;
 
 /// The cluster that is to write, of a global database.
@@ -54,6 +58,61 @@ pub(crate) struct Writer {
     endpoint: Option<String>,
     port: Option<i32>,
     global_endpoint: Option<String>,
+}
+
+/// What was seen before a move was asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Found {
+    pub(crate) global: String,
+    /// The cluster that is to write.
+    pub(crate) arn: String,
+    /// The one that wrote.
+    pub(crate) writer: Option<String>,
+    /// When it was asked for.
+    pub(crate) at: Time,
+    /// How far the cluster was behind, by which metric, where that counts.
+    pub(crate) lag: Option<(String, Sample)>,
+    /// Why that is not known.
+    pub(crate) unknown: Option<String>,
+}
+
+impl Found {
+    fn is_of(&self, global: &str, cluster: &str) -> bool {
+        self.global == global && (self.arn == cluster || name(&self.arn).eq_ignore_ascii_case(cluster))
+    }
+
+    /// The move as it was asked for.
+    pub(crate) fn ask(&self, cx: &ReadCx) -> Asked {
+        Asked { at: self.at, accepted: before::is_accepted(cx, BEFORE, &self.arn) }
+    }
+}
+
+/// What was written down of a cluster that is to write, though the call was refused since.
+pub(crate) fn known(cx: &ReadCx, global: &str, cluster: &str) -> Option<Found> {
+    before::known(cx, |found: &Found| found.is_of(global, cluster))
+}
+
+/// The same, if the move may have been asked for since.
+pub(crate) fn asked(cx: &ReadCx, global: &str, cluster: &str) -> Option<Found> {
+    before::asked(cx, |found: &Found| found.is_of(global, cluster))
+}
+
+/// A move that was asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    /// When.
+    pub(crate) at: Time,
+    /// RDS took it, for certain.
+    pub(crate) accepted: bool,
+}
+
+impl Asked {
+    /// Whether it would be seen by now. A cluster that follows then was never made
+    /// to write, or somebody moved the writer back: to ask again is a new move, and
+    /// a person's to decide.
+    pub(crate) fn is_past(self, cx: &ReadCx) -> bool {
+        cx.clock.now().since(self.at) >= limits::BEGINS
+    }
 }
 
 /// What both kinds need to look.
@@ -167,16 +226,20 @@ impl Target<'_> {
         Ok(if rds::usable(&status) { Ok(cluster) } else { Err(format!("`{writer}`, which is to write, is {status}")) })
     }
 
-    /// How far it is, for [`dr_engine::step::Step::check`]; `asked` says whether the move may have
+    /// How far it is, for [`dr_engine::step::Step::check`]; `asked` is the move, where it may have
     /// been asked for. `Done` has what the writer gives.
-    pub(crate) async fn check(&self, cx: &ReadCx, asked: bool) -> Result<Check, Failure> {
+    pub(crate) async fn check(&self, cx: &ReadCx, asked: Option<Asked>) -> Result<Check, Failure> {
         Ok(match self.see(cx).await {
             Err(failure) if !failure.transient && failure.call.is_none() => Check::Impossible(failure),
             Err(failure) => return Err(failure),
             Ok(Stage::Elsewhere(failure)) => Check::Impossible(failure),
-            Ok(Stage::Follows { arn, .. }) if asked && before::is_accepted(cx, &arn) => Check::InProgress,
-            Ok(Stage::Busy(_)) if asked => Check::InProgress,
-            Ok(Stage::Follows { .. } | Stage::Busy(_)) => Check::Absent,
+            Ok(Stage::Follows { arn, writer }) => match asked {
+                Some(asked) if asked.is_past(cx) => Check::Unknown(moved_back(&arn, writer.as_deref(), asked)),
+                Some(Asked { accepted: true, .. }) => Check::InProgress,
+                _ => Check::Absent,
+            },
+            Ok(Stage::Busy(_)) if asked.is_some() => Check::InProgress,
+            Ok(Stage::Busy(_)) => Check::Absent,
             Ok(Stage::Moving(_)) => Check::InProgress,
             Ok(Stage::Writes(writer)) => Check::Done(writer.output()),
         })
@@ -223,6 +286,17 @@ impl Target<'_> {
         });
         Ok(ended.await??)
     }
+}
+
+fn moved_back(arn: &str, writer: Option<&str>, asked: Asked) -> String {
+    let taken = if asked.accepted { "and RDS took that" } else { "and whether RDS took that is not known" };
+    let whom = writer.map_or_else(String::new, |writer| format!(" `{}`", self::name(writer)));
+    format!(
+        "`{}` was asked to write at {}, {taken}, and it follows{whom}: somebody may have moved the writer since; \
+         `retry` moves it anew",
+        self::name(arn),
+        asked.at
+    )
 }
 
 /// What RDS says when a global database cannot be moved now, as it does also of one that moves.

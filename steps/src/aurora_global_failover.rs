@@ -20,7 +20,7 @@
 //! versions and takes the topology apart.
 
 use crate::{
-    aurora::{self, Stage, Target, Writer},
+    aurora::{self, Found, Stage, Target, Writer},
     aws::{Clients, error::code, limits},
     before,
     metrics::{Metric, Sample},
@@ -35,8 +35,9 @@ use dr_engine::{
     yaml::In,
 };
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Makes a secondary cluster of an Aurora global database the one that writes,
 /// and loses what had not arrived there. For a primary that is lost.
@@ -52,22 +53,9 @@ pub struct GlobalFailover {
 /// The metrics that say how far a cluster is behind, in milliseconds, the better first.
 const LAGS: [&str; 2] = ["AuroraGlobalDBRPOLag", "AuroraGlobalDBReplicationLag"];
 
-/// What was seen before the failover was asked for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Found {
-    global: String,
-    arn: String,
-    writer: Option<String>,
-    /// How far the cluster was behind, by which metric.
-    lag: Option<(String, Sample)>,
-    /// Why that is not known.
-    unknown: Option<String>,
-}
-
-impl Found {
-    fn recovery_point(&self) -> Option<RecoveryPoint> {
-        self.lag.as_ref().map(|(metric, lag)| point(metric, lag))
-    }
+/// Up to when the cluster had what the primary had.
+fn recovery_point(found: &Found) -> Option<RecoveryPoint> {
+    found.lag.as_ref().map(|(metric, lag)| point(metric, lag))
 }
 
 /// What the step gives: of what it did not see before, it says so.
@@ -78,7 +66,7 @@ fn output(mut output: Output, found: Option<&Found>) -> Output {
     output.values.insert("lag_ms".into(), lag.map_or(Value::Null, |lag| lag.value.into()));
     output.values.insert("lag_at".into(), lag.map_or(Value::Null, |lag| lag.at.to_string().into()));
     output.values.insert("lag_unknown".into(), found.map_or_else(|| Some(unseen()), |it| it.unknown.clone()).into());
-    output.recovery_point = found.and_then(Found::recovery_point);
+    output.recovery_point = found.and_then(recovery_point);
     output
 }
 
@@ -91,40 +79,46 @@ impl GlobalFailover {
         self.global_cluster.get()
     }
 
-    /// What was written down of this target.
     fn known(&self, cx: &ReadCx) -> Option<Found> {
-        before::known(cx, |found: &Found| self.is_of(found))
+        aurora::known(cx, self.global(), self.target.get())
     }
 
-    /// The same, if the failover may have been asked for since.
     fn asked(&self, cx: &ReadCx) -> Option<Found> {
-        before::asked(cx, |found: &Found| self.is_of(found))
+        aurora::asked(cx, self.global(), self.target.get())
     }
 
-    fn is_of(&self, found: &Found) -> bool {
-        let (wanted, arn) = (self.target.get(), &found.arn);
-        found.global == self.global() && (wanted == arn || aurora::name(arn).eq_ignore_ascii_case(wanted))
-    }
-
-    async fn behind(cx: &ReadCx, clients: &Clients, arn: &str) -> Result<Option<(String, Sample)>, Failure> {
+    /// How far the cluster is behind. Published are these metrics with the region that is
+    /// written to as `SourceRegion`, as a workshop of AWS shows them and the reference of Neptune,
+    /// which has the same; the guide of Aurora names no dimensions, so without it is asked too.
+    async fn behind(
+        cx: &ReadCx,
+        clients: &Clients,
+        arn: &str,
+        writer: Option<&str>,
+    ) -> Result<Option<(String, Sample)>, Failure> {
         let since = cx.clock.now().after(Dur(-limits::METRIC_SINCE.0));
+        let cluster = ("DBClusterIdentifier", aurora::name(arn));
+        let from = writer.and_then(aurora::region).map(|region| vec![cluster, ("SourceRegion", region)]);
+        let dimensions: Vec<_> = from.into_iter().chain([vec![cluster]]).collect();
         for name in LAGS {
-            let metric = Metric { namespace: "AWS/RDS", name, of: &[("DBClusterIdentifier", aurora::name(arn))] };
-            if let Some(lag) = metric.newest(cx, clients, since, |lag| lag >= 0.0).await? {
-                return Ok(Some((name.into(), lag)));
+            for of in &dimensions {
+                let metric = Metric { namespace: "AWS/RDS", name, of };
+                if let Some(lag) = metric.newest(cx, clients, since, |lag| lag >= 0.0).await? {
+                    return Ok(Some((name.into(), lag)));
+                }
             }
         }
         Ok(None)
     }
 
     async fn measure(&self, cx: &ReadCx, clients: &Clients, arn: String, writer: Option<String>) -> Found {
-        let (lag, unknown) = match Self::behind(cx, clients, &arn).await {
+        let (lag, unknown) = match Self::behind(cx, clients, &arn, writer.as_deref()).await {
             Ok(Some(lag)) => (Some(lag), None),
             Ok(None) => (None, Some(no_sample(&arn))),
             // A failover does not wait for a service that only measures.
             Err(failure) => (None, Some(failure.message)),
         };
-        Found { global: self.global().into(), arn, writer, lag, unknown }
+        Found { global: self.global().into(), arn, writer, at: cx.clock.now(), lag, unknown }
     }
 
     /// Asks for it; gives the refusal where RDS said *not now*.
@@ -236,9 +230,9 @@ impl Step for GlobalFailover {
 
     async fn check(&self, cx: &ReadCx) -> Result<Check, Failure> {
         let clients = World::of(cx).aws.read(cx).await?;
-        let known = self.known(cx);
-        Ok(match self.target(&clients).check(cx, self.asked(cx).is_some()).await? {
-            Check::Done(done) => Check::Done(output(done, known.as_ref())),
+        let target = self.target(&clients);
+        Ok(match target.check(cx, self.asked(cx).map(|found| found.ask(cx))).await? {
+            Check::Done(done) => Check::Done(output(done, self.known(cx).as_ref())),
             check => check,
         })
     }
@@ -246,17 +240,30 @@ impl Step for GlobalFailover {
     async fn run(&self, cx: &StepCx) -> Result<Output, StepError> {
         let clients = World::of(&cx.read).aws.write(cx).await?;
         let target = self.target(&clients);
-        let asked = self.asked(&cx.read);
-        let first = asked.is_none();
         let (found, writer): (Option<Found>, Box<Writer>) = match target.at_rest(&cx.read).await? {
             Stage::Follows { arn, writer } => {
+                let asked = self.asked(&cx.read).filter(|found| !found.ask(&cx.read).is_past(&cx.read));
+                let first = asked.is_none();
                 let found = match asked {
                     Some(found) => found,
                     None => self.measure(&cx.read, &clients, arn, writer).await,
                 };
-                let ask = self.ask(cx, &clients, &found, first);
-                let writer = Box::pin(target.write(cx, ask)).await?;
-                (Some(found), writer)
+                let refused = AtomicBool::new(false);
+                let ask = async {
+                    // What was taken is waited for, and never asked for twice.
+                    if !first && found.ask(&cx.read).accepted {
+                        return Ok(None);
+                    }
+                    let answer = self.ask(cx, &clients, &found, first).await?;
+                    refused.store(answer.is_some(), Ordering::Relaxed);
+                    Ok(answer)
+                };
+                let ended = Box::pin(target.write(cx, ask)).await;
+                if ended.is_err() && refused.load(Ordering::Relaxed) {
+                    // Nothing has begun: the next call is measured anew.
+                    before::refused(cx).await;
+                }
+                (Some(found), ended?)
             }
             _ => (self.known(&cx.read), Box::pin(target.write(cx, async { Ok(None) })).await?),
         };
@@ -265,16 +272,17 @@ impl Step for GlobalFailover {
 
     async fn would_keep(&self, cx: &ReadCx) -> Result<RecoveryPoint, Failure> {
         let clients = World::of(cx).aws.read(cx).await?;
-        if let Some(found) = self.asked(cx) {
-            return found.recovery_point().ok_or_else(|| Failure::new(no_sample(&found.arn)));
+        let target = self.target(&clients);
+        if let Some(found) = self.asked(cx).filter(|found| !found.ask(cx).is_past(cx)) {
+            return recovery_point(&found).ok_or_else(|| Failure::new(no_sample(&found.arn)));
         }
-        let arn = match self.target(&clients).see(cx).await? {
-            Stage::Follows { arn, .. } => arn,
+        let (arn, writer) = match target.see(cx).await? {
+            Stage::Follows { arn, writer } => (arn, writer),
             Stage::Elsewhere(failure) => return Err(failure),
             Stage::Busy(says) | Stage::Moving(says) => return Err(Failure::new(says)),
             Stage::Writes(_) => return Err(Failure::new(format!("`{}` writes already", self.target))),
         };
-        let lag = Self::behind(cx, &clients, &arn).await?;
+        let lag = Self::behind(cx, &clients, &arn, writer.as_deref()).await?;
         lag.map(|(metric, lag)| point(&metric, &lag)).ok_or_else(|| Failure::new(no_sample(&arn)))
     }
 }

@@ -12,7 +12,7 @@
 //! there. To take it back is to switch over to the old primary.
 
 use crate::{
-    aurora::{self, Stage, Target},
+    aurora::{self, Asked, Found, Stage, Target},
     aws::{Clients, error::code},
     before,
     world::World,
@@ -26,7 +26,8 @@ use dr_engine::{
     yaml::In,
 };
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde_json::json;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Moves the writer of an Aurora global database to the cluster in the step's
@@ -40,17 +41,14 @@ pub struct GlobalSwitchover {
     target: In<String>,
 }
 
-/// What was seen before the switchover was asked for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Found {
-    global: String,
-    arn: String,
-    writer: Option<String>,
-    at: Time,
-}
-
-/// The name of the fact that the way back was asked for.
+/// The name of the fact that the way back was asked for, and when.
 const BACK: &str = "back";
+
+/// The way back to this cluster, where it was asked for.
+fn back(cx: &ReadCx, home: &str) -> Option<Asked> {
+    let at = Time::deserialize(cx.fact(BACK)?).ok()?;
+    Some(Asked { at, accepted: before::is_accepted(cx, BACK, home) })
+}
 
 fn output(mut output: Output, found: Option<&Found>) -> Output {
     output.values.insert("from".into(), found.and_then(|found| found.writer.clone()).into());
@@ -67,19 +65,12 @@ impl GlobalSwitchover {
         self.global_cluster.get()
     }
 
-    fn is_of(&self, found: &Found) -> bool {
-        let (wanted, arn) = (self.target.get(), &found.arn);
-        found.global == self.global() && (wanted == arn || aurora::name(arn).eq_ignore_ascii_case(wanted))
-    }
-
-    /// What was written down of this target, though the call was refused since.
     fn known(&self, cx: &ReadCx) -> Option<Found> {
-        before::known(cx, |found: &Found| self.is_of(found))
+        aurora::known(cx, self.global(), self.target.get())
     }
 
-    /// The same, if the switchover may have been asked for since.
     fn asked(&self, cx: &ReadCx) -> Option<Found> {
-        before::asked(cx, |found: &Found| self.is_of(found))
+        aurora::asked(cx, self.global(), self.target.get())
     }
 
     /// Asks for it; gives the refusal where RDS said *not now*.
@@ -161,8 +152,9 @@ impl Step for GlobalSwitchover {
 
     async fn check(&self, cx: &ReadCx) -> Result<Check, Failure> {
         let clients = World::of(cx).aws.read(cx).await?;
+        let target = self.target(&clients);
         let asked = self.asked(cx);
-        Ok(match self.target(&clients).check(cx, asked.is_some()).await? {
+        Ok(match target.check(cx, asked.as_ref().map(|found| found.ask(cx))).await? {
             Check::Done(done) => Check::Done(output(done, asked.as_ref())),
             check => check,
         })
@@ -176,14 +168,20 @@ impl Step for GlobalSwitchover {
             let writer = Box::pin(target.write(cx, async { Ok(None) })).await?;
             return Ok(output(writer.output(), asked.as_ref()));
         };
+        let asked = asked.filter(|found| !found.ask(&cx.read).is_past(&cx.read));
         let first = asked.is_none();
         let at = cx.read.clock.now();
-        let found = asked.unwrap_or_else(|| Found { global: self.global().into(), arn, writer, at });
+        let found =
+            asked.unwrap_or_else(|| Found { global: self.global().into(), arn, writer, at, lag: None, unknown: None });
         if first {
             before::write(cx, &found).await;
         }
         let refused = AtomicBool::new(false);
         let ask = async {
+            // What was taken is waited for, and never asked for twice.
+            if !first && found.ask(&cx.read).accepted {
+                return Ok(None);
+            }
             let answer = Self::ask(cx, &clients, self.global(), &found.arn).await;
             // Nothing has begun: whoever moves it from now on, it is not this call, and may lose data.
             if first && matches!(answer, Ok(Some(_)) | Err(StepError::Failed(_))) {
@@ -209,7 +207,8 @@ impl Step for GlobalSwitchover {
         };
         let clients = World::of(cx).aws.read_in(cx, aurora::region(&home)).await?;
         let target = Target { clients: &clients, global: self.global().to_owned(), cluster: home };
-        Ok(match target.check(cx, cx.fact(BACK).is_some()).await? {
+        let back = back(cx, &target.cluster);
+        Ok(match target.check(cx, back).await? {
             Check::Done(_) => Check::Done(Output::default()),
             _ if refused => Check::Impossible(self.not_ours()),
             check => check,
@@ -222,12 +221,16 @@ impl Step for GlobalSwitchover {
         let target = Target { clients: &clients, global: self.global().to_owned(), cluster: home };
         let ask = async {
             match target.at_rest(&cx.read).await? {
-                Stage::Follows { arn, .. } => {
-                    if cx.read.fact(BACK).is_none() {
-                        cx.record(BACK, arn.as_str()).await;
+                Stage::Follows { arn, .. } => match back(&cx.read, &arn).filter(|back| !back.is_past(&cx.read)) {
+                    // What was taken is waited for, and never asked for twice.
+                    Some(Asked { accepted: true, .. }) => Ok(None),
+                    before => {
+                        if before.is_none() {
+                            cx.record(BACK, json!(cx.read.clock.now())).await;
+                        }
+                        Self::ask(cx, &clients, self.global(), &arn).await
                     }
-                    Self::ask(cx, &clients, self.global(), &arn).await
-                }
+                },
                 _ => Ok(None),
             }
         };

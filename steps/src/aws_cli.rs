@@ -61,7 +61,7 @@ pub struct Seen {
     /// The words behind `aws`.
     pub args: Vec<In<Word>>,
     /// Values in its answer when the work is done, each named by a JSON pointer: `/Parameter/Value: x`;
-    /// `null` is a value that is not there. Default: any answer.
+    /// `null` is a value that is not there. Without any, every answer is, and `absent` has to say what is none.
     #[serde(default)]
     pub expect: BTreeMap<Pointer, In<Json>>,
     /// Error codes of the service that mean that nothing of it is there: `[ParameterNotFound]`.
@@ -160,8 +160,9 @@ impl Step for AwsCli {
             let message = "an operation that only looks leaves nothing to be checked".into();
             let help = "take `check` away; what its answer has to be stands under `until`".into();
             found.push(Mistake { field: "check", message, help });
+        } else if let Some(check) = &self.check {
+            found.extend(look_mistake("check", &check.args).or_else(|| any_answer(check)));
         }
-        found.extend(self.check.iter().find_map(|check| look_mistake("check", &check.args)));
         if let Some(until) = &self.until {
             if self.until_words(until).is_none() {
                 let message = "`until` names no operation that looks, and there is no `check`".into();
@@ -219,6 +220,7 @@ impl Step for AwsCli {
     }
 
     async fn run(&self, cx: &StepCx) -> Result<Output, StepError> {
+        self.as_planned(&cx.read)?;
         if self.looks() {
             let Some(until) = &self.until else { return Ok(self.ask(&cx.read).await?) };
             let text = cx.read.poll(|| self.look_until(&cx.read, until)).await??;
@@ -248,6 +250,17 @@ impl Step for AwsCli {
         }
         Ok(left)
     }
+}
+
+/// A look whose every answer would be taken for done, an empty list too.
+fn any_answer(check: &Seen) -> Option<Mistake> {
+    (check.expect.is_empty() && check.absent.is_empty()).then(|| Mistake {
+        field: "check",
+        message: "`check` takes any answer for done, an empty list too: the operation might never run".into(),
+        help: "name a value of the answer that shows it: `expect: { /Status: ACTIVE }`; or the error codes that mean \
+            that nothing is there: `absent: [ParameterNotFound]`"
+            .into(),
+    })
 }
 
 /// The kinds that need the command line, for `dr doctor`.
@@ -284,6 +297,22 @@ impl AwsCli {
             [Some(service), Some(operation), ..] => words::is_read(service, operation),
             _ => false,
         }
+    }
+
+    /// What was planned as a look, or as no promotion, had nobody asked and nothing fenced.
+    fn as_planned(&self, cx: &ReadCx) -> Result<(), Failure> {
+        let (step, words) = (&cx.step, known(&self.args));
+        let what = match () {
+            () if words::promotes(&words) && !(step.irreversible && !step.fenced_by.is_empty()) => "promotes",
+            () if !self.looks() && !step.changes => "changes something",
+            () if self.looks() && step.changes => "only looks",
+            () => return Ok(()),
+        };
+        let text = format!(
+            "`aws {}` {what}, and that was not planned",
+            resolved(&self.args).into_iter().take(2).collect::<Vec<_>>().join(" ")
+        );
+        Err(Failure::new(text).hint("stop this run, and plan it anew with the operation in its runbook"))
     }
 
     fn until_words<'a>(&'a self, until: &'a Until) -> Option<&'a [In<Word>]> {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 /// The name of the fact that holds it; empty when the call that it was for was
 /// refused for certain.
-const BEFORE: &str = "before";
+pub(crate) const BEFORE: &str = "before";
 /// The name of the fact that the call was accepted.
 const ACCEPTED: &str = "accepted";
 
@@ -41,7 +41,8 @@ pub(crate) async fn accepted(cx: &StepCx, handle: &str) {
     cx.record_handle(ACCEPTED, handle).await;
 }
 
-/// Whether the call for this was accepted.
-pub(crate) fn is_accepted(cx: &ReadCx, handle: &str) -> bool {
-    cx.fact(ACCEPTED).is_some_and(|value| value == handle)
+/// Whether the call for this was accepted, since the fact of this name was written down.
+pub(crate) fn is_accepted(cx: &ReadCx, since: &str, handle: &str) -> bool {
+    let after = cx.facts.iter().rev().take_while(|fact| fact.name != since);
+    after.filter(|fact| fact.name == ACCEPTED).any(|fact| fact.value == handle)
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Sample {
     /// The beginning of the minute in which it was measured.
     pub(crate) at: Time,
-    /// Its value, in the unit of the metric; the largest of that minute.
+    /// Its value, in the unit of the metric: the largest of that minute, or their sum.
     pub(crate) value: f64,
 }
 
@@ -41,11 +41,11 @@ pub(crate) struct Metric<'a> {
 const PERIOD: i32 = 60;
 
 impl Metric<'_> {
-    fn query(&self) -> MetricDataQuery {
+    fn query(&self, stat: &str) -> MetricDataQuery {
         let of = self.of.iter().map(|(name, value)| Dimension::builder().name(*name).value(*value).build());
         let metric =
             Named::builder().namespace(self.namespace).metric_name(self.name).set_dimensions(Some(of.collect()));
-        let stat = MetricStat::builder().metric(metric.build()).period(PERIOD).stat("Maximum").build();
+        let stat = MetricStat::builder().metric(metric.build()).period(PERIOD).stat(stat).build();
         MetricDataQuery::builder().id("newest").metric_stat(stat).build()
     }
 
@@ -60,9 +60,31 @@ impl Metric<'_> {
         since: Time,
         counts: impl Fn(f64) -> bool,
     ) -> Result<Option<Sample>, Failure> {
+        self.newest_by("Maximum", cx, clients, since, counts).await
+    }
+
+    /// The same of a metric that counts: the sum of each minute.
+    pub(crate) async fn newest_sum(
+        &self,
+        cx: &ReadCx,
+        clients: &Clients,
+        since: Time,
+        counts: impl Fn(f64) -> bool,
+    ) -> Result<Option<Sample>, Failure> {
+        self.newest_by("Sum", cx, clients, since, counts).await
+    }
+
+    async fn newest_by(
+        &self,
+        stat: &str,
+        cx: &ReadCx,
+        clients: &Clients,
+        since: Time,
+        counts: impl Fn(f64) -> bool,
+    ) -> Result<Option<Sample>, Failure> {
         let mut tries = 1;
         loop {
-            match self.ask(clients, since, cx.clock.now(), &counts).await {
+            match self.ask(stat, clients, since, cx.clock.now(), &counts).await {
                 Err(failure) if failure.transient && tries < limits::METRIC_TRIES => {
                     cx.progress(&failure.message);
                     cx.clock.sleep(limits::METRIC_PAUSE).await;
@@ -75,12 +97,13 @@ impl Metric<'_> {
 
     async fn ask(
         &self,
+        stat: &str,
         clients: &Clients,
         since: Time,
         now: Time,
         counts: impl Fn(f64) -> bool,
     ) -> Result<Option<Sample>, Failure> {
-        let request = clients.cloudwatch.get_metric_data().metric_data_queries(self.query());
+        let request = clients.cloudwatch.get_metric_data().metric_data_queries(self.query(stat));
         let request = request.start_time(DateTime::from_millis(since.0)).end_time(DateTime::from_millis(now.0));
         let mut pages = request.scan_by(ScanBy::TimestampDescending).into_paginator().send();
         while let Some(page) = pages.next().await {

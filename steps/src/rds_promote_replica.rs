@@ -15,7 +15,7 @@
 
 use crate::{
     aws::{Clients, error::code, limits},
-    before,
+    before::{self, BEFORE},
     metrics::Sample,
     rds::{self, replica},
     world::World,
@@ -23,6 +23,7 @@ use crate::{
 use async_trait::async_trait;
 use aws_sdk_rds::types::DbInstance;
 use dr_engine::{
+    clock::Time,
     kind::{Explained, Reference},
     outcome::{Failure, Output, RecoveryPoint},
     step::{Check, Description, Look, Mistake, OutputName, ReadCx, Step, StepCx, StepError},
@@ -62,6 +63,8 @@ struct Found {
     lag: Option<Sample>,
     /// Why that is not known.
     unknown: Option<String>,
+    /// When the promotion was asked for.
+    at: Time,
 }
 
 /// The longest time that RDS keeps automated backups for, in days.
@@ -70,6 +73,11 @@ const RETENTION_MAX: u8 = 35;
 impl Found {
     fn is_of(&self, name: &str, db: &DbInstance) -> bool {
         self.replica == name && self.resource_id.as_deref() == db.dbi_resource_id()
+    }
+
+    /// Whether it would be seen by now.
+    fn is_past(&self, cx: &ReadCx) -> bool {
+        cx.clock.now().since(self.at) >= limits::BEGINS
     }
 
     fn recovery_point(&self) -> Option<RecoveryPoint> {
@@ -109,6 +117,10 @@ impl PromoteReplica {
     /// The same, if the promotion may have been asked for since.
     fn asked(&self, cx: &ReadCx, db: &DbInstance) -> Option<Found> {
         before::asked(cx, |found: &Found| found.is_of(&self.name(), db))
+    }
+
+    fn is_accepted(&self, cx: &ReadCx) -> bool {
+        before::is_accepted(cx, BEFORE, &self.name())
     }
 
     /// Refuses what follows something else, or is in a state out of which it does not come by itself.
@@ -151,6 +163,7 @@ impl PromoteReplica {
             replication: replica::replication(db).map(Into::into),
             lag,
             unknown,
+            at: cx.clock.now(),
         }
     }
 
@@ -184,9 +197,11 @@ impl PromoteReplica {
         db: &DbInstance,
         source: &str,
     ) -> Result<(Found, Option<Failure>), StepError> {
-        let asked = self.asked(&cx.read, db);
+        let asked = self.asked(&cx.read, db).filter(|found| !found.is_past(&cx.read) || !rds::usable(status(db)));
         let first = asked.is_none();
         let found = match asked {
+            // What was taken is waited for, and never asked for twice.
+            Some(found) if self.is_accepted(&cx.read) => return Ok((found, None)),
             Some(found) => found,
             None => self.measure(&cx.read, clients, db, source).await,
         };
@@ -226,7 +241,7 @@ impl PromoteReplica {
     /// Waits until it follows nothing and works.
     async fn alone(&self, cx: &ReadCx, clients: &Clients, refusal: Option<Failure>) -> Result<DbInstance, Failure> {
         let since = cx.clock.now();
-        let accepted = refusal.is_none() || before::is_accepted(cx, &self.name());
+        let accepted = refusal.is_none() || self.is_accepted(cx);
         let patience = if accepted { limits::BEGINS } else { limits::UNSEEN };
         let name = self.name();
         let ended = cx.poll(|| async {
@@ -345,9 +360,17 @@ impl Step for PromoteReplica {
             return Ok(Check::Impossible(failure));
         }
         let works = rds::usable(status(&db));
-        if replica::source(&db).is_some() {
-            let begun = self.asked(cx, &db).is_some() && (before::is_accepted(cx, &self.name()) || !works);
-            return Ok(if begun { Check::InProgress } else { Check::Absent });
+        if let Some(source) = replica::source(&db) {
+            return Ok(match self.asked(cx, &db) {
+                Some(_) if !works => Check::InProgress,
+                Some(found) if found.is_past(cx) => Check::Unknown(format!(
+                    "`{}` was to be promoted at {}, and is still a replica of `{source}`; `retry` asks for it anew",
+                    self.name(),
+                    found.at
+                )),
+                Some(_) if self.is_accepted(cx) => Check::InProgress,
+                _ => Check::Absent,
+            });
         }
         Ok(match self.known(cx, &db) {
             Some(found) if works => Check::Done(found.output(&db)),
@@ -367,8 +390,13 @@ impl Step for PromoteReplica {
                 return Err(Failure::new(self.stranger(&cx.read, &clients, &db).await).hint(hint).into());
             }
         };
-        let db = self.alone(&cx.read, &clients, refusal).await?;
-        Ok(found.output(&db))
+        let refused = refusal.is_some();
+        let db = self.alone(&cx.read, &clients, refusal).await;
+        if db.is_err() && refused {
+            // Nothing has begun: the next call is measured anew.
+            before::refused(cx).await;
+        }
+        Ok(found.output(&db?))
     }
 
     async fn would_keep(&self, cx: &ReadCx) -> Result<RecoveryPoint, Failure> {

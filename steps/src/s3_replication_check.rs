@@ -85,9 +85,10 @@ struct Measured {
     bytes: Option<Sample>,
     /// In seconds.
     latency: Option<Sample>,
-    /// The newest minute in which operations failed.
-    failed: Option<Sample>,
 }
+
+/// The newest minute in which operations failed, or why nobody knows.
+type Failed = Result<Option<Sample>, String>;
 
 impl ReplicationCheck {
     fn prefix(&self) -> &str {
@@ -152,19 +153,27 @@ impl ReplicationCheck {
         Ok(sampled)
     }
 
+    fn of<'a>(&'a self, rule: &'a str) -> [(&'static str, &'a str); 3] {
+        [("SourceBucket", self.source.get()), ("DestinationBucket", self.target.get()), ("RuleId", rule)]
+    }
+
     async fn measured(&self, cx: &ReadCx, here: &Clients, rule: &str) -> Result<Measured, Failure> {
-        let of =
-            [("SourceBucket", self.source.get().as_str()), ("DestinationBucket", self.target.get()), ("RuleId", rule)];
-        let since = cx.clock.now().after(Dur(-AGE_MAX.0));
-        let metric = |name| Metric { namespace: "AWS/S3", name, of: &of };
-        let newest = async |name| metric(name).newest(cx, here, since, |_| true).await;
+        let (of, since) = (self.of(rule), cx.clock.now().after(Dur(-AGE_MAX.0)));
+        let newest = async |name| Metric { namespace: "AWS/S3", name, of: &of }.newest(cx, here, since, |_| true).await;
         Ok(Measured {
             pending: newest("OperationsPendingReplication").await?,
             bytes: newest("BytesPendingReplication").await?,
             latency: newest("ReplicationLatency").await?,
-            // A minute without failures after one with some brings nothing back.
-            failed: metric("OperationsFailedReplication").newest(cx, here, since, |failed| failed > 0.0).await?,
         })
+    }
+
+    /// What failed counts in the source's region, unlike the rest (Amazon S3 User Guide,
+    /// Using S3 Replication metrics); a minute without failures after one with some
+    /// brings nothing back.
+    async fn failed(&self, cx: &ReadCx, there: &Clients, rule: &str) -> Result<Option<Sample>, Failure> {
+        let (of, since) = (self.of(rule), cx.clock.now().after(Dur(-AGE_MAX.0)));
+        let metric = Metric { namespace: "AWS/S3", name: "OperationsFailedReplication", of: &of };
+        metric.newest_sum(cx, there, since, |failed| failed > 0.0).await
     }
 
     /// One look at all of it.
@@ -184,6 +193,10 @@ impl ReplicationCheck {
             Some(id) => self.measured(cx, &here, id).await.map_err(|failure| failure.message),
             None => Err("nobody knows the rule; name it as `rule`".into()),
         };
+        let failed = match (id, &rule) {
+            (Some(id), Ok(_)) => self.failed(cx, &there, id).await.map_err(|failure| failure.message),
+            _ => Err("the source does not answer".into()),
+        };
         let sampled = match &rule {
             Ok(_) => Some(self.sample(&there, self.source.get()).await?),
             Err(_) => None,
@@ -192,7 +205,7 @@ impl ReplicationCheck {
             return Err(self.not_replicated(sampled));
         }
         let arrived = self.sample(&here, self.target.get()).await?;
-        Ok(self.output(rule.as_ref(), measured.as_ref(), sampled.as_ref(), &arrived))
+        Ok(self.output(rule.as_ref(), measured.as_ref(), &failed, sampled.as_ref(), &arrived))
     }
 
     fn not_replicated(&self, sampled: &Sampled) -> Failure {
@@ -212,23 +225,22 @@ impl ReplicationCheck {
         &self,
         rule: Result<&Rule, &Failure>,
         measured: Result<&Measured, &String>,
+        failed: &Failed,
         sampled: Option<&Sampled>,
         arrived: &Sampled,
     ) -> Output {
         let value = |pick: fn(&Measured) -> Option<Sample>| measured.ok().and_then(pick).map(|sample| sample.value);
         let latency = measured.ok().and_then(|measured| measured.latency);
         let silent = || String::from("CloudWatch has no sample of how far the target is behind");
-        // What failed is neither pending nor in the latency, and S3 does not try it again.
-        let failed = measured.ok().and_then(|measured| measured.failed);
-        let lacks = |Sample { at, value }: Sample| {
-            format!(
-                "{value} operations failed to replicate at {at}: the latency does not count what they would have brought"
-            )
-        };
-        let unmeasured = match measured {
-            Ok(_) if failed.is_some() => failed.map(lacks),
-            Ok(_) => latency.is_none().then(silent),
-            Err(why) => Some(why.clone()),
+        let unmeasured = match (measured, failed) {
+            (Err(why), _) => Some(why.clone()),
+            // What failed is neither pending nor in the latency.
+            (Ok(_), Ok(Some(failed))) => {
+                Some(format!("{}: the latency does not count what they would have brought", never_arrived(*failed)))
+            }
+            (Ok(_), _) if latency.is_none() => Some(silent()),
+            (Ok(_), Ok(None)) => None,
+            (Ok(_), Err(why)) => Some(format!("whether operations failed to replicate is not known: {why}")),
         };
         let Value::Object(values) = json!({
             "source": rule.map_or_else(|failure| format!("not seen: {}", failure.message), |_| "seen".into()),
@@ -237,7 +249,7 @@ impl ReplicationCheck {
             "pending": value(|measured| measured.pending),
             "pending_bytes": value(|measured| measured.bytes),
             "latency_s": latency.map(|sample| sample.value),
-            "failed": failed.map(|sample| sample.value),
+            "failed": failed.as_ref().ok().and_then(|failed| failed.map(|sample| sample.value)),
             "unmeasured": unmeasured,
             "sampled": sampled.map(|sampled| sampled.looked_at),
             "sampled_pending": sampled.map(|sampled| sampled.pending),
@@ -245,9 +257,10 @@ impl ReplicationCheck {
         }) else {
             unreachable!("outputs have names")
         };
-        let point = latency.filter(|_| failed.is_none()).map(|sample| RecoveryPoint {
+        let doubt = if failed.is_err() { ", whether operations failed is not known" } else { "" };
+        let point = latency.filter(|_| !matches!(failed, Ok(Some(_)))).map(|sample| RecoveryPoint {
             at: sample.less(Dur::seconds(1)),
-            source: format!("ReplicationLatency measured at {}", sample.at),
+            source: format!("ReplicationLatency measured at {}{doubt}", sample.at),
         });
         Output { values, recovery_point: point }
     }
@@ -262,6 +275,12 @@ impl ReplicationCheck {
             let text = format!("the rule `{}` publishes no metrics: nobody can say when nothing is pending", rule.id);
             return Err(Failure::new(text).hint("switch its metrics on; they begin a quarter of an hour later"));
         }
+        if let Some(failed) = self.failed(cx, &there, &rule.id).await? {
+            return Err(Failure::new(never_arrived(failed)).hint(
+                "S3 does not try them again; S3 Batch Replication brings them, and after that `skip` goes on without \
+                 this look",
+            ));
+        }
         let pending = self.measured(cx, &aws.read(cx).await?, &rule.id).await?.pending;
         if let Some(why) = undrained(pending, since) {
             return Ok(Some(why));
@@ -270,6 +289,11 @@ impl ReplicationCheck {
         let some = format!("{} of {} objects that were looked at are pending", sampled.pending, sampled.looked_at);
         Ok((sampled.pending > 0).then_some(some))
     }
+}
+
+/// What failed is not tried again by S3.
+fn never_arrived(Sample { at, value }: Sample) -> String {
+    format!("{value} operations failed to replicate in the minute of {at}")
 }
 
 /// Why what was measured does not show that nothing is pending.
@@ -285,17 +309,20 @@ fn undrained(pending: Option<Sample>, since: Time) -> Option<String> {
 impl Explained for ReplicationCheck {
     const REFERENCE: Reference = Reference {
         check: "`GetBucketVersioning` on both buckets, `GetBucketReplication` on the source, `GetMetricData` in the \
-            target's region, and `HeadObject` on the 32 newest objects of one page of the list of either bucket. Done \
+            target's region and, of what failed, in the source's, and `HeadObject` on the 32 newest objects of one page of the list of either bucket. Done \
             when both keep versions, an enabled rule without tags replicates the prefix to the target, and none of \
             the objects that were looked at in the source failed or is older than the rule. With `wait` it only says \
             what is wrong, and the wait begins anew in each attempt.",
         run: "The same. With `wait` it looks again until `OperationsPendingReplication` was 0 in a whole minute that \
-            began after the step, and none of the objects that were looked at is pending.",
+            began after the step, and none of the objects that were looked at is pending; operations that failed within \
+            the last six hours (`OperationsFailedReplication`) fail it.",
         undo: None,
         recovery_point: Some(
             "The beginning of the minute in which `ReplicationLatency` was measured last, less that latency; \
              CloudWatch keeps it in the target's region. Unknown where the rule publishes no metrics, CloudWatch does not \
-             answer, `OperationsFailedReplication` was above 0 in the last six hours, or the source is lost and `rule` is not named; the output `unmeasured` says why.",
+             answer, operations failed in the last six hours, or the source is lost and `rule` is not named; the \
+             output `unmeasured` says why. Where the source's region does not answer, nobody knows whether operations \
+             failed, and the recovery point says so.",
         ),
         time: "Seconds. With `wait` as long as replication takes, mostly minutes; S3 promises 15 minutes only with \
             Replication Time Control (Amazon S3 User Guide).",

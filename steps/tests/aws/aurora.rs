@@ -6,7 +6,8 @@ use crate::{
     sweep::Trial,
 };
 use dr_engine::{
-    clock::Time,
+    clock::{Clock, SystemClock, Time},
+    duration::Dur,
     executor::Exit,
     outcome::{Fact, RecoveryPoint},
     plan::StepIx,
@@ -149,20 +150,37 @@ async fn check_says_what_it_sees() {
         assert_eq!(step.check(&cx).await, Ok(Check::Absent));
     }
     let (new, old) = (arn(&estate, "eu-central-1"), arn(&estate, "eu-west-1"));
-    let value = json!({ "global": "ledger", "arn": new, "writer": old,
-        "lag": ["AuroraGlobalDBRPOLag", { "at": 60_000, "value": 2_000.5 }], "unknown": null });
-    let found = Fact { name: "before".into(), value, handle: false };
+    let now = SystemClock::new().now();
+    let found = |at: Time| {
+        let value = json!({ "global": "ledger", "arn": new, "writer": old, "at": at,
+            "lag": ["AuroraGlobalDBRPOLag", { "at": 60_000, "value": 2_000.5 }], "unknown": null });
+        Fact { name: "before".into(), value, handle: false }
+    };
     let accepted = Fact { name: "accepted".into(), value: new.clone().into(), handle: true };
-    cx.facts = vec![found.clone()];
+    cx.facts = vec![found(now)];
     assert_eq!(lossy.check(&cx).await, Ok(Check::Absent));
     // Accepted, and not seen yet.
-    cx.facts = vec![found.clone(), accepted];
-    assert_eq!(lossy.check(&cx).await, Ok(Check::InProgress));
+    cx.facts = vec![found(now), accepted.clone()];
+    for step in [&lossy, &keeping] {
+        assert_eq!(step.check(&cx).await, Ok(Check::InProgress));
+    }
+    // Long ago: whoever moved the writer back must not see it moved again by a run that is resumed.
+    let before = now.after(Dur(-3_600_000));
+    for (facts, taken) in
+        [(vec![found(before), accepted.clone()], "RDS took that"), (vec![accepted, found(before)], "is not known")]
+    {
+        cx.facts = facts;
+        for step in [&lossy, &keeping] {
+            let Ok(Check::Unknown(why)) = step.check(&cx).await else { panic!("a person has to say") };
+            let says = format!("`ledger-eu-central-1` was asked to write at {before}, and ");
+            assert!(why.starts_with(&says) && why.contains(taken), "{why}");
+        }
+    }
     // Somebody moves it there: under way for whoever looks, until its instance works.
     let rds = by_hand(&estate).await.rds;
     let request = rds.failover_global_cluster().global_cluster_identifier("ledger").target_db_cluster_identifier(&new);
     request.allow_data_loss(true).send().await.expect("it moves");
-    cx.facts = vec![found.clone()];
+    cx.facts = vec![found(now)];
     let mut looks = 0;
     let output = loop {
         match lossy.check(&cx).await {

@@ -279,6 +279,25 @@ async fn a_process_that_outlives_its_controller_is_waited_for_and_not_started_ag
     assert!(drive.said.lock().expect("whole").iter().any(|said| said.contains("of an earlier attempt still runs")));
 }
 
+#[tokio::test]
+async fn what_was_planned_as_something_else_does_not_run() {
+    let Some(lab) = lab() else { return };
+    let estate = lab.estate();
+    let of = |words: &[&str]| json!({ "args": words });
+    let promotes = of(&["rds", "promote-read-replica", "--db-instance-identifier", "orders-replica"]);
+    let writes = of(&["ssm", "put-parameter", "--name", "/x", "--value", "1"]);
+    for (with, changes, says) in [
+        (&promotes, true, "`aws rds promote-read-replica` promotes, and that was not planned"),
+        (&writes, false, "`aws ssm put-parameter` changes something, and that was not planned"),
+    ] {
+        let mut drive = drive(&estate, with);
+        drive.step().changes = changes;
+        let failure = drive.go(None).await.failure();
+        assert_eq!(failure.message, says);
+    }
+    assert_eq!(estate.writes(), []);
+}
+
 #[test]
 fn what_does_not_go_together_is_told_when_planning() {
     let look = json!(["ssm", "get-parameter", "--name", "x"]);
@@ -297,6 +316,7 @@ fn what_does_not_go_together_is_told_when_planning() {
             "check",
             "may be a part of the whole",
         ),
+        (json!({ "args": write, "check": { "args": look } }), "check", "takes any answer for done"),
         (
             json!({ "args": write, "until": { "args": write, "expect": { "/A": 1 } } }),
             "until",

@@ -177,6 +177,7 @@ pub(crate) fn plan(kind: &str, with: &Value) -> Plan {
         calls_provider: true,
         can_undo: true,
         region: Some("eu-central-1".into()),
+        changes: dr_steps::registry().make(kind, with.clone()).map_or(true, |work| work.changes()),
         ..PlanStep::plain("it", kind, with.clone())
     };
     Plan {

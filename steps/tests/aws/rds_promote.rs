@@ -175,19 +175,25 @@ async fn check_says_what_it_sees_and_takes_no_stranger_for_promoted() {
     let rds = by_hand(&estate).await.rds;
     let id = rds.describe_db_instances().db_instance_identifier("orders-replica").send().await.expect("it is there");
     let id = id.db_instances()[0].dbi_resource_id().expect("an id").to_owned();
-    rds.promote_read_replica().db_instance_identifier("orders-replica").send().await.expect("it is promoted");
-    let found = |id: &str| {
+    let now = SystemClock::new().now();
+    let found = |id: &str, at: Time| {
         let lag = json!({ "at": 60_000, "value": 2.5 });
         let value = json!({ "replica": "orders-replica", "resource_id": id, "source": "orders",
-            "replication": "replicating", "lag": lag, "unknown": null });
+            "replication": "replicating", "lag": lag, "unknown": null, "at": at });
         Fact { name: "before".into(), value, handle: false }
     };
     let accepted = Fact { name: "accepted".into(), value: "orders-replica".into(), handle: true };
     let refused = Fact { name: "before".into(), value: Value::Null, handle: false };
+    // Asked for long ago, and it follows: to ask again is for a person to say.
+    let before = now.after(Dur(-3_600_000));
+    cx.facts = vec![found(&id, before), accepted.clone()];
+    let Ok(Check::Unknown(why)) = step.check(&cx).await else { panic!("a person has to say") };
+    assert!(why.starts_with(&format!("`orders-replica` was to be promoted at {before}, and is still")), "{why}");
+    rds.promote_read_replica().db_instance_identifier("orders-replica").send().await.expect("it is promoted");
     // It is `available` still, and then it is not; it follows its source all that time.
-    cx.facts = vec![found(&id)];
+    cx.facts = vec![found(&id, now)];
     assert_eq!(step.check(&cx).await, Ok(Check::Absent));
-    cx.facts = vec![found(&id), accepted];
+    cx.facts = vec![found(&id, now), accepted];
     assert_eq!(step.check(&cx).await, Ok(Check::InProgress));
     let output = loop {
         match step.check(&cx).await {
@@ -199,10 +205,10 @@ async fn check_says_what_it_sees_and_takes_no_stranger_for_promoted() {
     assert_eq!(replica(&estate)["replica_of"], Value::Null);
     assert_eq!(output.recovery_point, Some(RecoveryPoint { at: Time(57_500), source: "ReplicaLag".into() }));
     // That it was a replica is known also when the last call was refused.
-    cx.facts = vec![found(&id), refused];
+    cx.facts = vec![found(&id, now), refused];
     assert!(matches!(step.check(&cx).await, Ok(Check::Done(_))));
     // Nobody has seen it as a replica, or another instance had its name.
-    for facts in [vec![], vec![found("db-ANOTHER")]] {
+    for facts in [vec![], vec![found("db-ANOTHER", now)]] {
         cx.facts = facts;
         let Ok(Check::Unknown(why)) = step.check(&cx).await else { panic!("a stranger is not promoted") };
         let says = "`orders-replica` is no replica, and this run has not seen it as one: it was one, 4 s behind at 20";

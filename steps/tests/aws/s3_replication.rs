@@ -6,6 +6,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use aws_sdk_cloudwatch::{
+    config::Region,
     primitives::DateTime,
     types::{Dimension, MetricDatum},
 };
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 const KIND: &str = "s3.replication_check";
 const HOME: &str = "eu-west-1";
+const FAILED: &str = "OperationsFailedReplication";
 
 fn with(estate: &Estate) -> Value {
     json!({ "source": estate.param("bucket_media"), "from": HOME, "target": estate.param("bucket_media_replica") })
@@ -44,7 +46,11 @@ async fn refused(estate: &Estate, with: &Value) -> String {
 /// What S3 has measured of the seed's rule: name, value, and when.
 async fn measured(estate: &Estate, samples: &[(&str, f64, Time)]) {
     let hand = by_hand(estate).await;
+    let there = Region::new(HOME);
+    let there = aws_sdk_cloudwatch::Client::from_conf(hand.cloudwatch.config().to_builder().region(there).build());
     for (name, value, at) in samples {
+        // Of the four only this one is the source's.
+        let cloudwatch = if *name == FAILED { &there } else { &hand.cloudwatch };
         let dimension = |name, value: &str| Dimension::builder().name(name).value(value).build();
         let datum = MetricDatum::builder()
             .metric_name(*name)
@@ -53,7 +59,7 @@ async fn measured(estate: &Estate, samples: &[(&str, f64, Time)]) {
             .dimensions(dimension("SourceBucket", estate.param("bucket_media")))
             .dimensions(dimension("DestinationBucket", estate.param("bucket_media_replica")))
             .dimensions(dimension("RuleId", estate.param("media_rule")));
-        hand.cloudwatch.put_metric_data().namespace("AWS/S3").metric_data(datum.build()).send().await.expect("kept");
+        cloudwatch.put_metric_data().namespace("AWS/S3").metric_data(datum.build()).send().await.expect("kept");
     }
 }
 
@@ -133,15 +139,23 @@ async fn of_a_lost_source_what_the_target_alone_tells_is_told_as_that() {
     lost["rule"] = estate.param("media_rule").into();
     let point = done(&estate, &lost).await.recovery_point.expect("measured");
     assert_eq!(point.at, minute(-90).after(Dur::seconds(-7)));
+    assert!(point.source.ends_with(", whether operations failed is not known"), "{point:?}");
     // What failed is neither pending nor in the latency: a point that leaves it out would not be true.
-    let failed = |value, from_now| ("OperationsFailedReplication", value, minute(from_now));
+    estate.region(HOME, "up");
+    let failed = |value, from_now| (FAILED, value, minute(from_now));
     measured(&estate, &[failed(0.0, -95)]).await;
-    assert!(done(&estate, &lost).await.recovery_point.is_some());
+    let point = done(&estate, &lost).await.recovery_point.expect("measured");
+    assert!(!point.source.contains("not known"), "{point:?}");
     measured(&estate, &[failed(2.0, -94), failed(0.0, -90)]).await;
     let output = done(&estate, &lost).await;
     assert_eq!((&output.recovery_point, &output.values["failed"]), (&None, &json!(2.0)));
-    let says = format!("2 operations failed to replicate at {}", minute(-94));
+    let says = format!("2 operations failed to replicate in the minute of {}", minute(-94));
     assert!(output.values["unmeasured"].as_str().is_some_and(|why| why.starts_with(&says)), "{output:?}");
+    // Nor is such a source drained, whatever is pending.
+    let mut wait = with(&estate);
+    wait["wait"] = true.into();
+    let failure = Drive::new(&estate, KIND, &wait).go(None).await.failure();
+    assert!(failure.message.starts_with(&says), "{failure:?}");
     assert_eq!(estate.writes().iter().filter(|(name, _)| name != "PutMetricData").count(), 0);
 }
 
