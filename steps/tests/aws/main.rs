@@ -9,6 +9,7 @@ mod backup;
 mod canary;
 mod claim;
 mod cloudfront;
+mod cognito_import;
 mod contract;
 mod dns;
 mod drive;
