@@ -21,7 +21,7 @@ class Pool:
     def __init__(self, account, region, name, number, verifies=("email",)):
         self.id = f"{region}_{number:04d}{account}"
         self.arn = f"arn:aws:cognito-idp:{region}:{account}:userpool/{self.id}"
-        self.name, self.verifies = name, list(verifies)
+        self.name, self.verifies, self.tier = name, list(verifies), "ESSENTIALS"
         self.users = {}
         self.created = utcnow()
 
@@ -29,7 +29,7 @@ class Pool:
         return {
             "Id": self.id, "Name": self.name, "Arn": self.arn, "CreationDate": self.created,
             "LastModifiedDate": self.created, "AutoVerifiedAttributes": self.verifies, "MfaConfiguration": "OPTIONAL",
-            "EstimatedNumberOfUsers": len(self.users), "UserPoolTier": "ESSENTIALS",
+            "EstimatedNumberOfUsers": len(self.users), "UserPoolTier": self.tier,
             "SchemaAttributes": [{"Name": name} for name in ("sub", *STANDARD)],
         }  # fmt: skip
 
@@ -44,10 +44,10 @@ def user(name, found):
 
 
 class Identity:
-    """Pools by region and id, jobs by id, and how old the next jobs will be."""
+    """Pools by region and id, their replicas by id and region, jobs by id, and how old the next jobs will be."""
 
     def __init__(self):
-        self.pools, self.jobs, self.ages = {}, {}, []
+        self.pools, self.replicas, self.jobs, self.ages = {}, {}, {}, []
 
     def add(self, account, region, name, **more):
         """A pool that was made in this region."""

@@ -1,11 +1,11 @@
-"""The seed's identity: a pool that was lost, a standby pool, and an export of users for it."""
+"""The seed's identity: a pool that is lost and its replica, a standby pool, and an export of users for it."""
 
 from datetime import timedelta
 
 from moto.core.utils import utcnow
 
 from . import bridge, seed_objects
-from .patches import cognito
+from .patches import cognito, cognito_replicas
 
 NAMES = ("ann", "ben", "çem", "dana", "eve", "finn", "gül", "hugo", "ida", "jo", "kai", "lea")
 
@@ -16,6 +16,7 @@ def pools(account, primary, recovery, document):
     identity = cognito.kept(account)
     identity.ages = list(document.get("import_ages", ()))
     lost = identity.add(account.name, primary, "shop")
+    cognito_replicas.plant(account, lost, primary, recovery, document.get("replica_is", "INACTIVE"))
     standby = identity.add(account.name, recovery, "shop-standby", verifies=document.get("pool_verifies", ("email",)))
     standby.put("eve", "CONFIRMED", {"email": "eve@example.com"})
     bucket = seed_objects.make(here, f"{account.name}-exports-{recovery}", recovery, True)

@@ -57,6 +57,8 @@ def header(call):
 @operation("cognito-idp", "CreateUserImportJob")
 def create(call):
     pool, imports = pool_of(call), kept(call.state)
+    if imports.replicas.get(pool.id, {}).get(call.region, {}).get("role") == "SECONDARY":
+        refuse("OperationNotEnabledException", "This operation is not supported in secondary replica regions.")
     age = imports.ages.pop(0) if imports.ages else 0
     job = {
         "JobName": call.params["JobName"], "JobId": f"import-{uuid.uuid4().hex[:10]}", "UserPoolId": pool.id,
@@ -223,4 +225,14 @@ def state(account):
         }
         for job in kept(account).jobs.values()
     ]  # fmt: skip
-    return {"pools": found, "imports": sorted(jobs, key=str)}
+    replicas = {
+        kept(account).pools[(next(iter(regions)), pool)].name: {r: stands(each) for r, each in regions.items()}
+        for pool, regions in kept(account).replicas.items()
+    }
+    return {"pools": found, "imports": sorted(jobs, key=str), "replicas": replicas}
+
+
+def stands(replica):
+    """The role and status of a replica, and what it is on its way to."""
+    way = f" -> {replica['wanted']}" if "wanted" in replica else ""
+    return f"{replica['role']} {replica['status']}{way}"

@@ -10,6 +10,7 @@ mod canary;
 mod claim;
 mod cloudfront;
 mod cognito_import;
+mod cognito_replica;
 mod contract;
 mod dns;
 mod drive;
