@@ -201,6 +201,7 @@ impl Explained for ImportUsers {
              standby pool: applications need settings for them.",
             "Users that are in the pool are skipped and keep what they have, even if the export is newer.",
             "An account has one import at a time, in all its pools.",
+            "The file goes straight to S3, past any proxy, as `http` steps do.",
             "The URL for the file is a secret, and stands in what `ListUserImportJobs` answers: who may list can write.",
             "An export holds everybody's personal data: encrypt its bucket and let few people read it.",
             "The caller passes the role on (`iam:PassRole`), and the role must be trusted by cognito-idp.amazonaws.com.",

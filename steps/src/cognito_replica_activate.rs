@@ -148,8 +148,8 @@ impl ReplicaActivate {
         let wanted = if active { "ACTIVE" } else { "INACTIVE" };
         cx.poll(|| async {
             let says = match self.see(clients).await? {
-                Seen::Active(replica) if active => return Ok(Look::Ready(Some(replica))),
-                Seen::Inactive if !active => return Ok(Look::Ready(None)),
+                Seen::Active(replica) if active => return Ok(Look::Ready(Ok(Some(replica)))),
+                Seen::Inactive if !active => return Ok(Look::Ready(Ok(None))),
                 Seen::Broken(failure) => return Err(failure),
                 Seen::Moving(says) | Seen::Odd(says) => says,
                 Seen::Active(_) | Seen::Inactive => format!("`{}` is not {wanted} yet", self.pool),
@@ -157,9 +157,10 @@ impl ReplicaActivate {
             if cx.clock.now().since(since) < limits::BEGINS {
                 return Ok(Look::Pending(says));
             }
-            Err(Failure::passing(format!("it was asked for {} ago, and {says}", limits::BEGINS)))
+            // Not the error of a look, which would be passed over.
+            Ok(Look::Ready(Err(Failure::passing(format!("it was asked for {} ago, and {says}", limits::BEGINS)))))
         })
-        .await
+        .await?
     }
 
     async fn change(&self, clients: &Clients, status: UpdateReplicaStatusType) -> Result<(), StepError> {

@@ -233,7 +233,8 @@ impl Work<'_> {
         let made = reply.user_import_job().and_then(|made| Job::of(made, nth));
         let job = made.ok_or_else(|| StepError::Doubt(Failure::new("Cognito does not say which job it made")))?;
         cx.record(JOB, job.id.clone()).await;
-        Ok(job)
+        // By our own clock: where it is ahead, a file that is refused would be too late for ever.
+        Ok(Job { created: Some(cx.read.clock.now()), ..job })
     }
 
     /// Brings the file to a job and starts it; `false` where the job is of no
@@ -286,36 +287,37 @@ impl Work<'_> {
             other.job_id() != Some(&job.id)
                 && matches!(other.status(), Some(Status::Pending | Status::InProgress | Status::Stopping))
         };
-        let mut waited = false;
-        let over =
-            || async { Ok(self.all().await?.iter().find(at_work).and_then(|other| other.job_id().map(str::to_owned))) };
-        if over().await?.is_some() {
-            waited = true;
-            let look = || async {
-                Ok(match over().await? {
-                    Some(other) => Look::Pending(format!("another import goes into the pool: {other}")),
-                    None => Look::Ready(()),
-                })
-            };
-            cx.poll(look).await?;
+        let other = || async { Ok::<_, Failure>(self.all().await?.into_iter().find(|job| at_work(&job))) };
+        if other().await?.is_none() {
+            return Ok(false);
         }
-        Ok(waited)
+        let look = || async {
+            Ok(match other().await? {
+                Some(other) => {
+                    let id = other.job_id().unwrap_or_default();
+                    Look::Pending(format!("another import goes into the pool: {id}"))
+                }
+                None => Look::Ready(true),
+            })
+        };
+        cx.poll(look).await
     }
 
     /// Waits until a job has ended.
     pub(super) async fn end(&self, cx: &ReadCx, job: &Job) -> Result<Stand, Failure> {
         let since = cx.clock.now();
-        cx.poll(|| async {
+        let look = || async {
             let seen = self.look(job).await?;
             let says = seen.progress(self.export.users);
             Ok(match self.judge(cx, seen) {
                 Stand::Moving(_) => Look::Pending(says),
                 // What was just started may not be seen so at once.
                 Stand::Made(_) if cx.clock.now().since(since) < UNSEEN => Look::Pending(says),
-                other => Look::Ready(other),
+                Stand::Made(_) => Look::Ready(Err(Failure::passing(format!("it was started, and {says}")))),
+                other => Look::Ready(Ok(other)),
             })
-        })
-        .await
+        };
+        cx.poll(look).await?
     }
 
     /// Writes down that a job will not do it, so that the next attempt makes another.
