@@ -4,7 +4,7 @@
 //! wrote beforehand: a CSV in a bucket of the recovery region, in the form that
 //! the standby pool wants. It is read whole before anything is begun, and what
 //! Cognito would fail over afterwards is refused (`export.rs`). Then a job is
-//! made, given the file, started and waited for (`job.rs`).
+//! made, given the file (`upload.rs`), started and waited for (`job.rs`).
 //!
 //! Cognito skips users that are there already, so that a second import adds who
 //! is missing and changes nobody. For the same reason there is no undo: in the
@@ -15,6 +15,7 @@
 
 mod export;
 mod job;
+mod upload;
 
 use self::{
     export::{Columns, Export, Place},

@@ -5,31 +5,24 @@
 //! name says the run, a digest of what is imported, and which try it is: that
 //! is how it is found by `ListUserImportJobs`.
 //!
-//! The file goes to a URL that is signed for 15 minutes and never anew (Amazon
-//! Cognito Developer Guide, "Creating a user import job"): where it ran out
-//! before the file arrived, only another job helps. Whoever has the URL can
-//! write what is imported, so that it is kept in memory alone.
+//! How a job gets its file stands in `upload.rs`.
 
-use super::{Wanted, export::Export, limits};
-use crate::{
-    aws::{self, Clients, error::code, limits::UNSEEN},
-    client,
+use super::{
+    Wanted,
+    export::Export,
+    limits,
+    upload::{self, Put},
 };
+use crate::aws::{self, Clients, error::code, limits::UNSEEN};
 use aws_sdk_cognitoidentityprovider::types::{UserImportJobStatusType as Status, UserImportJobType};
-use bytes::Bytes;
 use dr_engine::{
     clock::Time,
     outcome::{Failure, Output},
     plan::hex,
     step::{Look, ReadCx, StepCx, StepError},
 };
-use hyper::{
-    Method,
-    header::{HeaderMap, HeaderName, HeaderValue},
-};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use url::{Host, Url};
 
 /// The name of AWS's service, as its permissions write it.
 pub(super) const SERVICE: &str = "cognito-idp";
@@ -52,9 +45,9 @@ pub(super) struct Job {
     skipped: u64,
     failed: u64,
     says: Option<String>,
-    created: Option<Time>,
+    pub(super) created: Option<Time>,
     /// A secret: never shown, never written down.
-    url: Option<String>,
+    pub(super) url: Option<String>,
 }
 
 /// Where the work stands.
@@ -69,13 +62,6 @@ pub(super) enum Stand {
     Done(Output),
     /// A job ended, and too many are not there.
     Short(Job, Failure),
-}
-
-/// How a file went.
-enum Put {
-    Arrived,
-    /// Its URL is signed no more.
-    TooLate,
 }
 
 impl Job {
@@ -243,7 +229,7 @@ impl Work<'_> {
         let arrived = |fact: &dr_engine::outcome::Fact| fact.name == UPLOADED && fact.value.as_str() == Some(&job.id);
         if !cx.read.facts.iter().any(arrived) {
             let file = self.wanted.place.again(self.clients, self.export).await?;
-            if let Put::TooLate = put(cx, job, file).await? {
+            if let Put::TooLate = upload::put(cx, job, file).await? {
                 cx.record(GIVEN_UP, job.id.clone()).await;
                 return Ok(false);
             }
@@ -324,54 +310,4 @@ impl Work<'_> {
     pub(super) async fn give_up(&self, cx: &StepCx, job: &Job) {
         cx.record(GIVEN_UP, job.id.clone()).await;
     }
-}
-
-/// Sends the file. Twice is as good as once: it is the same object.
-async fn put(cx: &StepCx, job: &Job, file: Bytes) -> Result<Put, StepError> {
-    let read = &cx.read;
-    let unsaid = || Failure::new(format!("Cognito does not say where the file of {} goes", job.id));
-    let url = job.url.as_deref().and_then(|url| url.parse::<Url>().ok()).ok_or_else(unsaid)?;
-    if url.scheme() != "https" && !is_loopback(&url) {
-        let text = format!("the file of {} would go unencrypted over the network", job.id);
-        return Err(Failure::new(text).into());
-    }
-    let mut headers = HeaderMap::new();
-    let encrypted = HeaderName::from_static("x-amz-server-side-encryption");
-    headers.insert(encrypted, HeaderValue::from_static("aws:kms"));
-    let line = client::connect(read, &url, None).await?;
-    let guard = cx.guard();
-    guard.before()?;
-    let answer = line.send(read, (Method::PUT, &url), headers, file, limits::UPLOAD).await;
-    guard.after();
-    let doubt = |why: String| StepError::Doubt(Failure::new(format!("the file of {} was sent: {why}", job.id)));
-    let answer = answer.map_err(|why| doubt(format!("its answer was lost: {why}")))?;
-    if (200..300).contains(&answer.status) {
-        return Ok(Put::Arrived);
-    }
-    if !(400..500).contains(&answer.status) {
-        return Err(doubt(format!("S3 answered {}", answer.status)));
-    }
-    let age = job.created.map(|created| read.clock.now().since(created));
-    if age.is_some_and(|age| age >= limits::UPLOAD_UNTIL) {
-        return Ok(Put::TooLate);
-    }
-    // What else S3 says may hold the signature.
-    let text = format!("S3 refused the file of {}: {} {}", job.id, answer.status, code_of(&answer.body));
-    Err(Failure::passing(text.trim_end()).into())
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
-}
-
-/// The code within an error of S3; nothing where there is none.
-fn code_of(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    let code = text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>")).map_or("", |(code, _)| code);
-    code.chars().filter(char::is_ascii_alphanumeric).take(limits::QUOTE_CHARS_MAX).collect()
 }
