@@ -9,7 +9,9 @@ import importlib
 import json
 import re
 
-SERVICES = ("rds", "dynamodb", "s3", "ecs", "cloudfront", "route53", "sns", "backup", "elasticache")
+SERVICES = ("rds", "dynamodb", "s3", "ecs", "cloudfront", "route53", "sns", "backup", "elasticache", "cognito")
+#: services that are not called as their patch is
+PATCHES = {"cognito-idp": "cognito"}
 
 MASKS = (
     # An automated snapshot is named after the minute in which it was made.
@@ -37,6 +39,9 @@ def module(service):
 
 def part(account, service, params):
     """What a call to this service could change; unknown services never look the same."""
+    service = PATCHES.get(service, service)
+    if service == "s3" and str(params.get("Bucket")).startswith(module("cognito").UPLOADS):
+        service = "cognito"
     if service not in SERVICES:
         return account.number()
     if service == "s3":

@@ -22,6 +22,7 @@ VALIDATION_CODES = {
     "ecs": "InvalidParameterException",
     "route53": "InvalidInput",
     "cloudfront": "InvalidArgument",
+    "cognito-idp": "InvalidParameterException",
     "s3": "InvalidArgument",
 }
 

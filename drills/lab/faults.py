@@ -26,11 +26,13 @@ THROTTLES = {
     "dynamodb": ("ThrottlingException", "Rate exceeded", 400),
     "ecs": ("ThrottlingException", "Rate exceeded", 400),
     "sns": ("ThrottlingException", "Rate exceeded", 400),
+    "cognito-idp": ("TooManyRequestsException", "Too many requests", 400),
 }
 EXPIRED = {
     "s3": ("ExpiredToken", 400),
     "dynamodb": ("ExpiredTokenException", 400),
     "ecs": ("ExpiredTokenException", 400),
+    "cognito-idp": ("ExpiredTokenException", 400),
 }
 
 
@@ -52,7 +54,7 @@ class Fault:
             usual = (name, "The security token included in the request is expired", number)
         elif self.do == "access_denied":
             words = "User is not authorized to perform this operation"
-            if service in ("dynamodb", "ecs"):
+            if service in ("dynamodb", "ecs", "cognito-idp"):
                 usual = ("AccessDeniedException", words, 400)
             elif service == "sns":
                 usual = ("AuthorizationError", words, 403)

@@ -5,8 +5,8 @@ runbook restores from. The reply names everything a runbook needs.
 """
 
 from . import (
-    seed_aurora, seed_backups, seed_caches, seed_data, seed_edge, seed_fence, seed_global, seed_objects, seed_replicas,
-    seed_replication,
+    seed_aurora, seed_backups, seed_caches, seed_cognito, seed_data, seed_edge, seed_fence, seed_global, seed_objects,
+    seed_replicas, seed_replication,
 )  # fmt: skip
 
 PRIMARY, RECOVERY = "eu-west-1", "eu-central-1"
@@ -73,6 +73,7 @@ def plant(lab, document):
         objects, history = seed_objects.buckets(account, primary, recovery, document)
         params |= objects
         params |= seed_replication.buckets(account, primary, recovery)
+        params |= seed_cognito.pools(account, primary, recovery, document)
         params |= seed_edge.services(account, primary, recovery, SERVICES)
         params |= seed_edge.edge(account, places)
         account.seed = {

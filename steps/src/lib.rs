@@ -16,6 +16,8 @@ mod before;
 pub mod claim;
 mod client;
 pub mod cloudfront_update_origin;
+pub mod cognito_import_users;
+pub mod cognito_replica_activate;
 pub mod command;
 mod dns;
 pub mod dns_verify;
@@ -74,6 +76,8 @@ pub fn registry() -> Registry {
         Kind::of::<aws_cli::AwsCli>("aws.cli"),
         Kind::of::<backup_restore_job::RestoreJob>("backup.restore_job"),
         Kind::of::<cloudfront_update_origin::UpdateOrigin>("cloudfront.update_origin"),
+        Kind::of::<cognito_import_users::ImportUsers>("cognito.import_users"),
+        Kind::of::<cognito_replica_activate::ReplicaActivate>("cognito.replica_activate"),
         Kind::of::<command::Command>("command"),
         Kind::of::<dns_verify::DnsVerify>("dns.verify"),
         Kind::of::<dynamodb_global_table::GlobalTable>("dynamodb.global_table"),

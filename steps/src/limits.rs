@@ -47,3 +47,15 @@ pub const DNS_ROUNDS: usize = 2;
 pub const STATUSPAGE_WAIT_MAX: Dur = Dur(90_000);
 /// The pause between two looks for what may have been said there.
 pub const STATUSPAGE_LOOK: Dur = Dur(5_000);
+/// The longest export of users: what Cognito imports is at most 100 MB.
+pub const EXPORT_BYTES_MAX: i64 = 100_000_000;
+/// The longest line of it.
+pub const EXPORT_ROW_CHARS_MAX: usize = 16_000;
+/// How many users it may hold.
+pub const EXPORT_USERS_MAX: u64 = 500_000;
+/// How many import jobs one page of a list holds: no more are given.
+pub const JOBS_PAGE: i32 = 60;
+/// How long the file of an import may take to be sent.
+pub const UPLOAD: Dur = Dur(15 * 60_000);
+/// How long after a job was made its file is taken.
+pub const UPLOAD_UNTIL: Dur = Dur(15 * 60_000);

@@ -61,6 +61,8 @@ contract! {
     aws_cli: crate::aws_cli::TRIAL;
     backup_restore_job: crate::backup::TRIAL;
     cloudfront_update_origin: crate::cloudfront::TRIAL, undo: crate::cloudfront::TRIAL;
+    cognito_import_users: crate::cognito_import::TRIAL;
+    cognito_replica_activate: crate::cognito_replica::TRIAL, undo: crate::cognito_replica::TRIAL;
     dynamodb_global_table: crate::dynamodb_global::TRIAL, undo: crate::dynamodb_global::TRIAL;
     dynamodb_restore_backup: crate::dynamodb::TRIAL, undo: crate::dynamodb::TRIAL;
     dynamodb_restore_pitr: crate::dynamodb_pitr::TRIAL, undo: crate::dynamodb_pitr::TRIAL;

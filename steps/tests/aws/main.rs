@@ -9,6 +9,8 @@ mod backup;
 mod canary;
 mod claim;
 mod cloudfront;
+mod cognito_import;
+mod cognito_replica;
 mod contract;
 mod dns;
 mod drive;
