@@ -70,6 +70,7 @@ def plant(lab, document):
         params |= seed_global.tables(account, primary, recovery)
         params |= seed_caches.caches(account, recovery)
         params |= seed_backups.points(account, primary, recovery)
+        params |= seed_backups.second(account)
         objects, history = seed_objects.buckets(account, primary, recovery, document)
         params |= objects
         params |= seed_replication.buckets(account, primary, recovery)

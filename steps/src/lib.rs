@@ -11,6 +11,8 @@ pub mod aurora_global_switchover;
 pub mod aurora_restore_cluster;
 pub mod aws;
 pub mod aws_cli;
+mod backup;
+pub mod backup_copy_job;
 pub mod backup_restore_job;
 mod before;
 pub mod claim;
@@ -72,6 +74,7 @@ pub fn registry() -> Registry {
         Kind::of::<aurora_global_switchover::GlobalSwitchover>("aurora.global_switchover"),
         Kind::of::<aurora_restore_cluster::RestoreCluster>("aurora.restore_cluster"),
         Kind::of::<aws_cli::AwsCli>("aws.cli"),
+        Kind::of::<backup_copy_job::CopyJob>("backup.copy_job"),
         Kind::of::<backup_restore_job::RestoreJob>("backup.restore_job"),
         Kind::of::<cloudfront_update_origin::UpdateOrigin>("cloudfront.update_origin"),
         Kind::of::<command::Command>("command"),

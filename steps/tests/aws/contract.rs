@@ -59,6 +59,7 @@ contract! {
     aurora_global_switchover: crate::aurora::KEEPING, undo: crate::aurora::KEEPING;
     aurora_restore_cluster: crate::aurora_restore::TRIAL, undo: crate::aurora_restore::TRIAL;
     aws_cli: crate::aws_cli::TRIAL;
+    backup_copy_job: crate::backup_copy::TRIAL;
     backup_restore_job: crate::backup::TRIAL;
     cloudfront_update_origin: crate::cloudfront::TRIAL, undo: crate::cloudfront::TRIAL;
     dynamodb_global_table: crate::dynamodb_global::TRIAL, undo: crate::dynamodb_global::TRIAL;

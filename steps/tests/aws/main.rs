@@ -6,6 +6,7 @@ mod aurora;
 mod aurora_restore;
 mod aws_cli;
 mod backup;
+mod backup_copy;
 mod canary;
 mod claim;
 mod cloudfront;
