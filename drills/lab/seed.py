@@ -5,7 +5,7 @@ runbook restores from. The reply names everything a runbook needs.
 """
 
 from . import (
-    seed_aurora, seed_backups, seed_caches, seed_data, seed_edge, seed_fence, seed_global, seed_objects, seed_replicas,
+    seed_aurora, seed_backups, seed_cache_global, seed_caches, seed_data, seed_edge, seed_fence, seed_global, seed_objects, seed_replicas,
     seed_replication,
 )  # fmt: skip
 
@@ -69,6 +69,8 @@ def plant(lab, document):
         params |= seed_data.tables(account, primary, recovery)
         params |= seed_global.tables(account, primary, recovery)
         params |= seed_caches.caches(account, recovery)
+        if document.get("cache_global"):
+            params |= seed_cache_global.datastore(account, primary, recovery)
         params |= seed_backups.points(account, primary, recovery)
         params |= seed_backups.second(account)
         objects, history = seed_objects.buckets(account, primary, recovery, document)

@@ -20,10 +20,11 @@
 //! versions and takes the topology apart.
 
 use crate::{
-    aurora::{self, Stage, Target, Writer},
+    aurora::{self, Target, Writer},
     aws::{Clients, error::code, limits},
     before,
     metrics::{Metric, Sample},
+    promotion::{self, Promotion, Stage, Writes},
     world::World,
 };
 use async_trait::async_trait;
@@ -103,13 +104,13 @@ impl GlobalFailover {
 
     fn is_of(&self, found: &Found) -> bool {
         let (wanted, arn) = (self.target.get(), &found.arn);
-        found.global == self.global() && (wanted == arn || aurora::name(arn).eq_ignore_ascii_case(wanted))
+        found.global == self.global() && (wanted == arn || promotion::name(arn).eq_ignore_ascii_case(wanted))
     }
 
     async fn behind(cx: &ReadCx, clients: &Clients, arn: &str) -> Result<Option<(String, Sample)>, Failure> {
         let since = cx.clock.now().after(Dur(-limits::METRIC_SINCE.0));
         for name in LAGS {
-            let metric = Metric { namespace: "AWS/RDS", name, of: &[("DBClusterIdentifier", aurora::name(arn))] };
+            let metric = Metric { namespace: "AWS/RDS", name, of: &[("DBClusterIdentifier", promotion::name(arn))] };
             if let Some(lag) = metric.newest(cx, clients, since, |lag| lag >= 0.0).await? {
                 return Ok(Some((name.into(), lag)));
             }
@@ -164,7 +165,7 @@ fn point(metric: &str, lag: &Sample) -> RecoveryPoint {
 }
 
 fn no_sample(arn: &str) -> String {
-    format!("CloudWatch has no sample of how far `{}` is behind", aurora::name(arn))
+    format!("CloudWatch has no sample of how far `{}` is behind", promotion::name(arn))
 }
 
 impl Explained for GlobalFailover {

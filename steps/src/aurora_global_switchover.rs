@@ -12,9 +12,10 @@
 //! there. To take it back is to switch over to the old primary.
 
 use crate::{
-    aurora::{self, Stage, Target},
+    aurora::{self, Target},
     aws::{Clients, error::code},
     before,
+    promotion::{self, Promotion, Stage, Writes},
     world::World,
 };
 use async_trait::async_trait;
@@ -69,7 +70,7 @@ impl GlobalSwitchover {
 
     fn is_of(&self, found: &Found) -> bool {
         let (wanted, arn) = (self.target.get(), &found.arn);
-        found.global == self.global() && (wanted == arn || aurora::name(arn).eq_ignore_ascii_case(wanted))
+        found.global == self.global() && (wanted == arn || promotion::name(arn).eq_ignore_ascii_case(wanted))
     }
 
     /// What was written down of this target, though the call was refused since.
@@ -207,7 +208,7 @@ impl Step for GlobalSwitchover {
             Ok(home) => home,
             Err(failure) => return Ok(Check::Impossible(failure)),
         };
-        let clients = World::of(cx).aws.read_in(cx, aurora::region(&home)).await?;
+        let clients = World::of(cx).aws.read_in(cx, promotion::region(&home)).await?;
         let target = Target { clients: &clients, global: self.global().to_owned(), cluster: home };
         Ok(match target.check(cx, cx.fact(BACK).is_some()).await? {
             Check::Done(_) => Check::Done(Output::default()),
@@ -218,7 +219,7 @@ impl Step for GlobalSwitchover {
 
     async fn undo(&self, cx: &StepCx, _: &Output) -> Result<(), StepError> {
         let home = self.home(self.asked(&cx.read))?;
-        let clients = World::of(&cx.read).aws.write_in(cx, aurora::region(&home)).await?;
+        let clients = World::of(&cx.read).aws.write_in(cx, promotion::region(&home)).await?;
         let target = Target { clients: &clients, global: self.global().to_owned(), cluster: home };
         let ask = async {
             match target.at_rest(&cx.read).await? {

@@ -27,6 +27,7 @@ pub mod dynamodb_restore_backup;
 pub mod dynamodb_restore_pitr;
 pub mod ecs_scale_service;
 mod elasticache;
+pub mod elasticache_global_failover;
 pub mod elasticache_restore_snapshot;
 pub mod elasticache_start_empty;
 pub mod fence_command;
@@ -40,6 +41,7 @@ mod moments;
 pub mod output;
 pub mod probe;
 pub mod process;
+mod promotion;
 mod rds;
 pub mod rds_copy_snapshot;
 pub mod rds_create_replica;
@@ -83,6 +85,7 @@ pub fn registry() -> Registry {
         Kind::of::<dynamodb_restore_backup::RestoreBackup>("dynamodb.restore_backup"),
         Kind::of::<dynamodb_restore_pitr::RestorePitr>("dynamodb.restore_pitr"),
         Kind::of::<ecs_scale_service::ScaleService>("ecs.scale_service"),
+        Kind::of::<elasticache_global_failover::GlobalFailover>("elasticache.global_failover"),
         Kind::of::<elasticache_restore_snapshot::RestoreSnapshot>("elasticache.restore_snapshot"),
         Kind::of::<elasticache_start_empty::StartEmpty>("elasticache.start_empty"),
         Kind::of::<fence_command::FenceCommand>("fence.command"),

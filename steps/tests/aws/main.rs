@@ -18,6 +18,7 @@ mod dynamodb_global;
 mod dynamodb_pitr;
 mod ecs;
 mod elasticache;
+mod elasticache_global;
 mod errors;
 mod fence_group;
 mod fence_rds;
