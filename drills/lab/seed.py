@@ -5,7 +5,7 @@ runbook restores from. The reply names everything a runbook needs.
 """
 
 from . import (
-    seed_aurora, seed_backups, seed_cache_global, seed_caches, seed_data, seed_edge, seed_fence, seed_global, seed_objects, seed_replicas,
+    seed_aurora, seed_backups, seed_cache_global, seed_caches, seed_data, seed_edge, seed_fence, seed_global, seed_iam, seed_objects, seed_replicas,
     seed_replication,
 )  # fmt: skip
 
@@ -73,6 +73,8 @@ def plant(lab, document):
             params |= seed_cache_global.datastore(account, primary, recovery)
         params |= seed_backups.points(account, primary, recovery)
         params |= seed_backups.second(account)
+        if document.get("iam"):
+            params |= seed_iam.roles(account, primary, recovery, document["iam"] == "drifted")
         objects, history = seed_objects.buckets(account, primary, recovery, document)
         params |= objects
         params |= seed_replication.buckets(account, primary, recovery)

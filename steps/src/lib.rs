@@ -34,6 +34,7 @@ pub mod fence_command;
 pub mod fence_rds_read_only;
 pub mod fence_security_group;
 pub mod http;
+pub mod iam_check;
 pub mod limits;
 pub mod manual;
 mod metrics;
@@ -92,6 +93,7 @@ pub fn registry() -> Registry {
         Kind::of::<fence_rds_read_only::ReadOnly>("fence.rds_read_only"),
         Kind::of::<fence_security_group::SecurityGroup>("fence.security_group"),
         Kind::of::<http::Http>("http"),
+        Kind::of::<iam_check::IamCheck>("iam.check"),
         Kind::of::<manual::Manual>("manual"),
         Kind::of::<rds_copy_snapshot::CopySnapshot>("rds.copy_snapshot"),
         Kind::of::<rds_create_replica::CreateReplica>("rds.create_replica"),

@@ -47,3 +47,5 @@ pub const DNS_ROUNDS: usize = 2;
 pub const STATUSPAGE_WAIT_MAX: Dur = Dur(90_000);
 /// The pause between two looks for what may have been said there.
 pub const STATUSPAGE_LOOK: Dur = Dur(5_000);
+/// How many roles one `iam.check` looks at: each takes several calls, one after the other.
+pub const IAM_ROLES_MAX: usize = 10;

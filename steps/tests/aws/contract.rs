@@ -89,6 +89,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("dns.verify", "only looks"),
     ("fence.command", "a process: tests/kinds/fence_command.rs"),
     ("http", "a server of anybody's: tests/kinds/http.rs"),
+    ("iam.check", "only looks"),
     ("manual", "asks people"),
     ("s3.replication_check", "only looks"),
     ("status_page.statuspage", "another's API: tests/kinds/statuspage.rs"),

@@ -22,6 +22,7 @@ mod elasticache_global;
 mod errors;
 mod fence_group;
 mod fence_rds;
+mod iam;
 mod lab;
 mod outage;
 mod rds;
