@@ -2,8 +2,8 @@
 
 
 class Caches:
-    """Replication groups, snapshots, and where a group can be made."""
+    """Replication groups, snapshots, global datastores, and where a group can be made."""
 
     def __init__(self):
-        self.groups, self.snapshots = {}, {}
+        self.groups, self.snapshots, self.globals = {}, {}, {}
         self.subnet_groups, self.parameter_groups = set(), set()

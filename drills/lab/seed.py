@@ -5,8 +5,8 @@ runbook restores from. The reply names everything a runbook needs.
 """
 
 from . import (
-    seed_aurora, seed_backups, seed_caches, seed_cognito, seed_data, seed_edge, seed_fence, seed_global, seed_objects,
-    seed_replicas, seed_replication,
+    seed_aurora, seed_backups, seed_cache_global, seed_caches, seed_cognito, seed_data, seed_edge, seed_fence, seed_global, seed_iam,
+    seed_objects, seed_replicas, seed_replication,
 )  # fmt: skip
 
 PRIMARY, RECOVERY = "eu-west-1", "eu-central-1"
@@ -69,7 +69,12 @@ def plant(lab, document):
         params |= seed_data.tables(account, primary, recovery)
         params |= seed_global.tables(account, primary, recovery)
         params |= seed_caches.caches(account, recovery)
+        if document.get("cache_global"):
+            params |= seed_cache_global.datastore(account, primary, recovery)
         params |= seed_backups.points(account, primary, recovery)
+        params |= seed_backups.second(account)
+        if document.get("iam"):
+            params |= seed_iam.roles(account, primary, recovery, document["iam"] == "drifted")
         objects, history = seed_objects.buckets(account, primary, recovery, document)
         params |= objects
         params |= seed_replication.buckets(account, primary, recovery)

@@ -1,9 +1,11 @@
 """The seed's recovery points: a table of the primary, kept in the recovery region's vault."""
 
 from . import bridge
-from .patches.backup import plant
+from .patches.backup import kept, plant
 
 VAULT = "dr-vault"
+#: a vault for copies, in a region that is neither
+SECOND, SECOND_REGION = "second-vault", "eu-north-1"
 
 
 def points(account, primary, recovery):
@@ -15,3 +17,10 @@ def points(account, primary, recovery):
     other = bridge.backend("dynamodb", account.name, primary).tables["sessions"]
     plant(account, account.name, recovery, VAULT, other, 10)
     return {"vault": VAULT, "backup_point_profiles": newest, "arn_profiles": table.table_arn}
+
+
+def second(account):
+    """An empty vault in a third region."""
+    arn = f"arn:aws:backup:{SECOND_REGION}:{account.name}:backup-vault:{SECOND}"
+    kept(account).vaults[(SECOND_REGION, SECOND)] = {"arn": arn, "points": {}}
+    return {"vault_second": SECOND, "vault_second_arn": arn}

@@ -20,10 +20,11 @@
 //! versions and takes the topology apart.
 
 use crate::{
-    aurora::{self, Found, Stage, Target, Writer},
+    aurora::{self, Target, Writer},
     aws::{Clients, error::code, limits},
     before,
     metrics::{Metric, Sample},
+    promotion::{self, Found, Promotion, Stage, Writes},
     world::World,
 };
 use async_trait::async_trait;
@@ -79,12 +80,14 @@ impl GlobalFailover {
         self.global_cluster.get()
     }
 
+    /// What was written down of this target.
     fn known(&self, cx: &ReadCx) -> Option<Found> {
-        aurora::known(cx, self.global(), self.target.get())
+        promotion::known(cx, self.global(), self.target.get())
     }
 
+    /// The same, if the failover may have been asked for since.
     fn asked(&self, cx: &ReadCx) -> Option<Found> {
-        aurora::asked(cx, self.global(), self.target.get())
+        promotion::asked(cx, self.global(), self.target.get())
     }
 
     /// How far the cluster is behind. Published are these metrics with the region that is
@@ -97,8 +100,8 @@ impl GlobalFailover {
         writer: Option<&str>,
     ) -> Result<Option<(String, Sample)>, Failure> {
         let since = cx.clock.now().after(Dur(-limits::METRIC_SINCE.0));
-        let cluster = ("DBClusterIdentifier", aurora::name(arn));
-        let from = writer.and_then(aurora::region).map(|region| vec![cluster, ("SourceRegion", region)]);
+        let cluster = ("DBClusterIdentifier", promotion::name(arn));
+        let from = writer.and_then(promotion::region).map(|region| vec![cluster, ("SourceRegion", region)]);
         let dimensions: Vec<_> = from.into_iter().chain([vec![cluster]]).collect();
         for name in LAGS {
             for of in &dimensions {
@@ -158,7 +161,7 @@ fn point(metric: &str, lag: &Sample) -> RecoveryPoint {
 }
 
 fn no_sample(arn: &str) -> String {
-    format!("CloudWatch has no sample of how far `{}` is behind", aurora::name(arn))
+    format!("CloudWatch has no sample of how far `{}` is behind", promotion::name(arn))
 }
 
 impl Explained for GlobalFailover {
@@ -230,9 +233,9 @@ impl Step for GlobalFailover {
 
     async fn check(&self, cx: &ReadCx) -> Result<Check, Failure> {
         let clients = World::of(cx).aws.read(cx).await?;
-        let target = self.target(&clients);
-        Ok(match target.check(cx, self.asked(cx).map(|found| found.ask(cx))).await? {
-            Check::Done(done) => Check::Done(output(done, self.known(cx).as_ref())),
+        let known = self.known(cx);
+        Ok(match self.target(&clients).check(cx, self.asked(cx).map(|found| found.ask(cx))).await? {
+            Check::Done(done) => Check::Done(output(done, known.as_ref())),
             check => check,
         })
     }
@@ -240,10 +243,10 @@ impl Step for GlobalFailover {
     async fn run(&self, cx: &StepCx) -> Result<Output, StepError> {
         let clients = World::of(&cx.read).aws.write(cx).await?;
         let target = self.target(&clients);
+        let asked = promotion::pending(&cx.read, self.global(), self.target.get());
+        let first = asked.is_none();
         let (found, writer): (Option<Found>, Box<Writer>) = match target.at_rest(&cx.read).await? {
             Stage::Follows { arn, writer } => {
-                let asked = self.asked(&cx.read).filter(|found| !found.ask(&cx.read).is_past(&cx.read));
-                let first = asked.is_none();
                 let found = match asked {
                     Some(found) => found,
                     None => self.measure(&cx.read, &clients, arn, writer).await,
@@ -272,11 +275,10 @@ impl Step for GlobalFailover {
 
     async fn would_keep(&self, cx: &ReadCx) -> Result<RecoveryPoint, Failure> {
         let clients = World::of(cx).aws.read(cx).await?;
-        let target = self.target(&clients);
-        if let Some(found) = self.asked(cx).filter(|found| !found.ask(cx).is_past(cx)) {
+        if let Some(found) = promotion::pending(cx, self.global(), self.target.get()) {
             return recovery_point(&found).ok_or_else(|| Failure::new(no_sample(&found.arn)));
         }
-        let (arn, writer) = match target.see(cx).await? {
+        let (arn, writer) = match self.target(&clients).see(cx).await? {
             Stage::Follows { arn, writer } => (arn, writer),
             Stage::Elsewhere(failure) => return Err(failure),
             Stage::Busy(says) | Stage::Moving(says) => return Err(Failure::new(says)),

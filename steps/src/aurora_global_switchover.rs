@@ -12,14 +12,14 @@
 //! there. To take it back is to switch over to the old primary.
 
 use crate::{
-    aurora::{self, Asked, Found, Stage, Target},
+    aurora::{self, Target},
     aws::{Clients, error::code},
     before,
+    promotion::{self, Found, Promotion, Stage, Writes},
     world::World,
 };
 use async_trait::async_trait;
 use dr_engine::{
-    clock::Time,
     kind::{Explained, Reference},
     outcome::{Failure, Output, RecoveryPoint},
     step::{Check, Description, OutputName, ReadCx, Step, StepCx, StepError},
@@ -27,7 +27,6 @@ use dr_engine::{
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::json;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Moves the writer of an Aurora global database to the cluster in the step's
@@ -39,15 +38,6 @@ pub struct GlobalSwitchover {
     global_cluster: In<String>,
     /// The cluster in the step's region that is to write, by name or ARN.
     target: In<String>,
-}
-
-/// The name of the fact that the way back was asked for, and when.
-const BACK: &str = "back";
-
-/// The way back to this cluster, where it was asked for.
-fn back(cx: &ReadCx, home: &str) -> Option<Asked> {
-    let at = Time::deserialize(cx.fact(BACK)?).ok()?;
-    Some(Asked { at, accepted: before::is_accepted(cx, BACK, home) })
 }
 
 fn output(mut output: Output, found: Option<&Found>) -> Output {
@@ -65,12 +55,14 @@ impl GlobalSwitchover {
         self.global_cluster.get()
     }
 
+    /// What was written down of this target, though the call was refused since.
     fn known(&self, cx: &ReadCx) -> Option<Found> {
-        aurora::known(cx, self.global(), self.target.get())
+        promotion::known(cx, self.global(), self.target.get())
     }
 
+    /// The same, if the switchover may have been asked for since.
     fn asked(&self, cx: &ReadCx) -> Option<Found> {
-        aurora::asked(cx, self.global(), self.target.get())
+        promotion::asked(cx, self.global(), self.target.get())
     }
 
     /// Asks for it; gives the refusal where RDS said *not now*.
@@ -152,9 +144,8 @@ impl Step for GlobalSwitchover {
 
     async fn check(&self, cx: &ReadCx) -> Result<Check, Failure> {
         let clients = World::of(cx).aws.read(cx).await?;
-        let target = self.target(&clients);
         let asked = self.asked(cx);
-        Ok(match target.check(cx, asked.as_ref().map(|found| found.ask(cx))).await? {
+        Ok(match self.target(&clients).check(cx, asked.as_ref().map(|found| found.ask(cx))).await? {
             Check::Done(done) => Check::Done(output(done, asked.as_ref())),
             check => check,
         })
@@ -168,7 +159,7 @@ impl Step for GlobalSwitchover {
             let writer = Box::pin(target.write(cx, async { Ok(None) })).await?;
             return Ok(output(writer.output(), asked.as_ref()));
         };
-        let asked = asked.filter(|found| !found.ask(&cx.read).is_past(&cx.read));
+        let asked = promotion::pending(&cx.read, self.global(), self.target.get());
         let first = asked.is_none();
         let at = cx.read.clock.now();
         let found =
@@ -205,9 +196,9 @@ impl Step for GlobalSwitchover {
             Ok(home) => home,
             Err(failure) => return Ok(Check::Impossible(failure)),
         };
-        let clients = World::of(cx).aws.read_in(cx, aurora::region(&home)).await?;
+        let clients = World::of(cx).aws.read_in(cx, promotion::region(&home)).await?;
+        let back = promotion::back(cx, &home);
         let target = Target { clients: &clients, global: self.global().to_owned(), cluster: home };
-        let back = back(cx, &target.cluster);
         Ok(match target.check(cx, back).await? {
             Check::Done(_) => Check::Done(Output::default()),
             _ if refused => Check::Impossible(self.not_ours()),
@@ -217,20 +208,13 @@ impl Step for GlobalSwitchover {
 
     async fn undo(&self, cx: &StepCx, _: &Output) -> Result<(), StepError> {
         let home = self.home(self.asked(&cx.read))?;
-        let clients = World::of(&cx.read).aws.write_in(cx, aurora::region(&home)).await?;
+        let clients = World::of(&cx.read).aws.write_in(cx, promotion::region(&home)).await?;
         let target = Target { clients: &clients, global: self.global().to_owned(), cluster: home };
         let ask = async {
             match target.at_rest(&cx.read).await? {
-                Stage::Follows { arn, .. } => match back(&cx.read, &arn).filter(|back| !back.is_past(&cx.read)) {
-                    // What was taken is waited for, and never asked for twice.
-                    Some(Asked { accepted: true, .. }) => Ok(None),
-                    before => {
-                        if before.is_none() {
-                            cx.record(BACK, json!(cx.read.clock.now())).await;
-                        }
-                        Self::ask(cx, &clients, self.global(), &arn).await
-                    }
-                },
+                Stage::Follows { arn, .. } => {
+                    promotion::ask_back(cx, &arn, Self::ask(cx, &clients, self.global(), &arn)).await
+                }
                 _ => Ok(None),
             }
         };

@@ -15,7 +15,7 @@
 
 use crate::{
     aws::{Clients, error::code, limits},
-    before,
+    before::{self, BEFORE},
     world::World,
 };
 use async_trait::async_trait;
@@ -283,7 +283,9 @@ impl Step for ReplicaActivate {
         let clients = World::of(cx).aws.read(cx).await?;
         Ok(match self.see(&clients).await? {
             // A call that was answered may be seen later than it was taken.
-            Seen::Inactive if cx.fact(BACK).is_none() && before::is_accepted(cx, self.pool.get()) => Check::InProgress,
+            Seen::Inactive if cx.fact(BACK).is_none() && before::is_accepted(cx, BEFORE, self.pool.get()) => {
+                Check::InProgress
+            }
             Seen::Inactive => Check::Done(Output::default()),
             Seen::Active(_) => Check::Absent,
             Seen::Moving(_) => Check::InProgress,

@@ -10,6 +10,7 @@
 //! Left out: passwords (`AuthToken`; user groups are set), serverless caches,
 //! data tiering, Memcached.
 
+pub(crate) mod global;
 pub(crate) mod snapshots;
 
 use crate::aws::{
@@ -26,6 +27,7 @@ use dr_engine::{
     outcome::{Failure, Output, RecoveryPoint},
     step::{Check, Look, OutputName, ReadCx, StepCx, StepError},
 };
+use serde_json::{Map, Value};
 use std::{collections::BTreeMap, future::Future};
 
 /// What a group should be.
@@ -234,18 +236,8 @@ impl Wanted {
     }
 
     fn output(&self, group: &ReplicationGroup, origin: &Origin) -> Output {
-        let first = group.node_groups().first();
-        let endpoint = group.configuration_endpoint().or_else(|| first.and_then(|shard| shard.primary_endpoint()));
-        let mut values = serde_json::Map::new();
+        let mut values = values(group);
         values.insert("cache".into(), self.name.clone().into());
-        values.insert("arn".into(), group.arn().into());
-        if let Some((address, port)) = endpoint.and_then(|it| it.address().zip(it.port())) {
-            values.insert("endpoint".into(), address.into());
-            values.insert("port".into(), port.into());
-        }
-        if let Some(reader) = first.and_then(|shard| shard.reader_endpoint()?.address()) {
-            values.insert("reader_endpoint".into(), reader.into());
-        }
         Output { values, recovery_point: origin.recovery_point.clone() }
     }
 
@@ -339,6 +331,23 @@ impl Wanted {
         };
         Ok(cx.read.poll(gone).await?)
     }
+}
+
+/// What a group says of itself, by the names in [`outputs`].
+pub(crate) fn values(group: &ReplicationGroup) -> Map<String, Value> {
+    let first = group.node_groups().first();
+    let endpoint = group.configuration_endpoint().or_else(|| first.and_then(|shard| shard.primary_endpoint()));
+    let mut values = Map::new();
+    values.insert("cache".into(), group.replication_group_id().into());
+    values.insert("arn".into(), group.arn().into());
+    if let Some((address, port)) = endpoint.and_then(|it| it.address().zip(it.port())) {
+        values.insert("endpoint".into(), address.into());
+        values.insert("port".into(), port.into());
+    }
+    if let Some(reader) = first.and_then(|shard| shard.reader_endpoint()?.address()) {
+        values.insert("reader_endpoint".into(), reader.into());
+    }
+    values
 }
 
 /// What a group gives to other steps.

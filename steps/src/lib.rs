@@ -11,6 +11,8 @@ pub mod aurora_global_switchover;
 pub mod aurora_restore_cluster;
 pub mod aws;
 pub mod aws_cli;
+mod backup;
+pub mod backup_copy_job;
 pub mod backup_restore_job;
 mod before;
 pub mod claim;
@@ -27,12 +29,14 @@ pub mod dynamodb_restore_backup;
 pub mod dynamodb_restore_pitr;
 pub mod ecs_scale_service;
 mod elasticache;
+pub mod elasticache_global_failover;
 pub mod elasticache_restore_snapshot;
 pub mod elasticache_start_empty;
 pub mod fence_command;
 pub mod fence_rds_read_only;
 pub mod fence_security_group;
 pub mod http;
+pub mod iam_check;
 pub mod limits;
 pub mod manual;
 mod metrics;
@@ -40,6 +44,7 @@ mod moments;
 pub mod output;
 pub mod probe;
 pub mod process;
+mod promotion;
 mod rds;
 pub mod rds_copy_snapshot;
 pub mod rds_create_replica;
@@ -74,6 +79,7 @@ pub fn registry() -> Registry {
         Kind::of::<aurora_global_switchover::GlobalSwitchover>("aurora.global_switchover"),
         Kind::of::<aurora_restore_cluster::RestoreCluster>("aurora.restore_cluster"),
         Kind::of::<aws_cli::AwsCli>("aws.cli"),
+        Kind::of::<backup_copy_job::CopyJob>("backup.copy_job"),
         Kind::of::<backup_restore_job::RestoreJob>("backup.restore_job"),
         Kind::of::<cloudfront_update_origin::UpdateOrigin>("cloudfront.update_origin"),
         Kind::of::<cognito_import_users::ImportUsers>("cognito.import_users"),
@@ -84,12 +90,14 @@ pub fn registry() -> Registry {
         Kind::of::<dynamodb_restore_backup::RestoreBackup>("dynamodb.restore_backup"),
         Kind::of::<dynamodb_restore_pitr::RestorePitr>("dynamodb.restore_pitr"),
         Kind::of::<ecs_scale_service::ScaleService>("ecs.scale_service"),
+        Kind::of::<elasticache_global_failover::GlobalFailover>("elasticache.global_failover"),
         Kind::of::<elasticache_restore_snapshot::RestoreSnapshot>("elasticache.restore_snapshot"),
         Kind::of::<elasticache_start_empty::StartEmpty>("elasticache.start_empty"),
         Kind::of::<fence_command::FenceCommand>("fence.command"),
         Kind::of::<fence_rds_read_only::ReadOnly>("fence.rds_read_only"),
         Kind::of::<fence_security_group::SecurityGroup>("fence.security_group"),
         Kind::of::<http::Http>("http"),
+        Kind::of::<iam_check::IamCheck>("iam.check"),
         Kind::of::<manual::Manual>("manual"),
         Kind::of::<rds_copy_snapshot::CopySnapshot>("rds.copy_snapshot"),
         Kind::of::<rds_create_replica::CreateReplica>("rds.create_replica"),

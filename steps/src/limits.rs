@@ -59,3 +59,5 @@ pub const JOBS_PAGE: i32 = 60;
 pub const UPLOAD: Dur = Dur(15 * 60_000);
 /// How long after a job was made its file is taken.
 pub const UPLOAD_UNTIL: Dur = Dur(15 * 60_000);
+/// How many roles one `iam.check` looks at: each takes several calls, one after the other.
+pub const IAM_ROLES_MAX: usize = 10;

@@ -26,6 +26,7 @@ class Backups:
     def __init__(self):
         self.vaults = {}
         self.jobs = {}
+        self.copies = {}
         self.asked = {}
 
 
@@ -154,13 +155,18 @@ def describe_job(call):
 
 @operation("backup", "ListRestoreJobs")
 def list_jobs(call):
-    since = call.params.get("ByCreatedAfter")
-    jobs = [job for job in kept(call.state).jobs.values() if job["lab_region"] == call.region]
-    if since is not None:
-        since = since if isinstance(since, datetime) else datetime.fromtimestamp(float(since), timezone.utc)
-        naive = since.astimezone(timezone.utc).replace(tzinfo=None) if since.tzinfo else since
-        jobs = [job for job in jobs if job["CreationDate"] >= naive]
-    return {"RestoreJobs": [shown(job) for job in jobs]}
+    return {"RestoreJobs": [shown(job) for job in since(call, kept(call.state).jobs)]}
+
+
+def since(call, jobs):
+    """The jobs of the region, since the moment that is asked for, if one is."""
+    moment = call.params.get("ByCreatedAfter")
+    jobs = [job for job in jobs.values() if job["lab_region"] == call.region]
+    if moment is None:
+        return jobs
+    moment = moment if isinstance(moment, datetime) else datetime.fromtimestamp(float(moment), timezone.utc)
+    naive = moment.astimezone(timezone.utc).replace(tzinfo=None) if moment.tzinfo else moment
+    return [job for job in jobs if job["CreationDate"] >= naive]
 
 
 def state(account):
@@ -177,7 +183,14 @@ def state(account):
         f"{region} {name}": {arn: each["Status"] for arn, each in sorted(found["points"].items())}
         for (region, name), found in sorted(kept(account).vaults.items())
     }
-    return {"jobs": sorted(shown_jobs, key=str), "vaults": vaults}
+    copies = [
+        {
+            "region": job["lab_region"], "point": job["SourceRecoveryPointArn"], "status": job["State"],
+            "to": job["DestinationBackupVaultArn"], "role": job["IamRoleArn"], "lifecycle": job.get("lab_lifecycle"),
+        }
+        for job in kept(account).copies.values()
+    ]  # fmt: skip
+    return {"jobs": sorted(shown_jobs, key=str), "copies": sorted(copies, key=str), "vaults": vaults}
 
 
 def plant(account_state, account, region, name, table, minutes, status="COMPLETED"):

@@ -121,6 +121,7 @@ def shown(name, group):
         "AutomaticFailover": "enabled" if asked.get("AutomaticFailoverEnabled") else "disabled",
         "MultiAZ": "enabled" if asked.get("MultiAZEnabled") else "disabled",
         "ReplicationGroupCreateTime": group["made"], "PendingModifiedValues": {},
+        "MemberClusters": members(name, shards, asked.get("ReplicasPerNodeGroup") or 0),
     }  # fmt: skip
     if group["status"] == "available":
         if shards > 1:
@@ -131,6 +132,12 @@ def shown(name, group):
                 "ReaderEndpoint": {"Address": f"replica.{host}", "Port": 6379},
             }
     return result
+
+
+def members(name, shards, replicas):
+    """The nodes of a group, as AWS names them."""
+    heads = [name] if shards == 1 else [f"{name}-{shard:04d}" for shard in range(1, shards + 1)]
+    return [f"{head}-{node:03d}" for head in heads for node in range(1, replicas + 2)]
 
 
 @operation("elasticache", "DescribeReplicationGroups")
@@ -153,6 +160,8 @@ def delete(call):
     if group["status"] not in ("available", "create-failed"):
         words = f"Replication group {name} has status {group['status']} which is not valid for deletion."
         refuse("InvalidReplicationGroupState", words)
+    if any((call.region, name) in each.members for each in call.state.caches.globals.values()):
+        refuse("InvalidReplicationGroupState", f"Replication group {name} is part of a global datastore.")
     group["status"] = "deleting"
     call.state.begin(("cache", *key(call, name)), lambda: call.state.caches.groups.pop(key(call, name), None))
     return {"ReplicationGroup": shown(name, group)}
@@ -208,4 +217,5 @@ def state(account):
             for (region, name), g in caches.groups.items()
         },
         "snapshots": {f"{r}/{n}": s["SnapshotStatus"] for (r, n), s in caches.snapshots.items()},
+        "globals": {name: each.state() for name, each in caches.globals.items()},
     }  # fmt: skip

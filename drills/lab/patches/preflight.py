@@ -1,4 +1,4 @@
-"""What a preflight asks and moto does not know: offered classes, versions, quotas, permissions."""
+"""What a preflight asks and moto does not know: offered classes, versions, quotas."""
 
 from .. import bridge
 from . import operation
@@ -61,17 +61,4 @@ def quotas(call):
         "AccountQuotas": [
             {"AccountQuotaName": name, "Used": now, "Max": most} for name, (now, most) in used.items()
         ]
-    }
-
-
-@operation("iam", "SimulatePrincipalPolicy", "SimulateCustomPolicy")
-def simulate(call):
-    """Everything is allowed: denials are made with faults."""
-    resources = call.params.get("ResourceArns") or ["*"]
-    return {
-        "EvaluationResults": [
-            {"EvalActionName": action, "EvalResourceName": resources[0], "EvalDecision": "allowed"}
-            for action in call.params["ActionNames"]
-        ],
-        "IsTruncated": False,
     }

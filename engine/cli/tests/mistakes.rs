@@ -109,6 +109,35 @@ fn where_nothing_is_it_is_said_where_that_is() {
 }
 
 #[test]
+fn a_plan_names_the_steps_that_the_region_has_to_answer_for_whose_loss_it_is_for() {
+    let place = |region: &str| {
+        Place::with(&format!(
+            "
+dr: v1
+name: copies
+regions: {{ primary: eu-west-1, recovery: eu-central-1 }}
+steps:
+  copy:
+    region: {region}
+    do:
+      backup.copy_job:
+        vault: home
+        resource: arn:aws:dynamodb:eu-west-1:111122223333:table/t
+        to: arn:aws:backup:eu-north-1:111122223333:backup-vault:second
+        role: arn:aws:iam::111122223333:role/copy
+    timeout: 6h
+"
+        ))
+    };
+    let says = "eu-west-1 must answer, though this is for its loss: copy";
+    place("primary").run(&["plan", "runbook.yaml"]).ends(0).prints(&[says]);
+    for (mode, region) in [("ungraceful", "recovery"), ("graceful", "primary")] {
+        let plan = place(region).run(&["plan", "runbook.yaml", "--mode", mode]).ends(0);
+        assert!(!plan.out.contains("must answer"), "{mode} {region}: {}", plan.out);
+    }
+}
+
+#[test]
 fn a_condition_that_only_the_plan_decides_is_decided_when_planning() {
     let place = Place::with(
         "

@@ -59,6 +59,7 @@ contract! {
     aurora_global_switchover: crate::aurora::KEEPING, undo: crate::aurora::KEEPING;
     aurora_restore_cluster: crate::aurora_restore::TRIAL, undo: crate::aurora_restore::TRIAL;
     aws_cli: crate::aws_cli::TRIAL;
+    backup_copy_job: crate::backup_copy::TRIAL;
     backup_restore_job: crate::backup::TRIAL;
     cloudfront_update_origin: crate::cloudfront::TRIAL, undo: crate::cloudfront::TRIAL;
     cognito_import_users: crate::cognito_import::TRIAL;
@@ -67,6 +68,7 @@ contract! {
     dynamodb_restore_backup: crate::dynamodb::TRIAL, undo: crate::dynamodb::TRIAL;
     dynamodb_restore_pitr: crate::dynamodb_pitr::TRIAL, undo: crate::dynamodb_pitr::TRIAL;
     ecs_scale_service: crate::ecs::TRIAL, undo: crate::ecs::TRIAL;
+    elasticache_global_failover: crate::elasticache_global::TRIAL, undo: crate::elasticache_global::TRIAL;
     elasticache_restore_snapshot: crate::elasticache::RESTORE, undo: crate::elasticache::RESTORE;
     elasticache_start_empty: crate::elasticache::EMPTY, undo: crate::elasticache::EMPTY;
     fence_rds_read_only: crate::fence_rds::TRIAL, undo: crate::fence_rds::TRIAL;
@@ -89,6 +91,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("dns.verify", "only looks"),
     ("fence.command", "a process: tests/kinds/fence_command.rs"),
     ("http", "a server of anybody's: tests/kinds/http.rs"),
+    ("iam.check", "only looks"),
     ("manual", "asks people"),
     ("s3.replication_check", "only looks"),
     ("status_page.statuspage", "another's API: tests/kinds/statuspage.rs"),

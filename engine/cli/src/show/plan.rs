@@ -7,7 +7,7 @@ use dr_engine::{
     event::RunKind,
     forecast::{Draw, Slot, critical, forecast},
     limits,
-    plan::{Plan, PlanStep, VERIFY, graph::waves},
+    plan::{Mode, Plan, PlanStep, VERIFY, graph::waves},
     when::left_out,
 };
 use dr_steps::{status_page_static, status_page_statuspage};
@@ -206,6 +206,12 @@ fn remarks(plan: &Plan, prediction: &Prediction, text: &mut String) {
         let which = ids(&|s| s.control_plane.as_deref() == Some(plane)).unwrap_or_default();
         line(text, &format!("{plane} must answer, AWS has their control plane only there: {which}"));
     }
+    if let Some(lost) = may_be_lost(plan) {
+        let there = |s: &PlanStep| s.changes && s.calls_provider && !s.fences && s.region.as_deref() == Some(lost);
+        if let Some(which) = ids(&there) {
+            line(text, &format!("{lost} must answer, though this is for its loss: {which}"));
+        }
+    }
     if let Some(claim) = &plan.claim {
         let url = claim.url(RunKind::Live);
         line(text, &format!("claimed before anything begins: {url} in {}", claim.region));
@@ -234,6 +240,12 @@ fn remarks(plan: &Plan, prediction: &Prediction, text: &mut String) {
             parts.iter().filter(|(_, l)| !l.is_empty()).map(|(w, l)| format!("{w} {}", l.join(", "))).collect();
         line(text, &format!("A PART OF THE RUNBOOK: {}", parts.join("; ")));
     }
+}
+
+/// The region whose loss a plan is for.
+fn may_be_lost(plan: &Plan) -> Option<&str> {
+    let (primary, recovery) = (plan.regions.get("primary")?, plan.regions.get("recovery")?);
+    (plan.mode == Mode::Ungraceful && primary != recovery).then_some(primary)
 }
 
 /// Who hears of a run, and how often.
