@@ -9,7 +9,12 @@ use crate::{
     world::World,
 };
 use bytes::Bytes;
-use dr_engine::{duration::Dur, outcome::Failure, step::ReadCx, yaml::In};
+use dr_engine::{
+    duration::Dur,
+    outcome::{Failure, RecoveryPoint},
+    step::ReadCx,
+    yaml::In,
+};
 use hyper::Method;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer};
@@ -31,22 +36,24 @@ pub(crate) struct Seen {
     pub(crate) says: String,
     /// In values, for other steps.
     pub(crate) values: Map<String, Value>,
+    /// Which moment the data is of, where that was looked for.
+    pub(crate) recovery_point: Option<RecoveryPoint>,
 }
 
 impl Seen {
     /// It is as it should be.
     pub(crate) fn good(says: String, values: Value) -> Self {
         let Value::Object(values) = values else { unreachable!("values have names") };
-        Self { good: true, says, values }
+        Self { good: true, says, values, recovery_point: None }
     }
 
     /// It is not as it should be, or not yet.
     pub(crate) fn bad(says: impl Into<String>) -> Self {
-        Self { good: false, says: says.into(), values: Map::new() }
+        Self { good: false, says: says.into(), values: Map::new(), recovery_point: None }
     }
 
     /// What cannot pass is an error; what can is something seen.
-    fn of(failure: Failure) -> Result<Self, Failure> {
+    pub(crate) fn of(failure: Failure) -> Result<Self, Failure> {
         if failure.transient { Ok(Self::bad(failure.message)) } else { Err(failure) }
     }
 }
@@ -194,7 +201,7 @@ impl JsonSchema for HostPort {
 pub struct Place(IpAddr, Option<u16>);
 
 impl Place {
-    fn at(self, port: u16) -> SocketAddr {
+    pub(crate) fn at(self, port: u16) -> SocketAddr {
         SocketAddr::new(self.0, self.1.unwrap_or(port))
     }
 }

@@ -93,6 +93,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("verify.alarm", "only looks"),
     ("verify.canary", "only looks"),
     ("verify.http", "only looks"),
+    ("verify.sql", "only looks: tests/kinds/sql.rs"),
     ("verify.tcp", "only looks"),
     ("wait_until", "only looks"),
 ];
