@@ -58,6 +58,7 @@ pub mod text;
 mod trust;
 pub mod verify;
 pub mod verify_alarm;
+pub mod verify_authz;
 pub mod verify_canary;
 pub mod verify_sql;
 pub mod wait_until;
@@ -101,6 +102,7 @@ pub fn registry() -> Registry {
         Kind::of::<status_page_static::StatusPage>(status_page_static::KIND),
         Kind::of::<status_page_statuspage::Statuspage>(status_page_statuspage::KIND),
         Kind::of::<verify_alarm::VerifyAlarm>("verify.alarm"),
+        Kind::of::<verify_authz::VerifyAuthz>("verify.authz"),
         Kind::of::<verify_canary::VerifyCanary>("verify.canary"),
         Kind::of::<verify::VerifyHttp>("verify.http"),
         Kind::of::<verify_sql::VerifySql>("verify.sql"),

@@ -1,7 +1,8 @@
 //! One look at whether something answers as it should.
 
 use crate::{
-    client, command, limits, process, reach,
+    client::{self, Answer},
+    command, limits, process, reach,
     redact::Redactor,
     secret::TextOrSecret,
     text::Word,
@@ -15,7 +16,7 @@ use dr_engine::{
     step::ReadCx,
     yaml::In,
 };
-use hyper::Method;
+use hyper::{Method, header::HeaderMap};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
@@ -26,6 +27,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     str::FromStr,
 };
+use url::Url;
 
 /// What a probe saw.
 #[derive(Debug)]
@@ -104,18 +106,8 @@ impl HttpProbe {
     ) -> Result<Seen, Failure> {
         let mut redactor = Redactor::default();
         let headers = web::without_empty(web::headers(cx, &self.headers, &mut redactor)?);
-        let url = &self.url.get().0;
-        let port = url.port_or_known_default().unwrap_or_default();
-        let host = url.host_str().unwrap_or_default();
-        let fixed = resolve.iter().find(|(name, _)| name.eq_ignore_ascii_case(host)).map(|(_, place)| place.at(port));
         let since = cx.clock.now();
-        let got = async {
-            let line = client::connect(cx, url, fixed).await?;
-            let address = line.address;
-            let answer = line.send(cx, (Method::GET, url), headers, Bytes::new(), limits::PROBE_TIMEOUT).await;
-            answer.map(|answer| (answer, address)).map_err(Failure::passing)
-        };
-        let (answer, address) = match got.await {
+        let (answer, address) = match fetch(cx, &self.url.get().0, headers, resolve).await {
             Ok(got) => got,
             Err(failure) => return Seen::of(failure),
         };
@@ -131,6 +123,22 @@ impl HttpProbe {
         });
         Ok(Seen::good(format!("status {} after {took}", answer.status), values))
     }
+}
+
+/// One GET, and the address that answered it. What can pass is transient.
+pub(crate) async fn fetch(
+    cx: &ReadCx,
+    url: &Url,
+    headers: HeaderMap,
+    resolve: &BTreeMap<String, Place>,
+) -> Result<(Answer, SocketAddr), Failure> {
+    let port = url.port_or_known_default().unwrap_or_default();
+    let host = url.host_str().unwrap_or_default();
+    let fixed = resolve.iter().find(|(name, _)| name.eq_ignore_ascii_case(host)).map(|(_, place)| place.at(port));
+    let line = client::connect(cx, url, fixed).await?;
+    let address = line.address;
+    let answer = line.send(cx, (Method::GET, url), headers, Bytes::new(), limits::PROBE_TIMEOUT).await;
+    answer.map(|answer| (answer, address)).map_err(Failure::passing)
 }
 
 impl TcpProbe {

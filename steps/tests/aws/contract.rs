@@ -91,6 +91,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("s3.replication_check", "only looks"),
     ("status_page.statuspage", "another's API: tests/kinds/statuspage.rs"),
     ("verify.alarm", "only looks"),
+    ("verify.authz", "only looks: tests/kinds/authz.rs"),
     ("verify.canary", "only looks"),
     ("verify.http", "only looks"),
     ("verify.sql", "only looks: tests/kinds/sql.rs"),

@@ -1,5 +1,6 @@
 //! Every kind of work, against real processes and real sockets on loopback.
 
+mod authz;
 mod command;
 mod database;
 mod fence_command;
