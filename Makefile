@@ -7,14 +7,17 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := $(CURDIR)/target/lab-venv
 IN_VENV := PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python
-LAB_ENV := DR_LAB_VENV=$(VENV) DR_LAB_PYTHON=$(VENV)/bin/python DR_LAB_REQUIRED=1
+LAB_ENV = env DR_LAB_VENV=$(VENV) DR_LAB_PYTHON=$(VENV)/bin/python DR_LAB_REQUIRED=1 $$($(DATABASES) || echo DR_DATABASES=none)
 HAS = $(shell command -v $(1))
 
 # A region is lost in the lab, and recovered: everything on loopback, nothing left behind.
 DEMO := target/debug/dr --state target/demo
 ACCOUNT := 000000000001
 
-.PHONY: help demo build dist test editor page picture lint bench python
+# PostgreSQL, MariaDB, and what makes certificates for them.
+DATABASES = ls /usr/lib/postgresql/*/bin/initdb /usr/sbin/mariadbd /usr/bin/openssl >/dev/null 2>&1
+
+.PHONY: help demo build dist test databases editor page picture lint bench python
 
 help:
 	@echo "make demo | build | dist | test | lint | bench"
@@ -44,7 +47,7 @@ dist: | python
 	.ci/dist
 
 # Each runner's own last lines say how many tests there were.
-test: $(VENV)/.made-from
+test: $(VENV)/.made-from | databases
 ifneq ($(call HAS,cargo-nextest),)
 	$(LAB_ENV) cargo nextest run --workspace --locked --no-fail-fast
 else
@@ -65,6 +68,12 @@ npm_ci = if ! cmp -s engine/cli/tests/$(1)/package-lock.json target/$(1)/.made-f
   npm ci --prefix target/$(1) --ignore-scripts --no-audit --no-fund --loglevel error; \
   cp target/$(1)/package-lock.json target/$(1)/.made-from; \
 fi
+
+# What `verify.sql` is tried against. Servers run for a test alone, in its folder.
+databases:
+	@$(DATABASES) || { $(call apt,postgresql mariadb-server-core openssl); }
+	@$(DATABASES) || \
+	  echo "NOT RUN: verify.sql against databases (sudo apt-get install postgresql mariadb-server-core openssl)"
 
 # The schema in the language server that editors ask.
 EDITOR_ENV := DR_EDITOR_SERVER=$(CURDIR)/target/editor/node_modules/.bin/yaml-language-server

@@ -4,7 +4,7 @@
 //! retries. A request either was not sent, or got its answer, or its answer
 //! was lost; whoever sends something that changes the world must know which.
 
-use crate::{limits, reach, text, world::World};
+use crate::{limits, reach, text, trust::Trust, world::World};
 use bytes::Bytes;
 use dr_engine::{duration::Dur, outcome::Failure, step::ReadCx};
 use http_body_util::{BodyExt, Full};
@@ -14,20 +14,15 @@ use hyper::{
     header::{CONNECTION, HOST, HeaderMap, HeaderValue, USER_AGENT},
 };
 use hyper_util::rt::TokioIo;
-use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
-use std::{
-    fmt,
-    net::SocketAddr,
-    pin::pin,
-    sync::{Arc, OnceLock},
-};
+use rustls::pki_types::ServerName;
+use std::{fmt, net::SocketAddr, pin::pin, sync::OnceLock};
 use tokio::io::{AsyncRead, AsyncWrite};
 use url::Url;
 
 /// The TLS of all requests, made when the first one wants it: the certificates
 /// of the system are hundreds, and a run of commands needs none of them.
 #[derive(Default)]
-pub(crate) struct Tls(OnceLock<Result<Arc<ClientConfig>, String>>);
+pub(crate) struct Tls(OnceLock<Result<Trust, String>>);
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -36,20 +31,9 @@ impl fmt::Debug for Tls {
 }
 
 impl Tls {
-    fn get(&self) -> Result<Arc<ClientConfig>, Failure> {
-        let made = self.0.get_or_init(|| {
-            let mut roots = RootCertStore::empty();
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            if roots.is_empty() {
-                return Err("this machine has no certificates to trust: set SSL_CERT_FILE".into());
-            }
-            // The same cryptography as the AWS SDK's, so that the binary holds one.
-            let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-            let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-            let versions = versions.map_err(|error| error.to_string())?;
-            Ok(Arc::new(versions.with_root_certificates(roots).with_no_client_auth()))
-        });
-        made.clone().map_err(Failure::new)
+    /// What this machine trusts.
+    pub(crate) fn get(&self) -> Result<Trust, Failure> {
+        self.0.get_or_init(Trust::of_this_machine).clone().map_err(Failure::new)
     }
 }
 
@@ -80,7 +64,7 @@ pub(crate) async fn connect(cx: &ReadCx, url: &Url, fixed: Option<SocketAddr>) -
     if url.scheme() != "https" {
         return Ok(Line { stream: Box::new(stream), address });
     }
-    let tls = World::of(cx).tls.get()?;
+    let tls = World::of(cx).tls.get()?.config;
     let name = ServerName::try_from(host.trim_start_matches('[').trim_end_matches(']').to_owned())
         .map_err(|error| Failure::new(format!("`{host}` cannot stand in a certificate: {error}")))?;
     let shaken = tokio_rustls::TlsConnector::from(tls).connect(name, stream);
@@ -157,7 +141,7 @@ async fn exchange(stream: Box<dyn Stream>, request: Request<Full<Bytes>>) -> hyp
 }
 
 /// An error with what lies beneath it.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -41,6 +41,7 @@ pub mod limits;
 pub mod manual;
 mod metrics;
 mod moments;
+mod newest;
 pub mod output;
 pub mod probe;
 pub mod process;
@@ -61,9 +62,12 @@ pub mod sms;
 pub mod status_page_static;
 pub mod status_page_statuspage;
 pub mod text;
+mod trust;
 pub mod verify;
 pub mod verify_alarm;
+pub mod verify_authz;
 pub mod verify_canary;
+pub mod verify_sql;
 pub mod wait_until;
 pub mod web;
 mod work;
@@ -110,8 +114,10 @@ pub fn registry() -> Registry {
         Kind::of::<status_page_static::StatusPage>(status_page_static::KIND),
         Kind::of::<status_page_statuspage::Statuspage>(status_page_statuspage::KIND),
         Kind::of::<verify_alarm::VerifyAlarm>("verify.alarm"),
+        Kind::of::<verify_authz::VerifyAuthz>("verify.authz"),
         Kind::of::<verify_canary::VerifyCanary>("verify.canary"),
         Kind::of::<verify::VerifyHttp>("verify.http"),
+        Kind::of::<verify_sql::VerifySql>("verify.sql"),
         Kind::of::<verify::VerifyTcp>("verify.tcp"),
         Kind::of::<wait_until::WaitUntil>("wait_until"),
     ])

@@ -1,7 +1,8 @@
 //! One look at whether something answers as it should.
 
 use crate::{
-    client, command, limits, process, reach,
+    client::{self, Answer},
+    command, limits, process, reach,
     redact::Redactor,
     secret::TextOrSecret,
     text::Word,
@@ -9,8 +10,13 @@ use crate::{
     world::World,
 };
 use bytes::Bytes;
-use dr_engine::{duration::Dur, outcome::Failure, step::ReadCx, yaml::In};
-use hyper::Method;
+use dr_engine::{
+    duration::Dur,
+    outcome::{Failure, RecoveryPoint},
+    step::ReadCx,
+    yaml::In,
+};
+use hyper::{Method, header::HeaderMap};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
@@ -21,6 +27,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     str::FromStr,
 };
+use url::Url;
 
 /// What a probe saw.
 #[derive(Debug)]
@@ -31,22 +38,24 @@ pub(crate) struct Seen {
     pub(crate) says: String,
     /// In values, for other steps.
     pub(crate) values: Map<String, Value>,
+    /// Which moment the data is of, where that was looked for.
+    pub(crate) recovery_point: Option<RecoveryPoint>,
 }
 
 impl Seen {
     /// It is as it should be.
     pub(crate) fn good(says: String, values: Value) -> Self {
         let Value::Object(values) = values else { unreachable!("values have names") };
-        Self { good: true, says, values }
+        Self { good: true, says, values, recovery_point: None }
     }
 
     /// It is not as it should be, or not yet.
     pub(crate) fn bad(says: impl Into<String>) -> Self {
-        Self { good: false, says: says.into(), values: Map::new() }
+        Self { good: false, says: says.into(), values: Map::new(), recovery_point: None }
     }
 
     /// What cannot pass is an error; what can is something seen.
-    fn of(failure: Failure) -> Result<Self, Failure> {
+    pub(crate) fn of(failure: Failure) -> Result<Self, Failure> {
         if failure.transient { Ok(Self::bad(failure.message)) } else { Err(failure) }
     }
 }
@@ -97,18 +106,8 @@ impl HttpProbe {
     ) -> Result<Seen, Failure> {
         let mut redactor = Redactor::default();
         let headers = web::without_empty(web::headers(cx, &self.headers, &mut redactor)?);
-        let url = &self.url.get().0;
-        let port = url.port_or_known_default().unwrap_or_default();
-        let host = url.host_str().unwrap_or_default();
-        let fixed = resolve.iter().find(|(name, _)| name.eq_ignore_ascii_case(host)).map(|(_, place)| place.at(port));
         let since = cx.clock.now();
-        let got = async {
-            let line = client::connect(cx, url, fixed).await?;
-            let address = line.address;
-            let answer = line.send(cx, (Method::GET, url), headers, Bytes::new(), limits::PROBE_TIMEOUT).await;
-            answer.map(|answer| (answer, address)).map_err(Failure::passing)
-        };
-        let (answer, address) = match got.await {
+        let (answer, address) = match fetch(cx, &self.url.get().0, headers, resolve).await {
             Ok(got) => got,
             Err(failure) => return Seen::of(failure),
         };
@@ -124,6 +123,22 @@ impl HttpProbe {
         });
         Ok(Seen::good(format!("status {} after {took}", answer.status), values))
     }
+}
+
+/// One GET, and the address that answered it. What can pass is transient.
+pub(crate) async fn fetch(
+    cx: &ReadCx,
+    url: &Url,
+    headers: HeaderMap,
+    resolve: &BTreeMap<String, Place>,
+) -> Result<(Answer, SocketAddr), Failure> {
+    let port = url.port_or_known_default().unwrap_or_default();
+    let host = url.host_str().unwrap_or_default();
+    let fixed = resolve.iter().find(|(name, _)| name.eq_ignore_ascii_case(host)).map(|(_, place)| place.at(port));
+    let line = client::connect(cx, url, fixed).await?;
+    let address = line.address;
+    let answer = line.send(cx, (Method::GET, url), headers, Bytes::new(), limits::PROBE_TIMEOUT).await;
+    answer.map(|answer| (answer, address)).map_err(Failure::passing)
 }
 
 impl TcpProbe {
@@ -194,7 +209,7 @@ impl JsonSchema for HostPort {
 pub struct Place(IpAddr, Option<u16>);
 
 impl Place {
-    fn at(self, port: u16) -> SocketAddr {
+    pub(crate) fn at(self, port: u16) -> SocketAddr {
         SocketAddr::new(self.0, self.1.unwrap_or(port))
     }
 }

@@ -6,7 +6,7 @@
 //! answer with credentials.
 
 use crate::{dns, limits};
-use dr_engine::{outcome::Failure, step::ReadCx};
+use dr_engine::{duration::Dur, outcome::Failure, step::ReadCx};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use tokio::net::TcpStream;
 
@@ -18,31 +18,15 @@ pub(crate) async fn connect(
     port: u16,
     fixed: Option<SocketAddr>,
 ) -> Result<(TcpStream, SocketAddr), Failure> {
-    let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
-    let found = async {
-        match (fixed, literal) {
-            (Some(fixed), _) => Ok(vec![fixed]),
-            (None, Some(ip)) => Ok(vec![SocketAddr::new(ip, port)]),
-            (None, None) => {
-                dns::resolve(cx, host).await.map(|ips| ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
-            }
-        }
-    };
-    let no_answer = || Failure::passing(format!("no connection to `{host}:{port}` within {}", limits::CONNECT_TIMEOUT));
-    let addresses = cx.clock.timeout(limits::CONNECT_TIMEOUT, found).await.ok_or_else(no_answer)?;
-    let addresses = addresses.map_err(Failure::passing)?;
-    // One is enough to refuse: a name that mixes them is up to something.
-    if let Some(bad) = addresses.iter().find(|address| innards(address.ip())) {
-        let text = format!("`{host}` is {}: link-local and metadata addresses are never connected to", bad.ip());
-        return Err(Failure::new(text));
-    }
-    let mut why = no_answer();
+    let addresses = addresses(cx, host, port, fixed).await?;
+    let mut why = no_answer(host, port);
     let until = cx.clock.now().after(limits::CONNECT_TIMEOUT);
     for (at, address) in addresses.iter().enumerate() {
-        let left = until.since(cx.clock.now());
-        // A dead address must leave time for those behind it.
-        let share = dr_engine::duration::Dur(left.0 / i64::try_from(addresses.len() - at).unwrap_or(1).max(1));
-        match cx.clock.timeout(share, TcpStream::connect(address)).await {
+        match cx
+            .clock
+            .timeout(share(until.since(cx.clock.now()), addresses.len() - at), TcpStream::connect(address))
+            .await
+        {
             Some(Ok(stream)) => {
                 // Requests are small: waiting to fill a packet only adds delay.
                 stream.set_nodelay(true).ok();
@@ -53,6 +37,42 @@ pub(crate) async fn connect(
         }
     }
     Err(why)
+}
+
+/// Where a host is: one or more addresses, for who connects by itself.
+pub(crate) async fn addresses(
+    cx: &ReadCx,
+    host: &str,
+    port: u16,
+    fixed: Option<SocketAddr>,
+) -> Result<Vec<SocketAddr>, Failure> {
+    let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
+    let found = async {
+        match (fixed, literal) {
+            (Some(fixed), _) => Ok(vec![fixed]),
+            (None, Some(ip)) => Ok(vec![SocketAddr::new(ip, port)]),
+            (None, None) => {
+                dns::resolve(cx, host).await.map(|ips| ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
+            }
+        }
+    };
+    let addresses = cx.clock.timeout(limits::CONNECT_TIMEOUT, found).await.ok_or_else(|| no_answer(host, port))?;
+    let addresses = addresses.map_err(Failure::passing)?;
+    // One is enough to refuse: a name that mixes them is up to something.
+    if let Some(bad) = addresses.iter().find(|address| innards(address.ip())) {
+        let text = format!("`{host}` is {}: link-local and metadata addresses are never connected to", bad.ip());
+        return Err(Failure::new(text));
+    }
+    Ok(addresses)
+}
+
+/// What one of several addresses gets of the time left: a dead one must leave time for those behind it.
+pub(crate) fn share(left: Dur, addresses: usize) -> Dur {
+    Dur(left.0 / i64::try_from(addresses).unwrap_or(1).max(1))
+}
+
+fn no_answer(host: &str, port: u16) -> Failure {
+    Failure::passing(format!("no connection to `{host}:{port}` within {}", limits::CONNECT_TIMEOUT))
 }
 
 /// Whether an address belongs to the machine's surroundings and not to a service.

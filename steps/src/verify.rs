@@ -71,11 +71,11 @@ pub struct VerifyTcp {
     row: Row,
 }
 
-fn five_seconds() -> Dur {
+pub(crate) fn five_seconds() -> Dur {
     Dur::seconds(5)
 }
 
-fn one() -> NonZeroU32 {
+pub(crate) fn one() -> NonZeroU32 {
     NonZeroU32::MIN
 }
 
@@ -264,5 +264,5 @@ impl Row {
 }
 
 fn output(seen: Seen) -> Output {
-    Output { values: seen.values, recovery_point: None }
+    Output { values: seen.values, recovery_point: seen.recovery_point }
 }

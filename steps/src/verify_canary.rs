@@ -5,11 +5,12 @@
 //! when writes have arrived: measured at the data itself, and not read from a
 //! promise of the service. It needs the writer, and nothing else.
 //!
-//! Left out: keys of a table that are binary, and databases, which a query is for.
+//! Left out: keys of a table that are binary, and databases: those are asked by
+//! `verify.sql`.
 
 use crate::{
     aws::{Clients, error::code},
-    limits,
+    limits, newest,
     world::World,
 };
 use async_trait::async_trait;
@@ -24,7 +25,7 @@ use dr_engine::{
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Number, json};
+use serde_json::Number;
 use std::collections::BTreeMap;
 
 /// Waits until an item that is kept up to date elsewhere is here, and not too
@@ -82,22 +83,6 @@ enum Found {
     NotYet(String),
 }
 
-/// From this number on a time counts milliseconds, below it seconds: in
-/// seconds it is the year 5138, in milliseconds 1973.
-const MILLIS_FROM: f64 = 1e11;
-
-/// A time as people and programs write it.
-fn moment(text: &str) -> Option<Time> {
-    let text = text.trim();
-    if let Ok(stamp) = text.parse::<jiff::Timestamp>() {
-        return Some(Time(stamp.as_millisecond()));
-    }
-    let number: f64 = text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0)?;
-    let millis = if number < MILLIS_FROM { number * 1_000.0 } else { number };
-    #[expect(clippy::cast_possible_truncation, reason = "a part of a millisecond; beyond all years it saturates")]
-    Some(Time(millis as i64))
-}
-
 impl VerifyCanary {
     /// Where the inputs say that it is; planning has refused all others.
     fn place(&self) -> Option<Place<'_>> {
@@ -150,41 +135,16 @@ impl VerifyCanary {
             Ok(text) => text,
             Err(why) => return Ok(Found::NotYet(why)),
         };
-        let Some(at) = moment(&text) else {
-            let text: String = text.chars().take(limits::QUOTE_CHARS_MAX).collect();
-            let failure = Failure::new(format!("what is written there is no time: `{text}`"));
-            return Err(
-                failure.hint("it takes a time as in 2026-11-22T06:15:00Z, or seconds or milliseconds since 1970")
-            );
-        };
-        let ahead = at.since(cx.clock.now());
-        if ahead > limits::CANARY_AHEAD_MAX {
-            let failure = Failure::new(format!("what is written there lies {ahead} in the future: {at}"));
-            return Err(failure.hint("whoever writes it has a clock that is wrong: nothing can be measured by it"));
-        }
-        let age = cx.run.incident_at.since(at);
-        Ok(if age <= self.age_max {
-            Found::Good(at)
-        } else {
-            Found::NotYet(format!(
-                "the newest is {age} older than the incident, of {at}; wanted within {}",
-                self.age_max
-            ))
-        })
+        Ok(newest::judge(cx, &text, self.age_max)?.map_or_else(Found::NotYet, Found::Good))
     }
 
     fn output(&self, cx: &ReadCx, at: Time) -> Output {
-        let before = cx.run.incident_at.since(at).max(Dur(0));
-        let values = json!({ "written_at": at.to_string(), "before_incident_ms": before.0 });
         let source = match self.place() {
             Some(Place::Item { table, field, .. }) => format!("canary `{field}` of {table}"),
             Some(Place::Object { bucket, key }) => format!("canary `{key}` of {bucket}"),
             None => "canary".into(),
         };
-        Output {
-            values: values.as_object().cloned().unwrap_or_default(),
-            recovery_point: Some(RecoveryPoint { at, source }),
-        }
+        Output { values: newest::values(cx, at), recovery_point: Some(RecoveryPoint { at, source }) }
     }
 }
 
@@ -284,22 +244,5 @@ impl Step for VerifyCanary {
         };
         let at = cx.read.poll(arrived).await?;
         Ok(self.output(&cx.read, at))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_is_read_however_it_is_written() {
-        for text in
-            ["2026-11-22T06:15:00Z", "2026-11-22T07:15:00+01:00\n", "1795328100", "1795328100000", "1795328100.0"]
-        {
-            assert_eq!(moment(text), Some(Time(1_795_328_100_000)), "{text}");
-        }
-        for text in ["", "yesterday", "-5", "0", "NaN", "inf", "2026-11-22", "<html>"] {
-            assert_eq!(moment(text), None, "{text}");
-        }
     }
 }

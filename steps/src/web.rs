@@ -210,10 +210,11 @@ pub(crate) fn unmet(
     })
 }
 
-/// `1` and `1.0` are one number to whoever writes a runbook.
+/// `1` and `1.0` are one number to whoever writes a runbook; two whole numbers
+/// are not one because a float cannot tell them apart.
 pub(crate) fn same(found: &Value, wanted: &Value) -> bool {
     match (found, wanted) {
-        (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
+        (Value::Number(a), Value::Number(b)) if a.is_f64() || b.is_f64() => a.as_f64() == b.as_f64(),
         _ => found == wanted,
     }
 }

@@ -10,7 +10,7 @@
 use crate::{
     aws::{Clients, error::code, limits},
     metrics::{self, Metric, Sample},
-    promotion::{Promotion, Stage, Writes, name},
+    promotion::{Promotion, Stage, Writes},
 };
 use async_trait::async_trait;
 use aws_sdk_elasticache::types::{GlobalReplicationGroup, GlobalReplicationGroupMember, ReplicationGroup};
@@ -159,9 +159,4 @@ impl Promotion for Target<'_> {
             status => Stage::Moving(format!("`{}`, which is to write, is {status}", self.cache)),
         })
     }
-}
-
-/// Whether an ARN is that of the cache of this name.
-pub(crate) fn is_named(arn: &str, wanted: &str) -> bool {
-    name(arn).eq_ignore_ascii_case(wanted)
 }

@@ -96,8 +96,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("s3.replication_check", "only looks"),
     ("status_page.statuspage", "another's API: tests/kinds/statuspage.rs"),
     ("verify.alarm", "only looks"),
+    ("verify.authz", "only looks: tests/kinds/authz.rs"),
     ("verify.canary", "only looks"),
     ("verify.http", "only looks"),
+    ("verify.sql", "only looks: tests/kinds/sql.rs"),
     ("verify.tcp", "only looks"),
     ("wait_until", "only looks"),
 ];
