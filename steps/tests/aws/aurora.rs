@@ -167,7 +167,7 @@ async fn check_says_what_it_sees() {
     // Long ago: whoever moved the writer back must not see it moved again by a run that is resumed.
     let before = now.after(Dur(-3_600_000));
     for (facts, taken) in
-        [(vec![found(before), accepted.clone()], "RDS took that"), (vec![accepted, found(before)], "is not known")]
+        [(vec![found(before), accepted.clone()], "that was taken"), (vec![accepted, found(before)], "is not known")]
     {
         cx.facts = facts;
         for step in [&lossy, &keeping] {
