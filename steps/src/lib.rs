@@ -35,6 +35,7 @@ pub mod limits;
 pub mod manual;
 mod metrics;
 mod moments;
+mod namesakes;
 pub mod output;
 pub mod probe;
 pub mod process;
