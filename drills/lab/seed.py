@@ -6,7 +6,7 @@ runbook restores from. The reply names everything a runbook needs.
 
 from . import (
     seed_aurora, seed_backups, seed_cache_global, seed_caches, seed_cognito, seed_data, seed_edge, seed_fence, seed_global, seed_iam,
-    seed_objects, seed_replicas, seed_replication,
+    seed_objects, seed_replicas, seed_replication, seed_twins,
 )  # fmt: skip
 
 PRIMARY, RECOVERY = "eu-west-1", "eu-central-1"
@@ -66,6 +66,8 @@ def plant(lab, document):
         params |= seed_fence.groups(account, primary, recovery)
         if document.get("aurora"):
             params |= seed_aurora.database(account, primary, recovery)
+        if document.get("twins"):
+            params |= seed_twins.twins(account, primary, recovery, document.get("aurora"))
         params |= seed_data.tables(account, primary, recovery)
         params |= seed_global.tables(account, primary, recovery)
         params |= seed_caches.caches(account, recovery)

@@ -7,7 +7,7 @@ from moto.core.utils import utcnow
 from moto.rds.models import DBSnapshot
 
 from . import bridge
-from .patches import rds_pitr
+from .patches import rds, rds_pitr
 
 #: minutes since the data in each snapshot was current, and since it was copied
 #: here: the oldest was copied last, so the creation time misleads
@@ -69,6 +69,7 @@ def plant(away, database, name, data, copied, status="available"):
     snapshot = DBSnapshot(away, database, name, original_created_at=data + timedelta(seconds=20))
     snapshot.created = copied
     snapshot.snapshot_database_time = data
+    rds.came_from(snapshot, database.db_instance_arn.replace(":db:", ":snapshot:"), away.region_name)
     snapshot.status = status
     snapshot.tags = [{"Key": "source", "Value": database.db_instance_identifier}]
     away.database_snapshots[name] = snapshot

@@ -43,6 +43,10 @@ use serde_json::json;
 pub struct RestoreCluster {
     /// The cluster that the snapshot, or the moment, is of.
     source: In<String>,
+    /// The region in which that cluster ran: another one can have its name in
+    /// another region. With `latest` else the runbook's `primary`, where it has one.
+    #[serde(default)]
+    from: Option<In<String>>,
     /// `latest`, or a snapshot's name or ARN. Without it and without `at` the latest one.
     #[serde(default)]
     snapshot: Option<In<String>>,
@@ -178,7 +182,8 @@ impl Explained for RestoreCluster {
         check: "`DescribeDBClusters` on the target, and `DescribeDBInstances` on its instances. Nothing of it while the \
             name is free; under way while the cluster is being made, or an instance is missing or being made; \
             done when the cluster and all its instances are available and one of them writes. A cluster that is not \
-            this run's, was made from something else, or has other groups than asked for, is refused.",
+            this run's, was made from something else, has other groups than asked for, or instances of another class, is \
+            refused, and nothing of it is changed. Its key is not looked at again.",
         run: "`DescribeDBClusterSnapshots`, or with `at` `DescribeDBClusters` on the source; writes down what it will \
             be; `RestoreDBClusterFromSnapshot` or `RestoreDBClusterToPointInTime`; waits until the cluster is \
             available; `CreateDBInstance` for each instance; waits until they are available.",
@@ -195,6 +200,12 @@ impl Explained for RestoreCluster {
         traps: &[
             "A moment (`at`) is of a cluster of the step's region: after the loss of a region only copied snapshots \
              are there.",
+            "Snapshots of clusters of that name that ran in other regions are not looked at with `latest`. Where it \
+             is not known which region is meant, or they are of several accounts, it is refused and names them: say \
+             `from`, or name the snapshot. Of those that had the name one after the other in one region the newest \
+             counts, also one that was made since: `before` excludes it.",
+            "Of a snapshot that was copied again within the region only that region is known: with its original \
+             gone, say that region in `from`, or name the snapshot.",
             "`latest` goes by when snapshots were taken; of copies the one that was copied last may not have the \
              newest data. Name the snapshot where that matters.",
             "A restored cluster is in no global database.",
@@ -205,6 +216,7 @@ impl Explained for RestoreCluster {
               do:
                 aurora.restore_cluster:
                   source: ledger
+                  from: eu-west-1
                   before: "${run.incident_at}"
                   target: ledger-dr
                   class: db.r6g.large
@@ -253,6 +265,10 @@ impl Step for RestoreCluster {
         if self.at.is_some() && self.snapshot.is_some() {
             let message = "a moment and a snapshot are two ways to restore a cluster".into();
             mistakes.push(Mistake { field: "at", message, help: "take `at` or `snapshot` away".into() });
+        }
+        if self.at.is_some() && self.from.is_some() {
+            let message = "a moment is of a cluster of the step's region, wherever others ran".into();
+            mistakes.push(Mistake { field: "from", message, help: "take `from` away, or `at`".into() });
         }
         if let Some(In::Lit(count)) = &self.instances
             && !(1..=INSTANCES_MAX).contains(count)

@@ -303,7 +303,7 @@ impl AwsCli {
     fn as_planned(&self, cx: &ReadCx) -> Result<(), Failure> {
         let (step, words) = (&cx.step, known(&self.args));
         let what = match () {
-            () if words::promotes(&words) && !(step.irreversible && !step.fenced_by.is_empty()) => "promotes",
+            () if words::promotes(&words) && (step.fenced_by.is_empty() || !step.irreversible) => "promotes",
             () if !self.looks() && !step.changes => "changes something",
             () if self.looks() && step.changes => "only looks",
             () => return Ok(()),

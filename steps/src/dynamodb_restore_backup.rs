@@ -97,8 +97,12 @@ impl Explained for RestoreBackup {
              the old table is gone.",
             "Auto scaling, policies and alarms are lost in a restore and are not set again here.",
             "`ttl` counts as set while DynamoDB is still switching it on, which may take an hour.",
-            "Backups are looked for in the step's region: after the loss of a region only a copy that stands \
-             in this one helps.",
+            "DynamoDB's own backups do not leave their region: after the loss of a region only those help that \
+             a replica of the table had of its own in the step's region. What AWS Backup made or copied is a \
+             recovery point (`arn:aws:backup:…`): it is not listed here, and `backup.restore_job` restores it.",
+            "The backups are of the table of that name in the step's region, whichever that is: nothing tells a \
+             replica of the lost one from a table of its own. Of tables that had the name one after the other \
+             the newest backup counts, also one of a table that was made since: `before` excludes it.",
             "A restore has no idempotency token. Two runs that restore one backup under one name at the same \
              time cannot be told apart until the tags are there.",
         ],

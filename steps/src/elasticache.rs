@@ -28,7 +28,10 @@ use dr_engine::{
     step::{Check, Look, OutputName, ReadCx, StepCx, StepError},
 };
 use serde_json::{Map, Value};
-use std::{collections::BTreeMap, future::Future};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+};
 
 /// What a group should be.
 #[derive(Debug, Clone)]
@@ -73,7 +76,9 @@ pub(crate) const UNDO: &str = "Waits until the group no longer moves, `DeleteRep
 /// What `check` looks at, for the pages of the kinds.
 pub(crate) const CHECK: &str = "`DescribeReplicationGroups` and `ListTagsForResource` on the target. Nothing of it \
     while the name is free; under way while the group is being made; done when it is available. A group that is not \
-    this run's, or was made from something else, or failed, is refused.";
+    this run's, was made from something else, failed, or differs from what is asked for in node type, replicas, TLS \
+    or user groups, is refused. Its subnet, security and parameter groups and its key are given when it is made, and \
+    not looked at again: `retry --set` of those changes nothing afterwards.";
 
 /// The actions that every kind needs that makes a group.
 pub(crate) const ACTIONS: [&str; 8] = [
@@ -155,10 +160,33 @@ impl Wanted {
         }
     }
 
+    /// What of a group is not what is asked for, as far as it says it itself: its subnet, security
+    /// and parameter groups are those of its nodes, and a key may be given by another of its names.
+    fn differs(&self, group: &ReplicationGroup) -> Option<Failure> {
+        let (has, wants): (BTreeSet<_>, BTreeSet<_>) =
+            (group.user_group_ids().iter().collect(), self.user_groups.iter().collect());
+        let tls = group.transit_encryption_enabled() == Some(true);
+        let nodes = usize::from(self.replicas) + 1;
+        let mut shards = group.node_groups().iter().map(|shard| shard.node_group_members().len());
+        let text = if let Some(is) = group.cache_node_type().filter(|is| *is != self.node_type) {
+            format!("has nodes of the type {is}, not {}", self.node_type)
+        } else if let Some(has) = shards.find(|has| *has != nodes) {
+            format!("has {has} nodes in a shard, not {nodes}")
+        } else if tls != self.tls {
+            format!("speaks {}, other than `tls` says", if tls { "TLS" } else { "no TLS" })
+        } else if has != wants {
+            format!("has the user groups {has:?}, not {wants:?}")
+        } else {
+            return None;
+        };
+        let hint = "change it by hand, or set the inputs back; then answer `retry`";
+        Some(Failure::new(format!("`{}` {text}", self.name)).hint(hint))
+    }
+
     fn stage(&self, group: &ReplicationGroup) -> Stage {
         let (name, status) = (&self.name, group.status().unwrap_or("creating"));
         match status {
-            "available" => Stage::Ready,
+            "available" => self.differs(group).map_or(Stage::Ready, Stage::Broken),
             "creating" | "modifying" | "snapshotting" => Stage::Moving(format!("`{name}` is {status}")),
             other => Stage::Broken(Failure::new(format!("`{name}` is {other}"))),
         }

@@ -187,6 +187,9 @@ impl Explained for RestoreSnapshot {
         traps: &[
             "A snapshot is of one region: after its loss only exported files (`CopySnapshot` into a bucket that \
              replicates) bring the data back.",
+            "The snapshots are of the cache of that name in the step's region, whichever that is: a snapshot does not \
+             say more of its cache than the name. Of caches that had it one after the other the newest snapshot \
+             counts, also one of a cache that was made since: `before` excludes it.",
             "The new cache has as many shards as the snapshot; more than one wants a parameter group with cluster mode.",
             "A snapshot serves one restore at a time: while it is being restored, another one waits.",
             "ElastiCache reads files only where the bucket lets it: its grant or policy has to be there beforehand.",

@@ -41,6 +41,7 @@ pub mod limits;
 pub mod manual;
 mod metrics;
 mod moments;
+mod namesakes;
 mod newest;
 pub mod output;
 pub mod probe;

@@ -19,6 +19,7 @@ use crate::{
         limits, moment,
         tags::{self, Owner},
     },
+    namesakes::Ran,
     rds::snapshots::{self, Candidate},
     world::World,
 };
@@ -130,7 +131,9 @@ impl CopySnapshot {
             None => None,
         };
         let clients = there.as_ref().unwrap_or(here);
-        let found = snapshots::find(clients, &asked.source, &asked.snapshot, before).await?;
+        let found =
+            snapshots::find(clients, &asked.source, &asked.snapshot, before, (Ran::default(), "name the snapshot"))
+                .await?;
         let Candidate { id, arn, key, recovery_point } = found;
         if key.is_some() && asked.kms_key.is_none() && clients.region != here.region {
             let text = format!("`{id}` is encrypted, and a key of {} is none in {}", clients.region, here.region);
@@ -264,6 +267,8 @@ impl Explained for CopySnapshot {
         traps: &[
             "The region that it comes from has to answer: after its loss only what was copied before is \
              there.",
+            "Where snapshots of databases of that name lie that ran in several regions or accounts, `latest` is \
+             refused, and names them: name the snapshot.",
             "What is encrypted needs a key of the step's region: `kms_key`.",
             "Tags and option groups of the snapshot are not copied.",
             "AWS bounds how many copies come into a region at a time, and how many snapshots an account \

@@ -40,6 +40,10 @@ use serde_json::json;
 pub struct RestorePitr {
     /// The database that the automated backups are of.
     source: In<String>,
+    /// The region in which that database ran: another one can have its name in
+    /// another region. Else the runbook's `primary`, where it has one.
+    #[serde(default)]
+    from: Option<In<String>>,
     /// `latest`, or a moment as in 2026-11-22T06:15:00Z.
     #[serde(default)]
     at: Option<In<String>>,
@@ -132,6 +136,10 @@ impl Explained for RestorePitr {
         traps: &[
             "Automated backups stand in the recovery region only if they were replicated there beforehand; \
              `dr` does not set that up.",
+            "Automated backups of databases of that name that ran in other regions are not looked at. Where it \
+             is not known which region is meant, it is refused and names them: say `from`. Of those that had \
+             the name one after the other in one region the newest counts that has the moment, also one that \
+             was made since: `before` excludes it.",
             "A moment outside the window is refused, and the window is named.",
             "Storage is read in from S3 as it is asked for: the first queries after a restore are slow.",
             "An instance that waits for a reboot to take its parameter group is held, with the way out.",
@@ -143,6 +151,7 @@ impl Explained for RestorePitr {
               do:
                 rds.restore_pitr:
                   source: orders
+                  from: eu-west-1
                   before: "${run.incident_at}"
                   target: orders-dr
                   class: db.r6g.large

@@ -36,6 +36,10 @@ use serde_json::json;
 pub struct RestoreSnapshot {
     /// The database that the snapshot is of.
     source: In<String>,
+    /// The region in which that database ran: another one can have its name in
+    /// another region. With `latest` else the runbook's `primary`, where it has one.
+    #[serde(default)]
+    from: Option<In<String>>,
     /// `latest`, or a snapshot's name or ARN.
     #[serde(default)]
     snapshot: Option<In<String>>,
@@ -123,6 +127,12 @@ impl Explained for RestoreSnapshot {
         traps: &[
             "The snapshot has to be in the step's region: `rds.copy_snapshot` brings one there, while its \
              own region answers.",
+            "Snapshots of databases of that name that ran in other regions are not looked at with `latest`. \
+             Where it is not known which region is meant, or they are of several accounts, it is refused \
+             and names them: say `from`, or name the snapshot. Of those that had the name one after the \
+             other in one region the newest counts, also one that was made since: `before` excludes it.",
+            "Of a snapshot that was copied again within the region only that region is known: with its \
+             original gone, say that region in `from`, or name the snapshot.",
             "`kms_key` encrypts nothing: it refuses a snapshot that has another key.",
             "Storage is read in from S3 as it is asked for: the first queries after a restore are slow.",
             "An instance that waits for a reboot to take its parameter group is held, with the way out.",
@@ -134,6 +144,7 @@ impl Explained for RestoreSnapshot {
               do:
                 rds.restore_snapshot:
                   source: orders
+                  from: eu-west-1
                   snapshot: latest
                   before: "${run.incident_at}"
                   target: orders-dr

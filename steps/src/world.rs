@@ -23,6 +23,9 @@ pub struct World {
     pub aws: Aws,
     /// The numbers of the accounts that the runbook names.
     pub accounts: Accounts,
+    /// The region that the runbook calls `primary`: what is restored ran there,
+    /// where a step does not say otherwise.
+    pub primary: Option<String>,
     /// How Atlassian Statuspage is reached, where the settings say so.
     pub statuspage: Option<Access>,
     pub(crate) tls: Tls,

@@ -113,15 +113,19 @@ def shown(name, group):
     asked = group["asked"]
     shards = asked.get("NumNodeGroups") or 1
     host = f"{name}.{group['arn'].split(':')[3]}.cache.amazonaws.com"
-    nodes = [{"NodeGroupId": f"{n:04d}", "Status": group["status"]} for n in range(1, shards + 1)]
+    members = [{"CacheNodeId": f"{n:04d}"} for n in range(1, (asked.get("ReplicasPerNodeGroup") or 0) + 2)]
+    nodes = [
+        {"NodeGroupId": f"{n:04d}", "Status": group["status"], "NodeGroupMembers": members}
+        for n in range(1, shards + 1)
+    ]
     result = {
         "ReplicationGroupId": name, "Description": asked["ReplicationGroupDescription"], "Status": group["status"],
         "ARN": group["arn"], "CacheNodeType": group["type"], "ClusterEnabled": shards > 1, "NodeGroups": nodes,
         "TransitEncryptionEnabled": bool(asked.get("TransitEncryptionEnabled")),
         "AutomaticFailover": "enabled" if asked.get("AutomaticFailoverEnabled") else "disabled",
         "MultiAZ": "enabled" if asked.get("MultiAZEnabled") else "disabled",
-        "ReplicationGroupCreateTime": group["made"], "PendingModifiedValues": {},
-        "MemberClusters": members(name, shards, asked.get("ReplicasPerNodeGroup") or 0),
+        "UserGroupIds": list(asked.get("UserGroupIds") or []), "ReplicationGroupCreateTime": group["made"],
+        "PendingModifiedValues": {}, "MemberClusters": members(name, shards, asked.get("ReplicasPerNodeGroup") or 0),
     }  # fmt: skip
     if group["status"] == "available":
         if shards > 1:

@@ -278,7 +278,19 @@ def describe_snapshots(call):
     name = call.params.get("DBSnapshotIdentifier")
     for each in [short(name)] if name else list(store(call).database_snapshots):
         call.state.look(key(call, "snapshot", each))
+    for snapshot in store(call).database_snapshots.values():
+        # moto makes some of its own accord: those are of this region.
+        if not hasattr(snapshot, "source_region"):
+            came_from(snapshot, snapshot.db_snapshot_arn, call.region)
     return bridge.dispatch(call)
+
+
+def came_from(snapshot, arn, here):
+    """Where a snapshot was made, or copied from; from what only where that is another region or account."""
+    region, account = arn.split(":")[3:5]
+    snapshot.source_region = region
+    if (region, account) != (here, snapshot.db_snapshot_arn.split(":")[4]):
+        snapshot.source_db_snapshot_identifier = arn
 
 
 @operation("rds", "CreateDBSnapshot", "CopyDBSnapshot")
@@ -309,6 +321,7 @@ def take_snapshot(call):
     snapshot.snapshot_database_time = getattr(
         source, "snapshot_database_time", snapshot.original_snapshot_create_time
     )
+    came_from(snapshot, (source or snapshot).db_snapshot_arn, call.region)
     snapshot.lab_source = getattr(source, "lab_source", None) or snapshot.db_instance_identifier
     snapshot.status = "creating"
 

@@ -31,7 +31,7 @@ class Snapshot:
             "DBClusterSnapshotArn": f"arn:aws:rds:{region}:{account}:cluster-snapshot:{name}",
             "SnapshotCreateTime": at, "Status": status, "Engine": cluster.engine,
             "EngineVersion": cluster.engine_version, "SourceDBClusterSnapshotArn": source,
-            "StorageEncrypted": key is not None, "KmsKeyId": key, "SnapshotType": "manual",
+            "DbClusterResourceId": cluster.db_cluster_resource_id, "StorageEncrypted": key is not None, "KmsKeyId": key, "SnapshotType": "manual",
         }  # fmt: skip
 
 

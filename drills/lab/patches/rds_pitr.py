@@ -64,6 +64,12 @@ def plant(here, account, region, home, database, days=7):
     backups(here).append(Backup(home, database, earliest, arn))
 
 
+def plant_own(here, region, database, days=7):
+    """Backups of a database of this region."""
+    earliest = (datetime.now(timezone.utc) - timedelta(days=days)).replace(microsecond=0)
+    backups(here).append(Backup(region, database, earliest))
+
+
 def live(call, backup):
     """A window ends where its region was lost."""
     if backup.stopped is None and call.lab.regions.mode(call.account, "rds", backup.region):

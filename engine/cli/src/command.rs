@@ -251,7 +251,9 @@ pub fn world_of(plan: Option<&Plan>, mut world: World, settings: &Settings) -> W
     world.nameservers.clone_from(&settings.nameservers);
     world.statuspage.clone_from(&settings.statuspage);
     let rates = settings.looks_per_second.iter().map(|(service, rate)| (service.as_str(), *rate));
-    let home = plan.and_then(|plan| plan.regions.get("recovery")).map(String::as_str);
+    let region = |name| plan.and_then(|plan| plan.regions.get(name));
+    let home = region("recovery").map(String::as_str);
+    world.primary = region("primary").cloned();
     world.aws = Aws::default().paced(Pace::per_second(rates)).homed(home);
     if let Some(Plan { accounts, .. }) = plan {
         world.accounts = Accounts {
@@ -290,4 +292,23 @@ pub fn moment(text: &str, now: Time) -> Result<Time, Failure> {
         return Err(Failure::usage(format!("`{text}` lies in the future: it is {now}")));
     }
     Ok(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_world_knows_where_what_is_restored_ran() {
+        let plan = |regions: serde_json::Value| {
+            let plan =
+                json!({ "format": 1, "name": "evacuate", "mode": "ungraceful", "regions": regions, "steps": [] });
+            let plan: Plan = serde_json::from_value(plan).expect("a plan");
+            world_of(Some(&plan), World::default(), &Settings::unread()).primary
+        };
+        let both = json!({ "primary": "eu-west-1", "recovery": "eu-central-1" });
+        assert_eq!(plan(both).as_deref(), Some("eu-west-1"));
+        assert_eq!(plan(json!({ "recovery": "eu-central-1" })), None);
+    }
 }

@@ -10,6 +10,7 @@ use super::RestoreCluster;
 use crate::{
     aws::{self, Clients, error::code, moment},
     moments::{self, Window},
+    namesakes::{Mark, Place, Ran, Wanted},
 };
 use aws_sdk_rds::{
     primitives::DateTime,
@@ -47,6 +48,8 @@ pub(super) enum From {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Asked {
     pub(super) source: String,
+    #[serde(default)]
+    from: Option<String>,
     snapshot: Option<String>,
     at: Option<String>,
     before: Option<String>,
@@ -75,6 +78,7 @@ impl RestoreCluster {
         let text = |input: &Option<In<String>>| input.as_ref().map(|text| text.get().clone());
         Asked {
             source: self.source.get().to_lowercase(),
+            from: text(&self.from),
             snapshot: text(&self.snapshot),
             at: text(&self.at),
             before: text(&self.before),
@@ -89,7 +93,7 @@ impl RestoreCluster {
         match known.filter(|known| known.asked == asked) {
             Some(known) => Ok(known),
             None if asked.at.is_some() => of_moment(clients, asked).await,
-            None => of_snapshot(clients, asked).await,
+            None => of_snapshot(cx, clients, asked).await,
         }
     }
 }
@@ -114,7 +118,7 @@ async fn of_moment(clients: &Clients, asked: Asked) -> Result<Chosen, Failure> {
     Ok(Chosen { from: From::Moment(at), engine, recovery_point, asked })
 }
 
-async fn of_snapshot(clients: &Clients, asked: Asked) -> Result<Chosen, Failure> {
+async fn of_snapshot(cx: &ReadCx, clients: &Clients, asked: Asked) -> Result<Chosen, Failure> {
     let before = asked.before.as_deref().map(|text| moment("before", text)).transpose()?;
     let wanted = asked.snapshot.as_deref().unwrap_or(LATEST);
     let request = clients.rds.describe_db_cluster_snapshots();
@@ -127,7 +131,8 @@ async fn of_snapshot(clients: &Clients, asked: Asked) -> Result<Chosen, Failure>
         Err(e) if code(&e).starts_with("DBClusterSnapshotNotFound") => Vec::new(),
         found => found.map_err(|e| clients.call("rds", "DescribeDBClusterSnapshots").read(&e))?,
     };
-    let snapshot = choose(&found, &asked.source, wanted, before, &clients.region)?;
+    let ran = Ran::in_region(cx, asked.from.as_deref());
+    let snapshot = &choose(found, &asked.source, wanted, before, &clients.region, ran)?;
     let (Some(arn), Some(engine)) = (snapshot.db_cluster_snapshot_arn(), snapshot.engine()) else {
         return Err(Failure::new(format!("the snapshot `{wanted}` does not say its ARN and engine")));
     };
@@ -142,15 +147,28 @@ fn taken(snapshot: &DbClusterSnapshot) -> Option<Time> {
     aws::time(snapshot.snapshot_create_time()?)
 }
 
+/// Of which cluster it is: of the one that its ARN stands beside, or that of what it was copied from.
+fn mark(snapshot: &DbClusterSnapshot) -> Mark {
+    let copied = snapshot.source_db_cluster_snapshot_arn().filter(|arn| !arn.is_empty());
+    let place = Place::of(copied.or(snapshot.db_cluster_snapshot_arn()).unwrap_or_default());
+    let id = snapshot.db_cluster_resource_id().unwrap_or_default().to_owned();
+    Mark { id, place, span: taken(snapshot).map(|at| (at, at)) }
+}
+
 /// The newest that is available and not later than `before`, of this cluster.
-fn choose<'s>(
-    found: &'s [DbClusterSnapshot],
+fn choose(
+    mut found: Vec<DbClusterSnapshot>,
     source: &str,
     wanted: &str,
     before: Option<Time>,
     region: &str,
-) -> Result<&'s DbClusterSnapshot, Failure> {
-    if wanted != LATEST {
+    ran: Ran<'_>,
+) -> Result<DbClusterSnapshot, Failure> {
+    if wanted == LATEST {
+        let way_out = "say with `from` in which region the cluster ran that is meant, or name the snapshot";
+        let wanted = Wanted { backups: "snapshots", name: source, here: region, ran, sure: false, way_out };
+        found = wanted.meant(found.into_iter().map(|snapshot| (mark(&snapshot), snapshot)).collect())?;
+    } else {
         let Some(snapshot) = found.first() else {
             let text = format!("there is no snapshot `{wanted}` in {region}");
             return Err(Failure::new(text).hint("copy it to this region first, or take `latest`"));
@@ -164,12 +182,13 @@ fn choose<'s>(
             let text = format!("the snapshot `{wanted}` is {status}");
             return Err(if status == "creating" { Failure::passing(text) } else { Failure::new(text) });
         }
+        ran.fits(wanted, &mark(snapshot).place)?;
     }
-    let good = |snapshot: &&DbClusterSnapshot| {
+    let good = |snapshot: &DbClusterSnapshot| {
         snapshot.status() == Some("available")
             && taken(snapshot).is_some_and(|at| before.is_none_or(|before| at <= before))
     };
-    found.iter().filter(good).max_by_key(|snapshot| taken(snapshot)).ok_or_else(|| {
+    found.into_iter().filter(good).max_by_key(taken).ok_or_else(|| {
         let limit = before.map_or(String::new(), |before| format!(" not later than {before}"));
         Failure::new(format!("there is no available snapshot of `{source}` in {region}{limit}"))
             .hint("they have to be copied to this region beforehand")

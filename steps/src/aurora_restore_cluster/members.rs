@@ -16,10 +16,14 @@ use dr_engine::{
     outcome::Failure,
     step::{Look, ReadCx, StepCx, StepError},
 };
+use std::collections::BTreeSet;
 
 fn owner<'t>(cx: &ReadCx, tags: &'t [Tag]) -> Owner {
     tags::owner(cx, tags.iter().filter_map(|tag: &'t Tag| tag.key().zip(tag.value())))
 }
+
+/// The way out where what was made is not what is asked for now.
+const CHANGE: &str = "change it by hand, or set the inputs back; then answer `retry`";
 
 /// What an instance of a cluster is in.
 fn status(db: &DbInstance) -> &str {
@@ -59,6 +63,13 @@ impl RestoreCluster {
                 return Ok(Stage::Broken(Failure::new(format!("`{name}` has the {what} `{is}`, not `{wanted}`"))));
             }
         }
+        let has: BTreeSet<_> = cluster.vpc_security_groups().iter().filter_map(|g| g.vpc_security_group_id()).collect();
+        let wants: BTreeSet<_> = self.security_groups.iter().map(|group| group.get().as_str()).collect();
+        if has != wants {
+            let list = |groups: BTreeSet<&str>| groups.into_iter().collect::<Vec<_>>().join(", ");
+            let text = format!("`{name}` has the security groups {}, not {}", list(has), list(wants));
+            return Ok(Stage::Broken(Failure::new(text).hint(CHANGE)));
+        }
         let (mut missing, mut moving) = (Vec::new(), None);
         for member in self.members() {
             let Some(db) = rds::find(cx, clients, &member).await? else {
@@ -74,6 +85,10 @@ impl RestoreCluster {
             }
             if !usable(status) {
                 moving = Some(format!("`{member}` is {status}"));
+            } else if db.db_instance_class() != Some(self.class.get()) {
+                let is = db.db_instance_class().unwrap_or("of no known class");
+                let text = format!("`{member}` is {is}, not {}", self.class);
+                return Ok(Stage::Broken(Failure::new(text).hint(CHANGE)));
             }
         }
         let writes = cluster.db_cluster_members().iter().any(|member| member.is_cluster_writer() == Some(true));

@@ -1,20 +1,14 @@
 //! By what a table without tags is told to be ours.
 
 use super::Origin;
-use crate::aws::time;
+use crate::aws::{limits, time};
 use aws_sdk_dynamodb::types::TableDescription;
-use dr_engine::{
-    duration::Dur,
-    step::{ReadCx, StepCx},
-};
+use dr_engine::step::{ReadCx, StepCx};
 use serde_json::json;
 
 /// The name of the fact that holds the answer: the new table, or null where the
 /// restore was refused.
 pub(super) const TABLE: &str = "table";
-
-/// How far the clocks of AWS and of this host may be apart.
-const SKEW: Dur = Dur(5 * 60_000);
 
 /// By what a table without tags is told to be ours.
 pub(super) struct Marks<O> {
@@ -64,6 +58,6 @@ impl<O: Origin> Marks<O> {
 /// Whether a table was made from this since it was chosen.
 fn made<O: Origin>(table: &TableDescription, origin: &O) -> bool {
     let at = table.creation_date_time().and_then(time);
-    let since = at.is_some_and(|at| at.after(SKEW) >= origin.written_at());
+    let since = at.is_some_and(|at| at.after(limits::SKEW_MAX) >= origin.written_at());
     since && table.restore_summary().and_then(|summary| origin.is(summary)).is_some_and(|(_, same)| same)
 }

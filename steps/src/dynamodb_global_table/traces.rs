@@ -7,11 +7,10 @@
 //! change at a time, so somebody else's would have had ours refused. One that
 //! came later somebody else has added.
 
-use crate::aws::time;
+use crate::aws::{limits, time};
 use aws_sdk_dynamodb::types::TableDescription;
 use dr_engine::{
     clock::Time,
-    duration::Dur,
     step::{ReadCx, StepCx},
 };
 use serde_json::{Value, json};
@@ -22,9 +21,6 @@ const ASKED: &str = "asked";
 const ADDED: &str = "added";
 /// The fact that holds the replica.
 const REPLICA: &str = "replica";
-
-/// How far the clocks of AWS and of this host may be apart.
-const SKEW: Dur = Dur(5 * 60_000);
 
 /// What the step wrote down of its replica.
 #[derive(Debug, Default)]
@@ -67,7 +63,7 @@ impl Traces {
             return table.table_id() == Some(id);
         }
         let made = table.creation_date_time().and_then(time);
-        made.is_some_and(|made| self.asked.iter().any(|at| made.since(*at).0.abs() <= SKEW.0))
+        made.is_some_and(|made| self.asked.iter().any(|at| made.since(*at).0.abs() <= limits::SKEW_MAX.0))
     }
 
     /// Writes down that a replica is about to be added.

@@ -4,7 +4,10 @@
 //! `OriginalSnapshotCreateTime`; never `SnapshotCreateTime`, which changes when
 //! a snapshot is copied (AWS RDS API Reference, `DBSnapshot`).
 
-use crate::aws::{self, Clients, error::code};
+use crate::{
+    aws::{self, Clients, error::code},
+    namesakes::{Mark, Place, Ran, Wanted},
+};
 use aws_sdk_rds::types::DbSnapshot;
 use dr_engine::{
     clock::Time,
@@ -40,6 +43,20 @@ impl Candidate {
     }
 }
 
+/// Of which database it is. `SourceRegion` is where it was made or copied from;
+/// the ARN of what it was copied from is there only where that has another
+/// region or account (AWS RDS API Reference, `DBSnapshot`).
+fn mark(snapshot: &DbSnapshot) -> Mark {
+    let copied = snapshot.source_db_snapshot_identifier().filter(|arn| !arn.is_empty());
+    let mut place = Place::of(copied.or(snapshot.db_snapshot_arn()).unwrap_or_default());
+    if let Some(region) = snapshot.source_region() {
+        region.clone_into(&mut place.region);
+    }
+    let at = Candidate::of(snapshot, String::new()).recovery_point.map(|point| point.at);
+    let id = snapshot.dbi_resource_id().unwrap_or_default().to_owned();
+    Mark { id, place, span: at.map(|at| (at, at)) }
+}
+
 /// The newest by the time of its data, available, not later than `before`.
 fn latest(source: &str, all: &[DbSnapshot], before: Option<Time>) -> Result<Candidate, Failure> {
     let known = all.iter().filter_map(|s| {
@@ -62,19 +79,24 @@ fn latest(source: &str, all: &[DbSnapshot], before: Option<Time>) -> Result<Cand
 }
 
 /// The snapshot that is asked for: `latest`, or one by its name or ARN. Looks only.
+/// With where the database ran goes how a person says it.
 ///
 /// # Errors
-/// When there is none, or it is of another database, not available, or of later than `before`.
+/// When there is none, or it is of another database, not available, or of later than `before`;
+/// with `latest` also when it cannot be told which of several databases of that name is meant.
 pub(crate) async fn find(
     clients: &Clients,
     source: &str,
     wanted: &str,
     before: Option<Time>,
+    (ran, way_out): (Ran<'_>, &str),
 ) -> Result<Candidate, Failure> {
     if wanted == LATEST {
         let pages = clients.rds.describe_db_snapshots().db_instance_identifier(source).into_paginator();
         let all = pages.items().send().collect::<Result<Vec<DbSnapshot>, _>>().await;
         let all = all.map_err(|e| clients.call("rds", "DescribeDBSnapshots").read(&e))?;
+        let wanted = Wanted { backups: "snapshots", name: source, here: &clients.region, ran, sure: false, way_out };
+        let all = wanted.meant(all.into_iter().map(|snapshot| (mark(&snapshot), snapshot)).collect())?;
         return latest(source, &all, before);
     }
     let request = clients.rds.describe_db_snapshots().db_snapshot_identifier(wanted);
@@ -88,14 +110,21 @@ pub(crate) async fn find(
         reply => reply.map_err(|e| clients.call("rds", "DescribeDBSnapshots").read(&e))?,
     };
     let found = found.db_snapshots.unwrap_or_default().into_iter().next().ok_or_else(none)?;
-    fits(source, wanted, &found, before)
+    fits(source, wanted, &found, before, ran)
 }
 
-fn fits(source: &str, named: &str, found: &DbSnapshot, before: Option<Time>) -> Result<Candidate, Failure> {
+fn fits(
+    source: &str,
+    named: &str,
+    found: &DbSnapshot,
+    before: Option<Time>,
+    ran: Ran<'_>,
+) -> Result<Candidate, Failure> {
     let of = found.db_instance_identifier().unwrap_or_default();
     if of != source {
         return Err(Failure::new(format!("`{named}` is a snapshot of `{of}`, not of `{source}`")));
     }
+    ran.fits(named, &mark(found).place)?;
     let status = found.status().unwrap_or_default();
     if status != "available" {
         let text = format!("the snapshot `{named}` is {status}");

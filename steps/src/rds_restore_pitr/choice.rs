@@ -5,6 +5,7 @@ use super::RestorePitr;
 use crate::{
     aws::{Clients, error::code},
     moments::{Asked, Window},
+    namesakes::{Mark, Place, Ran, Wanted},
     rds::Origin,
 };
 use aws_sdk_rds::types::{DbInstanceAutomatedBackup, Filter};
@@ -28,6 +29,9 @@ pub(super) struct Chosen {
     pub(super) at: Time,
     /// What was asked for.
     asked: Asked,
+    /// In which region it ran, as it was written; version 0.1.0 did not write it down.
+    #[serde(default)]
+    from: Option<String>,
 }
 
 /// The name of the fact that holds it.
@@ -71,12 +75,13 @@ impl RestorePitr {
     /// What is to be restored: what was written down, or what the inputs ask
     /// for where nothing was, or where a person changed them since.
     pub(super) async fn decide(&self, cx: &ReadCx, clients: &Clients) -> Result<Chosen, Failure> {
+        let (asked, from) = (self.asked(), self.from.as_ref().map(|from| from.get().as_str()));
         match chosen(cx) {
-            Some(known) if known.asked == self.asked() => Ok(known),
+            Some(known) if known.asked == asked && known.from.as_deref() == from => Ok(known),
             _ => {
-                let asked = self.asked();
                 let found = backups(clients, &asked.source).await?;
-                choose(&found, asked, &clients.region)
+                let chosen = choose(found, asked, &clients.region, Ran::in_region(cx, from))?;
+                Ok(Chosen { from: from.map(Into::into), ..chosen })
             }
         }
     }
@@ -95,7 +100,21 @@ async fn backups(clients: &Clients, source: &str) -> Result<Vec<DbInstanceAutoma
     }
 }
 
-fn choose(found: &[DbInstanceAutomatedBackup], asked: Asked, region: &str) -> Result<Chosen, Failure> {
+/// Of which database it is. `Region` is that of the database, though the backup
+/// was replicated (AWS RDS User Guide, Finding information about replicated backups).
+fn mark(backup: &DbInstanceAutomatedBackup) -> Mark {
+    let mut place = Place::of(backup.db_instance_arn().unwrap_or_default());
+    if let Some(region) = backup.region() {
+        region.clone_into(&mut place.region);
+    }
+    let id = backup.dbi_resource_id().unwrap_or_default().to_owned();
+    Mark { id, place, span: window(backup).map(|(window, _)| (window.first, window.last)) }
+}
+
+fn choose(found: Vec<DbInstanceAutomatedBackup>, asked: Asked, region: &str, ran: Ran<'_>) -> Result<Chosen, Failure> {
+    let way_out = "say with `from` in which region the database ran that is meant";
+    let wanted = Wanted { backups: "automated backups", name: &asked.source, here: region, ran, sure: true, way_out };
+    let found = wanted.meant(found.into_iter().map(|backup| (mark(&backup), backup)).collect())?;
     let windows: Vec<_> = found.iter().filter_map(window).collect();
     if windows.is_empty() {
         let statuses: Vec<_> = found.iter().filter_map(|backup| backup.status()).collect();
@@ -106,7 +125,7 @@ fn choose(found: &[DbInstanceAutomatedBackup], asked: Asked, region: &str) -> Re
     }
     // An instance that was made anew under its name has several.
     let (at, (arn, resource_id)) = asked.choose(windows)?;
-    Ok(Chosen { arn, resource_id, at, asked })
+    Ok(Chosen { arn, resource_id, at, asked, from: None })
 }
 
 #[cfg(test)]
@@ -114,22 +133,40 @@ mod tests {
     use super::*;
     use aws_sdk_rds::{primitives::DateTime, types::RestoreWindow};
 
+    /// An automated backup of a database of a region, up to a moment.
+    fn backup(id: &str, region: &str, last: i64) -> DbInstanceAutomatedBackup {
+        let window = RestoreWindow::builder().earliest_time(DateTime::from_millis(0));
+        let window = window.latest_time(DateTime::from_millis(last)).build();
+        let backup = DbInstanceAutomatedBackup::builder().dbi_resource_id(id).region(region);
+        backup.db_instance_arn(format!("arn:aws:rds:{region}:1:db:orders")).restore_window(window).build()
+    }
+
+    fn of(all: &[DbInstanceAutomatedBackup], ran: Ran<'_>) -> Result<(String, Time), String> {
+        let chosen = choose(all.to_vec(), Asked::new("orders", None, None), "eu-central-1", ran);
+        chosen.map(|it| (it.resource_id, it.at)).map_err(|failure| failure.message)
+    }
+
     #[test]
-    fn the_moment_is_before_the_end_of_the_window() {
-        let window = |id: &str, last| {
-            let window = RestoreWindow::builder().earliest_time(DateTime::from_millis(0));
-            let window = window.latest_time(DateTime::from_millis(last)).build();
-            DbInstanceAutomatedBackup::builder().dbi_resource_id(id).restore_window(window).build()
-        };
-        let asked = Asked::new("orders", None, None);
-        let chosen = choose(&[window("old", 500_000), window("new", 900_000)], asked.clone(), "eu-central-1");
-        let chosen = chosen.expect("two windows");
-        assert_eq!((chosen.resource_id.as_str(), chosen.at), ("new", Time(899_000)));
+    fn the_moment_is_before_the_end_of_the_window_of_the_newest_life() {
+        let lives = [backup("old", "eu-west-1", 500_000), backup("new", "eu-west-1", 900_000)];
+        assert_eq!(of(&lives, Ran::default()), Ok(("new".into(), Time(899_000))));
         let making = DbInstanceAutomatedBackup::builder().status("creating").build();
-        let none = choose(&[making], asked, "eu-central-1").expect_err("none");
-        assert_eq!(
-            none.message,
-            "there is no automated backup of `orders` in eu-central-1 to restore from: it is creating"
+        let none = "there is no automated backup of `orders` in eu-central-1 to restore from: it is creating";
+        assert_eq!(of(&[making], Ran::default()), Err(none.into()));
+    }
+
+    #[test]
+    fn the_one_that_reaches_furthest_is_not_taken_for_the_one_that_was_lost() {
+        let all = [backup("lost", "eu-west-1", 500_000), backup("twin", "eu-central-1", 900_000)];
+        let says = of(&all, Ran::default()).expect_err("which of the two");
+        let both = "`lost` in eu-west-1 of account 1, from 1970-01-01T00:00:00Z to 1970-01-01T00:08:19Z; \
+            `twin` in eu-central-1 of account 1, from 1970-01-01T00:00:00Z to 1970-01-01T00:14:59Z";
+        assert!(says.ends_with(both), "{says}");
+        assert_eq!(of(&all, Ran::written_in("eu-west-1")), Ok(("lost".into(), Time(499_000))));
+        assert_eq!(of(&all, Ran::written_in("eu-central-1")), Ok(("twin".into(), Time(899_000))));
+        let says = of(&all[1..], Ran::written_in("eu-west-1")).expect_err("the twin alone");
+        assert!(
+            says.starts_with("the automated backups of `orders` in eu-central-1 are of none that ran in eu-west-1")
         );
     }
 }

@@ -4,6 +4,7 @@
 use super::RestoreSnapshot;
 use crate::{
     aws::{Clients, moment},
+    namesakes::Ran,
     rds::{
         Origin,
         snapshots::{self, Candidate},
@@ -39,6 +40,8 @@ impl Chosen {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Asked {
     pub(super) source: String,
+    #[serde(default)]
+    pub(super) from: Option<String>,
     pub(super) snapshot: String,
     pub(super) before: Option<String>,
     pub(super) kms_key: Option<String>,
@@ -56,6 +59,7 @@ impl RestoreSnapshot {
         let text = |input: &Option<In<String>>| input.as_ref().map(|text| text.get().clone());
         Asked {
             source: self.source.get().clone(),
+            from: text(&self.from),
             snapshot: self.wanted().to_owned(),
             before: text(&self.before),
             kms_key: text(&self.kms_key),
@@ -71,15 +75,18 @@ impl RestoreSnapshot {
     pub(super) async fn decide(&self, cx: &ReadCx, clients: &Clients) -> Result<Chosen, Failure> {
         match chosen(cx) {
             Some(known) if known.asked.as_ref().is_none_or(|asked| *asked == self.asked()) => Ok(known),
-            _ => self.choose(clients).await,
+            _ => self.choose(cx, clients).await,
         }
     }
 
     /// Which snapshot it will be. Looks only.
-    pub(super) async fn choose(&self, clients: &Clients) -> Result<Chosen, Failure> {
+    pub(super) async fn choose(&self, cx: &ReadCx, clients: &Clients) -> Result<Chosen, Failure> {
         let before = self.before.as_ref().map(|text| moment("before", text.get())).transpose()?;
         // RDS keeps identifiers in lower case.
-        let found = snapshots::find(clients, &self.source.get().to_lowercase(), self.wanted(), before).await?;
+        let (source, from) = (self.source.get().to_lowercase(), self.from.as_ref().map(|from| from.get().as_str()));
+        let way_out = "say with `from` in which region the database ran that is meant, or name the snapshot";
+        let ran = (Ran::in_region(cx, from), way_out);
+        let found = snapshots::find(clients, &source, self.wanted(), before, ran).await?;
         let Candidate { id, recovery_point, .. } = self.key_fits(found)?;
         Ok(Chosen { id, recovery_point, asked: Some(self.asked()) })
     }

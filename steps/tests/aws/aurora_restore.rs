@@ -185,6 +185,29 @@ async fn an_instance_of_somebody_else_is_not_taken_and_a_person_can_ask_for_fewe
 }
 
 #[tokio::test]
+async fn inputs_that_were_changed_after_it_was_made_are_not_passed_over() {
+    let Some(lab) = lab() else { return };
+    let estate = estate(lab);
+    let mut drive = Drive::new(&estate, KIND, &with(&estate));
+    // Nobody can look at the second instance after it was begun.
+    estate.faults(&json!([{ "operation": "DescribeDBInstances", "nth": 6, "do": "access_denied" }]));
+    assert!(drive.go(None).await.failure().message.contains("AccessDenied"));
+    let made = estate.changes();
+    let failure = drive.again_with(&json!({ "security_groups": ["sg-0000", "sg-1111"] })).await.failure();
+    let says =
+        format!("`ledger-dr` has the security groups {}, not sg-0000, sg-1111", estate.param("security_group_id"));
+    assert_eq!(failure.message, says);
+    assert!(failure.hint.is_some_and(|hint| hint.starts_with("change it by hand, or set the inputs back")));
+    let back = json!({ "security_groups": [estate.param("security_group_id")], "class": "db.r6g.xlarge" });
+    let failure = drive.again_with(&back).await.failure();
+    assert_eq!(failure.message, "`ledger-dr-1` is db.r6g.large, not db.r6g.xlarge");
+    let ended = drive.again_with(&json!({ "class": "db.r6g.large" })).await;
+    assert!(matches!(ended.state(), State::Done), "{:?}", ended.state());
+    assert_eq!(made, ["CreateDBInstance", "CreateDBInstance", "RestoreDBClusterFromSnapshot"]);
+    assert_eq!(estate.changes(), made);
+}
+
+#[tokio::test]
 async fn one_that_is_protected_is_taken_back_all_the_same() {
     let Some(lab) = lab() else { return };
     let estate = estate(lab);
@@ -212,6 +235,8 @@ fn inputs_that_do_not_go_together_are_told() {
     assert_eq!(inputs(json!({ "at": "latest", "instances": 15 })), []);
     let both = inputs(json!({ "at": "latest", "snapshot": "x" }));
     assert_eq!(both, [("at", "a moment and a snapshot are two ways to restore a cluster".to_owned())]);
+    let from = inputs(json!({ "at": "latest", "from": "eu-west-1" }));
+    assert_eq!(from, [("from", "a moment is of a cluster of the step's region, wherever others ran".to_owned())]);
     for count in [0, 16] {
         let said = inputs(json!({ "instances": count }));
         assert_eq!(said, [("instances", format!("an Aurora cluster has 1 to 15 instances, not {count}"))]);

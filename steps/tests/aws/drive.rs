@@ -125,6 +125,8 @@ pub(crate) struct Drive {
     pub(crate) config: SdkConfig,
     pub(crate) account: String,
     pub(crate) nameservers: Vec<SocketAddr>,
+    /// The region that the runbook calls `primary`.
+    pub(crate) primary: Option<String>,
     pub(crate) said: Arc<Mutex<Vec<String>>>,
     /// The folder of the run.
     pub(crate) folder: TempDir,
@@ -218,6 +220,7 @@ impl Drive {
             config,
             account,
             nameservers: Vec::new(),
+            primary: None,
             said: Arc::default(),
             folder: tempfile::tempdir().expect("a temporary folder"),
             cli: crate::lab::aws_cli(),
@@ -305,6 +308,7 @@ impl Drive {
         world.aws = Aws::given(self.config.clone()).paced(Pace::per_second([])).with_cli(&self.cli);
         world.accounts = accounts;
         world.nameservers.clone_from(&self.nameservers);
+        world.primary.clone_from(&self.primary);
         let (arrive, mut arrivals) = tokio::sync::mpsc::unbounded_channel();
         if let Some(after) = self.leave.take() {
             let (arrive, clock) = (arrive.clone(), clock.clone());

@@ -196,3 +196,33 @@ async fn one_that_fails_is_said_to_and_can_be_taken_back() {
     assert!(matches!(ended.state(), State::Undone), "{:?}", ended.state());
     assert_eq!(group(&estate, "sessions-dr"), Value::Null);
 }
+
+#[tokio::test]
+async fn inputs_that_were_changed_after_it_was_made_are_not_passed_over() {
+    let Some(lab) = lab() else { return };
+    let estate = lab.estate();
+    let mut drive = Drive::new(&estate, EMPTY.kind, &empty(&estate));
+    // The third look is the first after it was begun.
+    estate.faults(&json!([{ "operation": "DescribeReplicationGroups", "nth": 3, "do": "access_denied" }]));
+    assert!(drive.go(None).await.failure().message.contains("AccessDenied"));
+    let mut back = json!({});
+    for (field, value, was, says) in [
+        (
+            "node_type",
+            json!("cache.r7g.xlarge"),
+            json!("cache.r7g.large"),
+            "has nodes of the type cache.r7g.large, not",
+        ),
+        ("replicas", json!(1), json!(0), "has 1 nodes in a shard, not 2"),
+        ("tls", json!(true), json!(false), "speaks no TLS, other than `tls` says"),
+        ("user_groups", json!(["readers"]), json!([]), "has the user groups {}, not {\"readers\"}"),
+    ] {
+        back[field] = value;
+        let failure = drive.again_with(&back).await.failure();
+        assert!(failure.message.starts_with(&format!("`sessions-dr` {says}")), "{failure:?}");
+        back = json!({ field: was });
+    }
+    let ended = drive.again_with(&back).await;
+    assert!(matches!(ended.state(), State::Done), "{:?}", ended.state());
+    assert_eq!(estate.changes(), ["CreateReplicationGroup"]);
+}

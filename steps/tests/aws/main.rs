@@ -38,3 +38,4 @@ mod s3_replication;
 mod sms;
 mod status_page;
 mod sweep;
+mod twins;
