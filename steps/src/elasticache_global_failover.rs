@@ -11,8 +11,9 @@
 //! a fence is wanted, and where there can be none, the word of two people.
 //!
 //! A cache that writes already is done: that it is the primary of this very
-//! datastore is seen, whoever made it so. What that lost is then unknown. To take
-//! it back is to fail over to the old primary, which loses as the way there did.
+//! datastore is seen, whoever made it so. What that lost is then unknown. It is not
+//! taken back: the way home loses as the way there did, and wants the same fence
+//! and the same question, so that it is a step of its own.
 //!
 //! Left out: `DisassociateGlobalReplicationGroup`, which makes a cache stand alone
 //! and takes the datastore apart.
@@ -77,12 +78,7 @@ impl GlobalFailover {
         self.global_datastore.get()
     }
 
-    /// What was written down of this target, though the call was refused since.
-    fn known(&self, cx: &ReadCx) -> Option<Found> {
-        promotion::known(cx, self.global(), self.target.get())
-    }
-
-    /// The same, if the failover may have been asked for since.
+    /// What was written down of this target, if the failover may have been asked for since.
     fn asked(&self, cx: &ReadCx) -> Option<Found> {
         promotion::asked(cx, self.global(), self.target.get())
     }
@@ -114,23 +110,6 @@ impl GlobalFailover {
             error => Err(error),
         }
     }
-
-    /// Where to go back to: the cache that wrote before, as this step wrote it down.
-    fn home(&self, found: Option<Found>) -> Result<String, Failure> {
-        let nobody = || Failure::new(format!("this run did not see which cache wrote for `{}` before", self.global()));
-        found.and_then(|found| found.writer).ok_or_else(nobody)
-    }
-
-    /// Why a move of the writer is not taken back: it is somebody else's.
-    fn not_ours(&self) -> Failure {
-        let text = format!("the failover of `{}` was refused, and somebody else moved its writer", self.global());
-        Failure::new(text).hint("see what that move lost, and move it back by hand if it is to go back")
-    }
-
-    /// The way back, asked for where the old primary is.
-    fn back<'a>(&self, clients: &'a Clients, home: &str) -> Target<'a> {
-        Target { clients, global: self.global().to_owned(), cache: promotion::name(home).to_owned() }
-    }
 }
 
 impl Explained for GlobalFailover {
@@ -142,11 +121,7 @@ impl Explained for GlobalFailover {
             `GetMetricData` for the newest sample of `GlobalDatastoreReplicationLag`; writes down which cache wrote \
             and how far the target was behind; `FailoverGlobalReplicationGroup`, called in the step's region; waits \
             until the target writes.",
-        undo: Some(
-            "`FailoverGlobalReplicationGroup` to the cache that wrote before, called in its region, and waits until \
-             that writes. It loses what had not arrived there since. What somebody else moved, after the call was \
-             refused, is not moved back.",
-        ),
+        undo: None,
         recovery_point: Some(
             "The time of the newest sample of `GlobalDatastoreReplicationLag` before the call, less the lag; of several \
              shards the worst. Without a sample it is unknown, and so is the run's RPO.",
@@ -193,6 +168,7 @@ impl Step for GlobalFailover {
         Description {
             summary: format!("let `{}` write for global datastore `{}`", self.target, self.global_datastore),
             actions: global::LOOKS.into_iter().chain(calls).collect(),
+            irreversible: true,
             second_writer: true,
             loses_data: true,
             ..Description::default()
@@ -264,38 +240,5 @@ impl Step for GlobalFailover {
             Stage::Writes(_) => return Err(Failure::new(format!("`{}` writes already", self.target))),
         }
         target.behind(cx).await?.as_ref().map(point).ok_or_else(unmeasured)
-    }
-
-    fn can_undo(&self) -> bool {
-        true
-    }
-
-    async fn check_undone(&self, cx: &ReadCx) -> Result<Check, Failure> {
-        let asked = self.asked(cx);
-        let refused = asked.is_none();
-        let home = match self.home(asked.or_else(|| self.known(cx))) {
-            Ok(home) => home,
-            Err(failure) => return Ok(Check::Impossible(failure)),
-        };
-        let clients = World::of(cx).aws.read_in(cx, promotion::region(&home)).await?;
-        Ok(match self.back(&clients, &home).check(cx, promotion::back(cx, &home)).await? {
-            Check::Done(_) => Check::Done(Output::default()),
-            _ if refused => Check::Impossible(self.not_ours()),
-            check => check,
-        })
-    }
-
-    async fn undo(&self, cx: &StepCx, _: &Output) -> Result<(), StepError> {
-        let home = self.home(self.asked(&cx.read))?;
-        let clients = World::of(&cx.read).aws.write_in(cx, promotion::region(&home)).await?;
-        let target = self.back(&clients, &home);
-        let ask = async {
-            match target.at_rest(&cx.read).await? {
-                Stage::Follows { arn, .. } => promotion::ask_back(cx, &arn, self.ask(cx, &clients, &arn)).await,
-                _ => Ok(None),
-            }
-        };
-        Box::pin(target.write(cx, ask)).await?;
-        Ok(())
     }
 }

@@ -68,7 +68,7 @@ contract! {
     dynamodb_restore_backup: crate::dynamodb::TRIAL, undo: crate::dynamodb::TRIAL;
     dynamodb_restore_pitr: crate::dynamodb_pitr::TRIAL, undo: crate::dynamodb_pitr::TRIAL;
     ecs_scale_service: crate::ecs::TRIAL, undo: crate::ecs::TRIAL;
-    elasticache_global_failover: crate::elasticache_global::TRIAL, undo: crate::elasticache_global::TRIAL;
+    elasticache_global_failover: crate::elasticache_global::TRIAL;
     elasticache_restore_snapshot: crate::elasticache::RESTORE, undo: crate::elasticache::RESTORE;
     elasticache_start_empty: crate::elasticache::EMPTY, undo: crate::elasticache::EMPTY;
     fence_rds_read_only: crate::fence_rds::TRIAL, undo: crate::fence_rds::TRIAL;
