@@ -113,9 +113,9 @@ def shown(name, group):
     asked = group["asked"]
     shards = asked.get("NumNodeGroups") or 1
     host = f"{name}.{group['arn'].split(':')[3]}.cache.amazonaws.com"
-    members = [{"CacheNodeId": f"{n:04d}"} for n in range(1, (asked.get("ReplicasPerNodeGroup") or 0) + 2)]
+    nodes_of_one = [{"CacheNodeId": f"{n:04d}"} for n in range(1, (asked.get("ReplicasPerNodeGroup") or 0) + 2)]
     nodes = [
-        {"NodeGroupId": f"{n:04d}", "Status": group["status"], "NodeGroupMembers": members}
+        {"NodeGroupId": f"{n:04d}", "Status": group["status"], "NodeGroupMembers": nodes_of_one}
         for n in range(1, shards + 1)
     ]
     result = {

@@ -172,7 +172,7 @@ async fn check_says_what_it_sees() {
         cx.facts = facts;
         for step in [&lossy, &keeping] {
             let Ok(Check::Unknown(why)) = step.check(&cx).await else { panic!("a person has to say") };
-            let says = format!("`ledger-eu-central-1` was asked to write at {before}, and ");
+            let says = format!("`ledger-eu-central-1` was asked to write at {before}, ");
             assert!(why.starts_with(&says) && why.contains(taken), "{why}");
         }
     }
