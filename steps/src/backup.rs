@@ -47,11 +47,11 @@ pub(crate) struct Wanted<'a> {
 pub(crate) struct Point {
     /// Its ARN.
     pub(crate) arn: String,
-    /// The type of what was backed up, as in `DynamoDB`; empty where the vault does not say.
-    pub(crate) kind: String,
     /// Its `CreationDate`: of when its data is, also of a copy (AWS Backup Developer Guide, Backup
     /// and tag copy).
     pub(crate) created_at: Time,
+    /// It is of every moment since then, until now: what comes back is not of its `CreationDate`.
+    continuous: bool,
 }
 
 /// What a step resolved, and will not resolve again in this run while the
@@ -60,10 +60,11 @@ pub(crate) struct Point {
 pub(crate) struct Chosen<A> {
     /// The ARN of the recovery point.
     pub(crate) point: String,
-    /// The type of what was backed up.
-    kind: String,
     /// Of when its data is.
     pub(crate) created_at: Time,
+    /// It is a continuous backup.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) continuous: bool,
     /// What AWS Backup is told of the resource; a copy is told nothing.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) metadata: BTreeMap<String, String>,
@@ -104,7 +105,7 @@ pub(crate) trait Job: Sync {
         &self,
         clients: &Clients,
         asked: &Self::Asked,
-        point: &mut Point,
+        point: &Point,
     ) -> Result<BTreeMap<String, String>, Failure>;
     /// How far a job is, by itself.
     async fn stage(&self, clients: &Clients, chosen: Option<&Chosen<Self::Asked>>, job: &str)
@@ -138,12 +139,32 @@ pub(crate) async fn check<J: Job>(job: &J, cx: &ReadCx) -> Result<Check, Failure
             (Stage::Moving(_), _) => Check::InProgress,
         });
     }
-    let chosen = match decide(job, cx, &clients, ended(cx)).await {
-        Err(failure) if !failure.transient && failure.call.is_none() => return Ok(Check::Impossible(failure)),
-        chosen => chosen?,
-    };
-    let asked = known.as_ref() == Some(&chosen);
-    Ok(if asked && is_begun(job, cx, &clients, &chosen).await? { Check::InProgress } else { Check::Absent })
+    if let Some(known) = known.filter(|known| known.ended == ended(cx))
+        && let Some(id) = lost(job, cx, &clients, &known).await?
+    {
+        return Ok(found::<J>(cx, &known, &job.asked(), &id));
+    }
+    match decide(job, cx, &clients, ended(cx)).await {
+        Err(failure) if !failure.transient && failure.call.is_none() => Ok(Check::Impossible(failure)),
+        chosen => chosen.map(|_| Check::Absent),
+    }
+}
+
+/// What a job means that may be the one whose answer was lost.
+fn found<J: Job>(cx: &ReadCx, known: &Chosen<J::Asked>, asked: &J::Asked, id: &str) -> Check {
+    if known.asked != *asked {
+        let text = format!("{} {id} may have been begun by this step before the inputs changed", J::NAME);
+        return Check::Impossible(Failure::new(text).hint("set the inputs back, then answer `retry`"));
+    }
+    if cx.clock.now().since(known.at) < limits::TOKEN_HOLDS {
+        return Check::InProgress;
+    }
+    Check::Unknown(format!(
+        "{} {id} was begun since {}, and AWS Backup may not know any more whether by this step: wait until it has ended \
+         and tell with `dr done`; `retry` begins another",
+        J::NAME,
+        known.at
+    ))
 }
 
 /// Begins a job, unless it was begun, and waits until it is completed.
@@ -206,19 +227,24 @@ async fn decide<J: Job>(job: &J, cx: &ReadCx, clients: &Clients, ended: usize) -
     if let Some(known) = known::<J>(cx).filter(|known| known.asked == asked) {
         return Ok(Chosen { ended, ..known });
     }
-    let mut point = find(clients, &job.wanted(&asked)).await?;
-    let metadata = job.metadata(clients, &asked, &mut point).await?;
-    let Point { arn, kind, created_at } = point;
-    Ok(Chosen { point: arn, kind, created_at, metadata, ended, at: cx.clock.now(), asked })
+    let point = find(clients, &job.wanted(&asked)).await?;
+    let metadata = job.metadata(clients, &asked, &point).await?;
+    let Point { arn, created_at, continuous } = point;
+    Ok(Chosen { point: arn, created_at, continuous, metadata, ended, at: cx.clock.now(), asked })
 }
 
-/// Whether AWS Backup has a job that may be the one whose answer was lost.
-async fn is_begun<J: Job>(job: &J, cx: &ReadCx, clients: &Clients, chosen: &Chosen<J::Asked>) -> Result<bool, Failure> {
+/// A job that AWS Backup has and that may be the one whose answer was lost.
+async fn lost<J: Job>(
+    job: &J,
+    cx: &ReadCx,
+    clients: &Clients,
+    chosen: &Chosen<J::Asked>,
+) -> Result<Option<String>, Failure> {
     // Its clock and ours need not agree.
     let since = chosen.at.after(Dur(-limits::SKEW_MAX.0));
     let jobs = job.since(clients, chosen, DateTime::from_millis(since.0)).await?;
     let ours = |id: &str| cx.facts.iter().any(|fact| fact.name == J::FACT && fact.value.as_str() == Some(id));
-    Ok(jobs.iter().any(|id| !ours(id)))
+    Ok(jobs.into_iter().find(|id| !ours(id)))
 }
 
 async fn begin<J: Job>(
@@ -253,8 +279,11 @@ async fn find(clients: &Clients, wanted: &Wanted<'_>) -> Result<Point, Failure> 
     let known = list(clients, wanted).await?;
     let Wanted { vault, resource, point, .. } = wanted;
     let named = |it: &&RecoveryPointByBackupVault| *point == "latest" || it.recovery_point_arn() == Some(point);
-    let in_time =
-        |it: &&RecoveryPointByBackupVault| created(it).is_some_and(|at| before.is_none_or(|before| at <= before));
+    let in_time = |it: &&RecoveryPointByBackupVault| match before {
+        // Of a continuous backup the newest comes back, whenever it began.
+        Some(before) => !is_continuous(it) && created(it).is_some_and(|at| at <= before),
+        None => created(it).is_some(),
+    };
     let good = known.iter().filter(named).filter(in_time).filter(|point| is_whole(point));
     let found = good.max_by_key(|point| (created(point), point.recovery_point_arn())).ok_or_else(|| {
         let which = if *point == "latest" { String::new() } else { format!(" `{point}`") };
@@ -270,7 +299,7 @@ async fn find(clients: &Clients, wanted: &Wanted<'_>) -> Result<Point, Failure> 
     let nameless = || Failure::new("AWS Backup does not say which recovery point it is");
     let arn = found.recovery_point_arn().ok_or_else(nameless)?.to_owned();
     let created_at = created(found).ok_or_else(|| Failure::new(format!("`{arn}` says no `CreationDate`")))?;
-    Ok(Point { arn, kind: found.resource_type().unwrap_or_default().to_owned(), created_at })
+    Ok(Point { arn, created_at, continuous: is_continuous(found) })
 }
 
 /// All recovery points of the resource that the vault holds.
@@ -301,5 +330,9 @@ fn created(point: &RecoveryPointByBackupVault) -> Option<Time> {
 /// A snapshot is `COMPLETED`, a continuous backup `AVAILABLE` (AWS Backup API
 /// Reference, `RecoveryPointByBackupVault`). One that is partial or expired is not whole.
 fn is_whole(point: &RecoveryPointByBackupVault) -> bool {
-    matches!(point.status(), Some(RecoveryPointStatus::Completed | RecoveryPointStatus::Available))
+    is_continuous(point) || point.status() == Some(&RecoveryPointStatus::Completed)
+}
+
+fn is_continuous(point: &RecoveryPointByBackupVault) -> bool {
+    point.status() == Some(&RecoveryPointStatus::Available)
 }

@@ -87,7 +87,8 @@ fn is_vault(arn: &str) -> bool {
 /// What a completed job gives to other steps.
 fn output(chosen: Option<&Chosen<Asked>>, seen: &Seen, job: &str) -> Output {
     let mut output = Output::default();
-    let data_of = chosen.map_or(Value::Null, |chosen| chosen.created_at.to_string().into());
+    let data_of = chosen.filter(|chosen| !chosen.continuous);
+    let data_of = data_of.map_or(Value::Null, |chosen| chosen.created_at.to_string().into());
     output.values.insert("recovery_point_arn".into(), seen.destination_recovery_point_arn().into());
     output.values.insert("copied_from".into(), seen.source_recovery_point_arn().into());
     output.values.insert("copy_job_id".into(), job.into());
@@ -124,7 +125,7 @@ impl Job for CopyJob {
         }
     }
 
-    async fn metadata(&self, _: &Clients, _: &Asked, _: &mut Point) -> Result<BTreeMap<String, String>, Failure> {
+    async fn metadata(&self, _: &Clients, _: &Asked, _: &Point) -> Result<BTreeMap<String, String>, Failure> {
         Ok(BTreeMap::new())
     }
 

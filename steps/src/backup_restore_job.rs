@@ -2,12 +2,13 @@
 //!
 //! How a recovery point is chosen and a job is begun once stands in `backup.rs`.
 //!
-//! Left out: what is restored to a moment within a continuous backup (a
-//! `restoreTime` in `metadata` is passed on as it is written), and taking back,
-//! since each type of resource is deleted in its own way.
+//! A `restoreTime` in `metadata`, a moment within a continuous backup, is passed on
+//! as it is written.
+//!
+//! Left out: taking back, since each type of resource is deleted in its own way.
 
 use crate::{
-    aws::{Clients, tags},
+    aws::{Clients, moment, tags},
     backup::{self, Chosen, Job, Point, Stage, Wanted},
 };
 use async_trait::async_trait;
@@ -55,6 +56,18 @@ pub(crate) struct Asked {
     metadata: BTreeMap<String, String>,
 }
 
+/// Up to when the data is. A continuous backup brings back its newest moment, which
+/// nobody tells, or the one that it was asked for (AWS Backup Developer Guide,
+/// Continuous backups and point-in-time recovery).
+fn data_of(chosen: &Chosen<Asked>) -> Option<RecoveryPoint> {
+    let (at, source) = match chosen.metadata.get("restoreTime") {
+        Some(asked) => (moment("restoreTime", asked).ok()?, "restoreTime"),
+        None if chosen.continuous => return None,
+        None => (chosen.created_at, "CreationDate"),
+    };
+    Some(RecoveryPoint { at, source: source.into() })
+}
+
 #[async_trait]
 impl Job for RestoreJob {
     type Asked = Asked;
@@ -87,14 +100,11 @@ impl Job for RestoreJob {
         &self,
         clients: &Clients,
         asked: &Asked,
-        point: &mut Point,
+        point: &Point,
     ) -> Result<BTreeMap<String, String>, Failure> {
         let request = clients.backup.get_recovery_point_restore_metadata().backup_vault_name(&asked.vault);
         let reply = request.recovery_point_arn(&point.arn).send().await;
         let reply = reply.map_err(|e| clients.call("backup", "GetRecoveryPointRestoreMetadata").read(&e))?;
-        if let Some(kind) = reply.resource_type() {
-            kind.clone_into(&mut point.kind);
-        }
         let kept = reply.restore_metadata().into_iter().flatten().map(|(key, value)| (key.clone(), value.clone()));
         Ok(kept.chain(asked.metadata.clone()).collect())
     }
@@ -105,8 +115,7 @@ impl Job for RestoreJob {
         let says = reply.status_message().map_or(String::new(), |says| format!(": {says}"));
         Ok(match reply.status() {
             Some(RestoreJobStatus::Completed) => {
-                let point = |chosen: &Chosen<_>| RecoveryPoint { at: chosen.created_at, source: "CreationDate".into() };
-                let mut output = Output { recovery_point: chosen.map(point), ..Output::default() };
+                let mut output = Output { recovery_point: chosen.and_then(data_of), ..Output::default() };
                 output.values.insert("created".into(), reply.created_resource_arn().into());
                 output.values.insert("restored_from".into(), reply.recovery_point_arn().into());
                 output.values.insert("job".into(), job.into());
@@ -163,7 +172,10 @@ impl Explained for RestoreJob {
             point and with what it is restored; `StartRestoreJob` with an idempotency token of this run, step \
             and choice, so that no second job begins; waits until the job is COMPLETED.",
         undo: None,
-        recovery_point: Some("`CreationDate` of the recovery point, as the vault lists it."),
+        recovery_point: Some(
+            "`CreationDate` of the recovery point, as the vault lists it; `restoreTime`, where `metadata` names it. Of a \
+             continuous backup without it nobody tells, and it is unknown.",
+        ),
         time: "Minutes for a table or a volume, hours for terabytes (general knowledge, not measured).",
         traps: &[
             "The vault is of the step's region: after the loss of a region only what was copied out of it \
@@ -173,6 +185,8 @@ impl Explained for RestoreJob {
              subnets, groups, keys.",
             "The caller passes the role on (`iam:PassRole`), and the role must be trusted by \
              backup.amazonaws.com.",
+            "A continuous backup (status AVAILABLE) brings back its newest moment, unless `metadata` names a `restoreTime`; \
+             `before` passes it over.",
             "`dr undo` cannot delete what was made: each type of resource has a way of its own.",
         ],
         example: "

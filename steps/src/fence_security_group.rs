@@ -7,14 +7,13 @@
 //! the instance is restarted: see [`fence`].
 
 use crate::{
-    aws::{Clients, limits},
+    aws::Clients,
     rds::fence::{self, Fence, Which, Writer},
     world::World,
 };
 use async_trait::async_trait;
 use aws_sdk_rds::types::DbInstance;
 use dr_engine::{
-    duration::Dur,
     kind::{Explained, Reference},
     outcome::{Failure, Output},
     step::{Check, Description, Look, ReadCx, Step, StepCx, StepError},
@@ -198,10 +197,6 @@ impl Fence for SecurityGroup {
             stands: json!({ GROUPS: groups }),
             ..Writer::of(db)
         }))
-    }
-
-    fn settling(&self) -> Dur {
-        limits::GROUPS_SETTLE
     }
 
     async fn lacks(&self, cx: &ReadCx) -> Result<Option<Failure>, Failure> {

@@ -30,8 +30,9 @@ pub const BUSY: Dur = Dur(30 * 60_000);
 pub const BEGINS: Dur = Dur(5 * 60_000);
 /// How long RDS may take to show a fence that was set, and to take it over.
 pub const ARRIVES: Dur = Dur(10 * 60_000);
-/// How long security groups that RDS calls active may take until they hold: its word says nothing exact.
-pub const GROUPS_SETTLE: Dur = Dur(30_000);
+/// How long a fence that RDS calls active, or in sync, may take until it holds: its word says nothing exact,
+/// and may be of before the change.
+pub const FENCE_SETTLES: Dur = Dur(30_000);
 /// How many looks in a row have to see such a setting before it counts.
 pub const SETTLED_LOOKS: u32 = 5;
 /// How many characters of values a Route 53 batch may hold.
@@ -59,6 +60,9 @@ pub const LOOKS_PER_SECOND: [(&str, u32); 11] = [
 ];
 /// How long one question of `dr doctor` may take in all.
 pub const SURVEY_CALL: Dur = Dur(5_000);
+/// How long AWS Backup is taken to know an idempotency token: an hour, as its API
+/// Reference said in 2019 and does not say now, less the time in which it is called.
+pub const TOKEN_HOLDS: Dur = Dur(50 * 60_000);
 /// How far this machine's clock may be from that of AWS: beyond it, signatures are refused.
 pub const SKEW_MAX: Dur = Dur(5 * 60_000);
 /// How often a claim is tried for whose object does not answer, or changes meanwhile.

@@ -97,11 +97,6 @@ pub(crate) trait Fence: Sync {
         Ok(None)
     }
 
-    /// How long it may take from RDS's word that it has arrived until it holds.
-    fn settling(&self) -> Dur {
-        Dur(0)
-    }
-
     /// Sets it.
     async fn set(&self, clients: &Clients) -> Result<(), StepError>;
 }
@@ -296,9 +291,8 @@ async fn arrived(fence: &impl Fence, cx: &ReadCx, clients: &Clients) -> Result<W
     let settling = match cx.run.kind {
         // Time passes there with each look.
         RunKind::Lab => Dur(0),
-        _ => fence.settling(),
+        _ => limits::FENCE_SETTLES,
     };
-    let looks_min = if fence.settling() > Dur(0) { limits::SETTLED_LOOKS } else { 1 };
     // Since when it is waited for, and since when and for how many looks it is there.
     let (begun, there) = (Mutex::new(cx.clock.now()), Mutex::new(None::<(Time, u32)>));
     cx.poll(|| async {
@@ -317,7 +311,7 @@ async fn arrived(fence: &impl Fence, cx: &ReadCx, clients: &Clients) -> Result<W
         if writer.set && writer.arrived {
             let (since, looks) = there.map_or((now, 1), |(since, looks)| (since, looks + 1));
             *there = Some((since, looks));
-            let settled = looks >= looks_min && now.since(since) >= settling;
+            let settled = looks >= limits::SETTLED_LOOKS && now.since(since) >= settling;
             let pending = format!("`{name}` {}, by the word of RDS; that has to hold before it restarts", fence.so());
             return Ok(if settled { Look::Ready(writer) } else { Look::Pending(pending) });
         }

@@ -1,15 +1,17 @@
 //! `backup.restore_job`.
 
 use crate::{
-    drive::Drive,
+    drive::{Drive, looking, of},
     lab::{Estate, lab},
     sweep::Trial,
 };
 use dr_engine::{
     clock::{Clock, SystemClock},
     duration::Dur,
+    executor::Exit,
     plan::StepIx,
     run::State,
+    step::Check,
 };
 use serde_json::{Value, json};
 
@@ -107,6 +109,33 @@ async fn a_job_that_was_begun_with_other_inputs_is_not_taken_for_what_they_ask_n
     let other = json!({ "metadata": { "targetTableName": "profiles-other" } });
     let failure = drive.again_with(&other).await.failure();
     assert!(failure.message.contains("was begun before the inputs changed"), "{failure:?}");
+    let ended = drive.again_with(&json!({ "metadata": { "targetTableName": "profiles-dr" } })).await;
+    assert!(matches!(ended.state(), State::Done), "{:?}", ended.state());
+    assert_eq!(estate.changes(), ["StartRestoreJob"]);
+}
+
+#[tokio::test]
+async fn a_job_whose_answer_was_lost_is_not_begun_again_with_other_inputs_or_without_its_token() {
+    let Some(lab) = lab() else { return };
+    let estate = lab.estate();
+    let mut drive = Drive::new(&estate, TRIAL.kind, &with(&estate));
+    estate.faults(&json!([
+        { "operation": "StartRestoreJob", "nth": 1, "do": "drop_after" },
+        { "operation": "ListRestoreJobs", "every": true, "do": "access_denied" },
+    ]));
+    let held = drive.go(None).await;
+    assert!(matches!(held.exit, Ok(Exit::Held)), "{:?}", held.state());
+    estate.faults(&json!([]));
+    let failure = drive.again_with(&json!({ "metadata": { "targetTableName": "profiles-other" } })).await.failure();
+    assert!(failure.message.contains("may have been begun by this step before the inputs changed"), "{failure:?}");
+    // An hour later AWS Backup may not know the token any more.
+    let mut cx = looking(of(&estate));
+    cx.facts = held.run.step(StepIx(0)).facts.clone();
+    let chosen = cx.facts.iter_mut().find(|fact| fact.name == "recovery_point").expect("it was written down");
+    chosen.value["at"] = json!(SystemClock::new().now().after(Dur(-3_600_000)));
+    let step = dr_steps::registry().make(TRIAL.kind, with(&estate)).expect("its inputs are good");
+    let Ok(Check::Unknown(why)) = step.check(&cx).await else { panic!("a person has to say") };
+    assert!(why.contains("may not know any more whether by this step"), "{why}");
     let ended = drive.again_with(&json!({ "metadata": { "targetTableName": "profiles-dr" } })).await;
     assert!(matches!(ended.state(), State::Done), "{:?}", ended.state());
     assert_eq!(estate.changes(), ["StartRestoreJob"]);

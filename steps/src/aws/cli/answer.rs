@@ -125,6 +125,8 @@ fn end_of_code(code: &str) -> End {
     match code.parse::<u16>() {
         Ok(403) => End::Denied,
         Ok(500..) => End::Broken,
+        // What still uses the thing keeps it: EC2's word for a plain refusal.
+        Err(_) if code == "DependencyViolation" => End::No,
         Err(_) if code == "Unknown" || BROKEN.iter().any(|word| code.contains(word)) => End::Broken,
         _ => End::No,
     }
@@ -173,6 +175,7 @@ mod tests {
             ("ExpiredTokenException", true, false),
             ("AccessDeniedException", false, false),
             ("ParameterAlreadyExists", false, false),
+            ("DependencyViolation", false, false),
             ("404", false, false),
             ("403", false, false),
             ("InternalServerError", true, true),

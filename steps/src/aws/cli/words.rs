@@ -84,8 +84,9 @@ pub(crate) fn is_read(service: &str, operation: &str) -> bool {
 
 /// Operations that make a second writer at once, of which the newest writes of
 /// the first are not part: what replicates to them does so asynchronously.
-const PROMOTIONS: [(&str, &str); 9] = [
+const PROMOTIONS: [(&str, &str); 10] = [
     ("docdb", "remove-from-global-cluster"),
+    ("efs", "delete-replication-configuration"),
     ("elasticache", "disassociate-global-replication-group"),
     ("elasticache", "failover-global-replication-group"),
     ("mq", "promote"),
@@ -251,6 +252,7 @@ mod tests {
         let words = |text: &'static str| text.split(' ').map(Some).collect::<Vec<_>>();
         for text in [
             "rds promote-read-replica --db-instance-identifier x",
+            "efs delete-replication-configuration --source-file-system-id x",
             "rds promote-read-replica-db-cluster --db-cluster-identifier x",
             "neptune promote-read-replica-db-cluster",
             "rds failover-global-cluster --global-cluster-identifier x --allow-data-loss",
