@@ -80,12 +80,7 @@ impl GlobalFailover {
         self.global_cluster.get()
     }
 
-    /// What was written down of this target.
-    fn known(&self, cx: &ReadCx) -> Option<Found> {
-        promotion::known(cx, self.global(), self.target.get())
-    }
-
-    /// The same, if the failover may have been asked for since.
+    /// What was written down of this target, if the failover may have been asked for since.
     fn asked(&self, cx: &ReadCx) -> Option<Found> {
         promotion::asked(cx, self.global(), self.target.get())
     }
@@ -233,7 +228,7 @@ impl Step for GlobalFailover {
 
     async fn check(&self, cx: &ReadCx) -> Result<Check, Failure> {
         let clients = World::of(cx).aws.read(cx).await?;
-        let known = self.known(cx);
+        let known = self.asked(cx);
         Ok(match self.target(&clients).check(cx, self.asked(cx).map(|found| found.ask(cx))).await? {
             Check::Done(done) => Check::Done(output(done, known.as_ref())),
             check => check,
@@ -247,6 +242,7 @@ impl Step for GlobalFailover {
         let first = asked.is_none();
         let (found, writer): (Option<Found>, Box<Writer>) = match target.at_rest(&cx.read).await? {
             Stage::Follows { arn, writer } => {
+                promotion::not_past(&cx.read, asked.as_ref())?;
                 let found = match asked {
                     Some(found) => found,
                     None => self.measure(&cx.read, &clients, arn, writer).await,
@@ -268,7 +264,7 @@ impl Step for GlobalFailover {
                 }
                 (Some(found), ended?)
             }
-            _ => (self.known(&cx.read), Box::pin(target.write(cx, async { Ok(None) })).await?),
+            _ => (self.asked(&cx.read), Box::pin(target.write(cx, async { Ok(None) })).await?),
         };
         Ok(output(writer.output(), found.as_ref()))
     }

@@ -193,12 +193,13 @@ impl Step for GlobalFailover {
     async fn run(&self, cx: &StepCx) -> Result<Output, StepError> {
         let clients = World::of(&cx.read).aws.write(cx).await?;
         let target = self.target(&clients);
-        let asked = self.asked(&cx.read);
+        let (asked, pending) = (self.asked(&cx.read), promotion::pending(&cx.read, self.global(), self.target.get()));
         let Stage::Follows { arn, writer } = target.at_rest(&cx.read).await? else {
             let writer = Box::pin(target.write(cx, async { Ok(None) })).await?;
             return Ok(output(writer.output(), asked.as_ref()));
         };
-        let asked = promotion::pending(&cx.read, self.global(), self.target.get());
+        promotion::not_past(&cx.read, pending.as_ref())?;
+        let asked = pending;
         let first = asked.is_none();
         let found = match asked {
             Some(found) => found,

@@ -131,6 +131,11 @@ impl Life {
 }
 
 impl Wanted<'_> {
+    /// An input that the runbook does not write cannot be set while it runs.
+    fn hint(&self) -> String {
+        format!("{}: in the runbook, to be executed anew, or by `retry --set` where it is written there", self.way_out)
+    }
+
     /// Leaves those that are of the store that is meant, or of its former lives.
     ///
     /// # Errors
@@ -157,13 +162,13 @@ impl Wanted<'_> {
             lives.retain(|_, life| life.places.iter().any(|place| place.region == region));
             if lives.is_empty() && !all.is_empty() {
                 let text = format!("the {backups} of `{name}` in {here} are of none that ran in {region}: {known}");
-                return Err(Failure::new(text).hint(self.way_out));
+                return Err(Failure::new(text).hint(self.hint()));
             }
         }
         let places: BTreeSet<_> = lives.values().flat_map(|life| &life.places).collect();
         if lives.len() > 1 && (places.len() > 1 || !self.sure && !follow(&lives)) {
             let text = format!("the {backups} of `{name}` in {here} are of more than one: {}", told(&lives));
-            return Err(Failure::new(text).hint(self.way_out));
+            return Err(Failure::new(text).hint(self.hint()));
         }
         Ok(all.into_iter().filter(|(mark, _)| lives.contains_key(&mark.store())).map(|(_, it)| it).collect())
     }
@@ -194,7 +199,7 @@ mod tests {
         let (backups, name, here, ran) = ("snapshots", "orders", "eu-central-1", Ran { written, primary });
         let wanted = Wanted { backups, name, here, ran, sure: false, way_out: "name one" };
         wanted.meant(marks.collect()).map_err(|failure| {
-            assert_eq!(failure.hint.as_deref(), Some("name one"));
+            assert_eq!(failure.hint.as_deref().map(|hint| hint.starts_with("name one: ")), Some(true));
             failure.message
         })
     }

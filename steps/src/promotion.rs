@@ -68,6 +68,17 @@ pub(crate) fn pending(cx: &ReadCx, global: &str, store: &str) -> Option<Found> {
     asked(cx, global, store).filter(|found| !found.ask(cx).is_past(cx))
 }
 
+/// Refuses to ask anew for what was pending when the attempt began and is past by now: somebody
+/// may have moved the writer back while it was waited for, which a person has to say.
+pub(crate) fn not_past(cx: &ReadCx, before: Option<&Found>) -> Result<(), StepError> {
+    match before.filter(|found| found.ask(cx).is_past(cx)) {
+        Some(found) => {
+            Err(StepError::Doubt(Failure::new(moved_back(&found.arn, found.writer.as_deref(), found.ask(cx)))))
+        }
+        None => Ok(()),
+    }
+}
+
 /// The way back to a store, where that was asked for.
 pub(crate) fn back(cx: &ReadCx, home: &str) -> Option<Asked> {
     let at = Time::deserialize(cx.fact(BACK)?).ok()?;
@@ -153,8 +164,15 @@ pub(crate) trait Promotion: Sync {
                 Some(Asked { accepted: true, .. }) => Check::InProgress,
                 _ => Check::Absent,
             },
-            Ok(Stage::Busy(_)) if asked.is_some() => Check::InProgress,
-            Ok(Stage::Busy(_)) => Check::Absent,
+            Ok(Stage::Busy(says)) => match asked {
+                Some(asked) if asked.is_past(cx) => Check::Unknown(format!(
+                    "{says}, and whether that is the move that was asked for at {}, nobody can tell; look what it is, \
+                     then `retry` waits for it",
+                    asked.at
+                )),
+                Some(_) => Check::InProgress,
+                None => Check::Absent,
+            },
             Ok(Stage::Moving(_)) => Check::InProgress,
             Ok(Stage::Writes(writer)) => Check::Done(writer.output()),
         })

@@ -130,7 +130,7 @@ impl PromoteReplica {
             && !replica::is_source(wanted.get(), is, &clients.region)
         {
             let text = format!("`{name}` is a replica of `{is}`, not of `{wanted}`");
-            return Err(Failure::new(text).hint("name its source, or another replica; `retry --set` does"));
+            return Err(Failure::new(text).hint("stop this run, and plan it anew with its source, or another replica"));
         }
         if rds::broken(status) {
             return Err(Failure::new(format!("`{name}` is {status}")));
@@ -373,6 +373,11 @@ impl Step for PromoteReplica {
             });
         }
         Ok(match self.known(cx, &db) {
+            // The call was refused, and somebody else promoted it: what that lost nobody measured.
+            Some(found) if works && self.asked(cx, &db).is_none() => {
+                let unknown = Some("this run was refused, and somebody else promoted it".into());
+                Check::Done(Found { lag: None, unknown, ..found }.output(&db))
+            }
             Some(found) if works => Check::Done(found.output(&db)),
             Some(_) => Check::InProgress,
             None => Check::Unknown(self.stranger(cx, &clients, &db).await),
@@ -386,7 +391,8 @@ impl Step for PromoteReplica {
             (Some(source), _) => Box::pin(self.ask(cx, &clients, &db, source)).await?,
             (None, Some(found)) => (found, None),
             (None, None) => {
-                let hint = "if somebody promoted it, `dr done` says so; else name a replica: `retry --set replica=…`";
+                let hint =
+                    "if somebody promoted it, `dr done` says so; else stop this run, and plan it anew with a replica";
                 return Err(Failure::new(self.stranger(&cx.read, &clients, &db).await).hint(hint).into());
             }
         };

@@ -75,29 +75,46 @@ pub type Hearing = Arc<dyn Fn(&str, &str) + Send + Sync>;
 /// A fence that was proven, of a step that is about to make another writer.
 pub(crate) struct Fence {
     id: String,
-    kind: String,
     work: Result<Arc<dyn Step>, Failure>,
     cx: StepCx,
 }
 
+/// The fact that a fence was seen to stand no more: what was opened since then may
+/// go on, so that nothing in this run closes it again.
+const FELL: &str = "fence_fell";
+/// The fact that a fence could not be looked at once more.
+const UNSEEN: &str = "fence_unseen";
+
 impl Fence {
     /// Looks once more: hours may lie between the proof and what it is for. Where
-    /// nobody can look now, the proof of before stands: a region that has gone dark
-    /// since must not hold up a recovery from it.
-    async fn stands(&self) -> Result<(), Failure> {
+    /// nobody can look now, or something else is under way there, the proof of
+    /// before stands: a region that has gone dark since must not hold up a recovery
+    /// from it.
+    async fn stands(&self, cx: &StepCx) -> Result<(), Failure> {
+        if cx.read.facts.iter().any(|fact| fact.name == FELL && fact.value == self.id.as_str()) {
+            return Err(self.fell("somebody lifted it"));
+        }
         let Ok(work) = &self.work else { return Ok(()) };
         let looking = AssertUnwindSafe(work.check(&self.cx.read)).catch_unwind();
         let why = match self.cx.read.clock.timeout(limits::FENCE_LOOK, looking).await {
             Some(Ok(Ok(Check::Done(_)))) => return Ok(()),
-            Some(Ok(Ok(Check::Absent | Check::InProgress))) => "the old writer can write".to_owned(),
+            Some(Ok(Ok(Check::Absent))) => "the old writer can write".to_owned(),
             Some(Ok(Ok(Check::Impossible(failure)))) => failure.message,
-            Some(Ok(Ok(Check::Unknown(_)) | Err(_)) | Err(_)) | None => {
-                self.cx.read.progress("it cannot be looked at just now: what was seen before counts");
+            Some(Ok(Ok(Check::InProgress | Check::Unknown(_)) | Err(_)) | Err(_)) | None => {
+                cx.record(UNSEEN, self.id.as_str()).await;
                 return Ok(());
             }
         };
-        let failure = Failure::new(format!("its fence `{}` was proven and does not stand any more: {why}", self.id));
-        Err(failure.hint(format!("fence it anew by hand, as `dr explain {}` says, and answer `retry`", self.kind)))
+        cx.record(FELL, self.id.as_str()).await;
+        Err(self.fell(&why))
+    }
+
+    fn fell(&self, why: &str) -> Failure {
+        let text = format!("its fence `{}` was proven and does not stand any more: {why}", self.id);
+        Failure::new(text).hint(
+            "`stop` this run and execute it anew: there the fence is set and proven again, or two people say \
+             `impossible`, and what is done already is found done",
+        )
     }
 }
 
@@ -140,9 +157,8 @@ impl Tools {
         let proven = |fence: &StepIx| matches!(run.step(*fence).state, State::Done | State::Bypassed { .. });
         let fences = run.plan().step(step).fenced_by.iter().copied().filter(proven);
         let fence = |fence| {
-            let PlanStep { id, kind, .. } = run.plan().step(fence);
             let cx = self.context(run, fence, run.step(fence).attempt, tell);
-            Fence { id: id.clone(), kind: kind.clone(), work: self.work(run, fence), cx }
+            Fence { id: run.plan().step(fence).id.clone(), work: self.work(run, fence), cx }
         };
         fences.map(fence).collect()
     }
@@ -246,7 +262,7 @@ async fn make(work: &dyn Step, fences: &[Fence], cx: &StepCx, terms: Terms, last
     }
     // What is under way makes its writer whatever is seen now.
     for fence in fences.iter().filter(|_| !under_way) {
-        match fence.stands().await {
+        match fence.stands(cx).await {
             Ok(()) => {}
             Err(failure) if unsure => return Ended::Unknown(failure.message),
             Err(failure) => return Ended::Error(failure.into()),

@@ -326,25 +326,25 @@ fn nobody_says_what_is_fenced_by_giving_a_value_that_is_missing() {
 }
 
 #[test]
-fn a_fence_that_stands_no_more_when_the_promotion_begins_holds_it() {
+fn a_fence_that_fell_holds_the_promotion_though_somebody_closes_it_again() {
     check(
-        "fence fences check=world/gone/impossible/world ok; agree asks; promote needs fence,agree ok 5m",
+        "fence fences check=world/gone/world ok; agree asks; promote needs fence,agree ok 5m",
         "
         90:00 ann done agree
         92:00 ann retry promote
-        93:00 ann retry promote
+        93:00 ann stop promote
         ",
         expect![[r#"
             00:00  opened
             00:00  joined 1, fence started, agree started
             00:00  fence done, asked: agree is to be done by hand (done, skip, stop)
             90:00  ann: done agree, promote started
+            90:00  promote wrote fence_fell
             90:00  promote failed: its fence `fence` was proven and does not stand any more: the old writer can write, held: promote failed: its fence `fence` was proven and does not stand any more: the old writer can write (retry, skip, stop)
             92:00  ann: retry promote, promote started #2
-            92:00  promote failed: its fence `fence` was proven and does not stand any more: no such thing, held: promote failed: its fence `fence` was proven and does not stand any more: no such thing (retry, skip, stop)
-            93:00  ann: retry promote, promote started #3
-            98:00  promote done, finished: unverified
-            98:00  -- unverified, all done
+            92:00  promote failed: its fence `fence` was proven and does not stand any more: somebody lifted it, held: promote failed: its fence `fence` was proven and does not stand any more: somebody lifted it (retry, skip, stop)
+            93:00  ann: stop promote, finished: stopped
+            93:00  -- stopped, promote failed
         "#]],
     );
 }
@@ -358,6 +358,8 @@ fn where_nobody_can_look_any_more_the_proof_of_before_counts() {
             00:00  opened
             00:00  joined 1, fence started, dark started
             00:00  fence done, dark done, promote started
+            00:00  promote wrote fence_unseen
+            00:15  promote wrote fence_unseen
             05:15  promote done, finished: unverified
             05:15  -- unverified, all done
         "#]],

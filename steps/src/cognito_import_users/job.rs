@@ -188,7 +188,8 @@ impl Work<'_> {
         );
         Failure::new(text).hint(format!(
             "the log group /aws/cognito/userpools/{0}/… in CloudWatch tells why, line by line, in the stream {1}/…; \
-             `retry` imports once more who is missing, `retry --set failed_at_most={missing}` lets them go",
+             `retry` imports once more who is missing, `retry --set failed_at_most={missing}` lets them go where the runbook \
+             names that, and `skip` where it does not",
             self.pool(),
             job.id
         ))

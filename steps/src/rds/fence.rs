@@ -229,7 +229,9 @@ pub(crate) async fn check(fence: &impl Fence, cx: &ReadCx) -> Result<Check, Fail
         let text = format!("`{name}` {so} already, not by this run, and was perhaps not restarted since");
         return Ok(Check::Unknown(format!("{text}; `retry` restarts it")));
     }
-    Ok(if asked && !writer.works() { Check::InProgress } else { Check::Absent })
+    // One that was proven is so when it works again: a backup, or a group that is being applied, lifts nothing.
+    let proven = writer.set && writer.which.restart(cx) == Some(SEEN);
+    Ok(if proven || (asked && !writer.works()) { Check::InProgress } else { Check::Absent })
 }
 
 /// Sets a fence, and sees the restart that proves it.
