@@ -142,6 +142,12 @@ impl Run {
         self.plan().places().filter(|step| self.is_owed(*step))
     }
 
+    /// The fences that do not stand, though what needs them went on: owed, or left so by somebody.
+    pub fn unfenced(&self) -> impl Iterator<Item = StepIx> {
+        let left = |step: StepIx| self.step(step).was_owed && matches!(self.step(step).state, State::Skipped { .. });
+        self.plan().places().filter(move |step| self.is_owed(*step) || left(*step))
+    }
+
     /// Whether a step is a fence that could not be set, while what needs it goes on.
     pub fn is_owed(&self, step: StepIx) -> bool {
         matches!(self.step(step).state, State::Owed { .. })

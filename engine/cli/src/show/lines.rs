@@ -250,7 +250,7 @@ pub fn sentence(event: &Event, run: &Run) -> Option<String> {
             let still = if running.is_empty() { "nothing runs".into() } else { format!("still running: {running}") };
             (String::new(), format!("asked to leave: nothing new starts; {still}"))
         }
-        Kind::Finished { outcome } => (String::new(), ending(*outcome).into()),
+        Kind::Finished { outcome } => (String::new(), ended(*outcome, run)),
     };
     Some(row(event.at, &who, &what, run))
 }
@@ -351,6 +351,13 @@ pub fn said(message: &Message) -> String {
 /// A person: by name, else by user and host.
 pub fn name(by: &dr_engine::event::Person) -> String {
     by.name.clone().unwrap_or_else(|| format!("{}@{}", by.user, by.host))
+}
+
+/// How this run ended: what it left open stands beside the outcome.
+fn ended(outcome: Outcome, run: &Run) -> String {
+    let unfenced: Vec<_> = run.unfenced().map(|step| run.plan().step(step).id.clone()).collect();
+    let left = if unfenced.is_empty() { String::new() } else { format!(". NOT FENCED: {}", unfenced.join(", ")) };
+    format!("{}{left}", ending(outcome))
 }
 
 /// How a run ended, for people.

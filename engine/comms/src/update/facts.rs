@@ -205,7 +205,7 @@ impl Facts<'_> {
         if self.report.rpo.verdict == Verdict::Missed {
             all.push((Rag::Red, "more data is lost than the RPO allows".into()));
         }
-        if self.run.owed().next().is_some() {
+        if self.run.unfenced().next().is_some() {
             all.push((Rag::Red, "the old writer is not fenced: when its region is back it may write".into()));
         }
         let asked = self.asking().count();

@@ -198,9 +198,9 @@ pub fn headline(run: &Run, now: Time) -> String {
     parts.join(" · ")
 }
 
-/// The fences that are owed, as every screen shows them.
+/// The fences that are owed, or were left so, as every screen shows them.
 fn not_fenced(run: &Run) -> Option<String> {
-    let ids: Vec<_> = run.owed().map(|step| clean(&run.plan().step(step).id)).collect();
+    let ids: Vec<_> = run.unfenced().map(|step| clean(&run.plan().step(step).id)).collect();
     (!ids.is_empty()).then(|| format!("NOT FENCED: {}", ids.join(", ")))
 }
 
@@ -311,7 +311,7 @@ pub fn status(run: &Run, now: Time) -> Value {
         "incident_at": stamp(run.opened.incident_at),
         "incident_assumed": run.opened.incident_assumed,
         "opened_at": stamp(run.opened_at),
-        "not_fenced": run.owed().map(|step| run.plan().step(step).id.as_str()).collect::<Vec<_>>(),
+        "not_fenced": run.unfenced().map(|step| run.plan().step(step).id.as_str()).collect::<Vec<_>>(),
         "elapsed_ms": now.since(run.opened.incident_at).0,
         "rto": json::rto(&rto),
         "rpo": json::rpo(&rpo),

@@ -1,11 +1,13 @@
 //! Pictures of runs whose fences cannot be set.
 
 use super::Story;
+use crate::show::lines;
 use dr_engine::{
     duration::Dur,
-    event::{Kind, Person, RunKind},
+    event::{Event, Kind, Outcome, Person, RunKind, Skipper},
     outcome::Failure,
     question::{Choice, Question},
+    report,
 };
 use expect_test::expect;
 
@@ -116,4 +118,27 @@ fn when_nothing_else_is_left_each_fence_is_named_with_what_leaves_it() {
         !| ! stop_ledger  NOT FENCED, tried again in 40s: no route to the old region
     "]];
     story.shows(200, 50, &at_200);
+}
+
+#[test]
+fn a_run_that_ends_without_its_fences_says_so_to_the_end() {
+    let mut story = away();
+    for id in ["stop_orders", "stop_ledger"] {
+        impossible(&mut story, id, "Ada");
+        impossible(&mut story, id, "Cem");
+    }
+    for id in ["orders", "ledger"] {
+        let gate = format!("{id}!data_loss");
+        story.starts(&gate).done(&gate).starts(id).done(id);
+    }
+    for id in ["stop_orders", "stop_ledger"] {
+        let (step, by) = (story.step(id), Skipper::Person(said_by("Ada")));
+        story.tell(Kind::Skipped { step, by, why: "the region is sold".into() });
+    }
+    let end = Kind::Finished { outcome: Outcome::Unverified };
+    story.tell(end.clone());
+    let left = "NOT FENCED: stop_orders, stop_ledger";
+    assert!(report::headline(&story.run, story.now).ends_with(left));
+    let event = Event { seq: story.run.seq, at: story.now, kind: end };
+    assert!(lines::sentence(&event, &story.run).expect("it is told").ends_with(left));
 }
