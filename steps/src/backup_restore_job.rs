@@ -233,3 +233,24 @@ impl Step for RestoreJob {
         backup::run(self, cx).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dr_engine::clock::Time;
+
+    #[test]
+    fn of_a_continuous_backup_only_the_moment_that_was_asked_for_is_known() {
+        let data = |continuous: bool, metadata: serde_json::Value| {
+            let asked = json!({ "vault": "v", "resource": "r", "recovery_point": "latest", "role": "a",
+                "metadata": metadata });
+            let chosen = json!({ "point": "p", "created_at": 60_000, "continuous": continuous, "metadata": metadata,
+                "ended": 0, "at": 120_000, "asked": asked });
+            data_of(&serde_json::from_value(chosen).expect("it was written down")).map(|it| (it.at, it.source))
+        };
+        let asked = json!({ "restoreTime": "1970-01-01T00:00:30Z" });
+        assert_eq!(data(false, json!({})), Some((Time(60_000), "CreationDate".into())));
+        assert_eq!(data(true, json!({})), None);
+        assert_eq!(data(true, asked), Some((Time(30_000), "restoreTime".into())));
+    }
+}

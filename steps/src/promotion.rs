@@ -244,7 +244,26 @@ pub(crate) fn name(arn: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::{name, region};
+    use super::*;
+    use dr_engine::{clock::SystemClock, duration::Dur, testing::Bench};
+    use std::sync::Arc;
+
+    #[tokio::test]
+    async fn a_move_that_got_past_while_it_was_waited_for_is_a_question() {
+        let bench = Bench::new("it", Arc::new(SystemClock::new()), Arc::new(()));
+        let cx = bench.cx().read;
+        let found = |ago: Dur| Found {
+            global: "ledger".into(),
+            arn: "arn:aws:rds:eu-central-1:1:cluster:new".into(),
+            writer: Some("arn:aws:rds:eu-west-1:1:cluster:old".into()),
+            at: cx.clock.now().after(Dur(-ago.0)),
+            lag: None,
+            unknown: None,
+        };
+        assert!(not_past(&cx, None).is_ok() && not_past(&cx, Some(&found(Dur(0)))).is_ok());
+        let Err(StepError::Doubt(failure)) = not_past(&cx, Some(&found(limits::BEGINS))) else { panic!("it is past") };
+        assert!(failure.message.contains("it follows `old`: somebody may have moved the writer since"), "{failure:?}");
+    }
 
     #[test]
     fn an_arn_has_a_name_and_a_region_and_a_name_has_itself() {

@@ -24,7 +24,7 @@ mod words;
 
 pub use clock::Split;
 pub use measure::{Measure, Rpo, Rto, Store, Verdict};
-pub use status::{Forecast, Glance, Present, forecast, glance, headline, status};
+pub use status::{Forecast, Glance, Present, forecast, glance, headline, not_fenced, status};
 pub use story::{Answer, Asked, Decision, Deviation, Line, Note, Passed, StepError, StepStory, Story, Told};
 pub use text::{brief, clean, turns};
 pub use timeline::telling;

@@ -355,8 +355,7 @@ pub fn name(by: &dr_engine::event::Person) -> String {
 
 /// How this run ended: what it left open stands beside the outcome.
 fn ended(outcome: Outcome, run: &Run) -> String {
-    let unfenced: Vec<_> = run.unfenced().map(|step| run.plan().step(step).id.clone()).collect();
-    let left = if unfenced.is_empty() { String::new() } else { format!(". NOT FENCED: {}", unfenced.join(", ")) };
+    let left = dr_engine::report::not_fenced(run).map_or_else(String::new, |left| format!(". {left}"));
     format!("{}{left}", ending(outcome))
 }
 

@@ -199,7 +199,7 @@ pub fn headline(run: &Run, now: Time) -> String {
 }
 
 /// The fences that are owed, or were left so, as every screen shows them.
-fn not_fenced(run: &Run) -> Option<String> {
+pub fn not_fenced(run: &Run) -> Option<String> {
     let ids: Vec<_> = run.unfenced().map(|step| clean(&run.plan().step(step).id)).collect();
     (!ids.is_empty()).then(|| format!("NOT FENCED: {}", ids.join(", ")))
 }
