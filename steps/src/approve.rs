@@ -9,7 +9,7 @@ use dr_engine::{
     duration::Dur,
     kind::{Explained, Reference},
     outcome::{Failure, Output},
-    question::{About, Question},
+    question::{APPROVED_BY, About, Question},
     step::{Check, Description, OutputName, OutputType, ReadCx, Step, StepCx, StepError},
     yaml::In,
 };
@@ -73,7 +73,7 @@ impl Step for Approve {
     }
 
     fn outputs(&self) -> Vec<OutputName> {
-        vec![OutputName { name: "approved_by".into(), is: OutputType::Any }]
+        vec![OutputName { name: APPROVED_BY.into(), is: OutputType::Any }]
     }
 
     fn roles(&self) -> Vec<String> {

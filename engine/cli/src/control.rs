@@ -252,7 +252,7 @@ impl Control<'_> {
 
 /// The exit code of a run that is over; names what is in doubt all the same.
 pub fn over(run: &Run, outcome: Outcome, strict: bool) -> u8 {
-    let Some(ids) = doubtful(run) else { return failure::code(outcome, strict) };
+    let Some(ids) = doubtful(run) else { return failure::code(run, outcome, strict) };
     show::aside(&format!("nobody knows what became of: {ids}"));
     failure::UNKNOWN
 }

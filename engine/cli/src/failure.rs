@@ -1,6 +1,6 @@
 //! Why a command did not do what was asked, the exit code for it, a way out.
 
-use dr_engine::{event::Outcome, executor::Stopped, journal, plan::build::Problems};
+use dr_engine::{event::Outcome, executor::Stopped, journal, plan::build::Problems, run::Run};
 
 /// Everything was done.
 pub const DONE: u8 = 0;
@@ -115,10 +115,12 @@ pub fn stopped(stopped: Stopped, run: &str) -> Failure {
     }
 }
 
-/// The exit code of an outcome.
-pub fn code(outcome: Outcome, strict: bool) -> u8 {
+/// The exit code of a run that ended so.
+pub fn code(run: &Run, outcome: Outcome, strict: bool) -> u8 {
     match outcome {
         Outcome::Recovered | Outcome::Undone => DONE,
+        // Two may write, and nobody tries any more to keep the old one from it.
+        Outcome::RecoveredWithExceptions | Outcome::Unverified if !strict && run.unfenced().next().is_some() => HELD,
         Outcome::RecoveredWithExceptions | Outcome::Unverified => {
             if strict {
                 FAILED

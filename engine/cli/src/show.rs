@@ -1,5 +1,6 @@
 //! Everything that a person sees.
 
+pub mod asked;
 pub mod explain;
 mod frame;
 pub mod lines;

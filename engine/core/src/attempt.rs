@@ -5,11 +5,12 @@
 use crate::{
     clock::Clock,
     duration::Dur,
-    event::Doubt,
+    event::{Doubt, Event, Kind},
+    fence::Beside,
     inputs, limits,
     outcome::{Failure, Output},
     plan::{PlanStep, StepIx},
-    run::{Run, State},
+    run::Run,
     step::{Check, Guard, ReadCx, Report, RunInfo, Said, Step, StepCx, StepError, Steps},
 };
 use futures_util::FutureExt;
@@ -67,56 +68,12 @@ pub struct Terms {
     pub doubt: Option<Doubt>,
     /// A person who knew of the doubt said to go on.
     pub granted: bool,
+    /// How long a look that fails is repeated.
+    pub patience: Dur,
 }
 
 /// Who hears what running steps say: a step's id and a text.
 pub type Hearing = Arc<dyn Fn(&str, &str) + Send + Sync>;
-
-/// A fence that was proven, of a step that is about to make another writer.
-pub(crate) struct Fence {
-    id: String,
-    work: Result<Arc<dyn Step>, Failure>,
-    cx: StepCx,
-}
-
-/// The fact that a fence was seen to stand no more: what was opened since then may
-/// go on, so that nothing in this run closes it again.
-const FELL: &str = "fence_fell";
-/// The fact that a fence could not be looked at once more.
-const UNSEEN: &str = "fence_unseen";
-
-impl Fence {
-    /// Looks once more: hours may lie between the proof and what it is for. Where
-    /// nobody can look now, or something else is under way there, the proof of
-    /// before stands: a region that has gone dark since must not hold up a recovery
-    /// from it.
-    async fn stands(&self, cx: &StepCx) -> Result<(), Failure> {
-        if cx.read.facts.iter().any(|fact| fact.name == FELL && fact.value == self.id.as_str()) {
-            return Err(self.fell("somebody lifted it"));
-        }
-        let Ok(work) = &self.work else { return Ok(()) };
-        let looking = AssertUnwindSafe(work.check(&self.cx.read)).catch_unwind();
-        let why = match self.cx.read.clock.timeout(limits::FENCE_LOOK, looking).await {
-            Some(Ok(Ok(Check::Done(_)))) => return Ok(()),
-            Some(Ok(Ok(Check::Absent))) => "the old writer can write".to_owned(),
-            Some(Ok(Ok(Check::Impossible(failure)))) => failure.message,
-            Some(Ok(Ok(Check::InProgress | Check::Unknown(_)) | Err(_)) | Err(_)) | None => {
-                cx.record(UNSEEN, self.id.as_str()).await;
-                return Ok(());
-            }
-        };
-        cx.record(FELL, self.id.as_str()).await;
-        Err(self.fell(&why))
-    }
-
-    fn fell(&self, why: &str) -> Failure {
-        let text = format!("its fence `{}` was proven and does not stand any more: {why}", self.id);
-        Failure::new(text).hint(
-            "`stop` this run and execute it anew: there the fence is set and proven again, or two people say \
-             `impossible`, and what is done already is found done",
-        )
-    }
-}
 
 /// What attempts work with.
 pub struct Tools {
@@ -142,6 +99,19 @@ impl Tools {
         self.steps.step(run.plan().step(step), with)
     }
 
+    /// Whether the step could be made with inputs that a person changes: what its kind does not
+    /// take is refused before it is written down.
+    pub(crate) fn takes(&self, run: &Run, amended: &Event) -> Result<(), String> {
+        let Kind::Amended { step, .. } = amended.kind else { return Ok(()) };
+        let mut tried = run.clone();
+        // What cannot happen is refused elsewhere, and what is missing is asked for.
+        let Ok(()) = tried.apply(amended) else { return Ok(()) };
+        let Ok(with) = inputs::resolve(&tried, step) else { return Ok(()) };
+        let planned = run.plan().step(step);
+        let made = self.steps.step(planned, with).map(drop);
+        made.map_err(|failure| format!("`{}` takes no such input: {}", planned.id, failure.message))
+    }
+
     /// What the step's own `check` sees, if it sees that the goal is reached.
     pub(crate) async fn prove(&self, run: &Run, step: StepIx) -> Option<Output> {
         let (tell, _) = mpsc::unbounded_channel();
@@ -150,17 +120,6 @@ impl Tools {
         let looking = AssertUnwindSafe(work.check(&cx.read)).catch_unwind();
         let looked = self.clock.timeout(limits::PROOF_TIMEOUT, looking).await?;
         if let Ok(Ok(Check::Done(output))) = looked { Some(output) } else { None }
-    }
-
-    /// The fences of a step that were proven; one that is owed is looked at on its own.
-    pub(crate) fn fences(&self, run: &Run, step: StepIx, tell: &mpsc::UnboundedSender<Report>) -> Vec<Fence> {
-        let proven = |fence: &StepIx| matches!(run.step(*fence).state, State::Done | State::Bypassed { .. });
-        let fences = run.plan().step(step).fenced_by.iter().copied().filter(proven);
-        let fence = |fence| {
-            let cx = self.context(run, fence, run.step(fence).attempt, tell);
-            Fence { id: run.plan().step(fence).id.clone(), work: self.work(run, fence), cx }
-        };
-        fences.map(fence).collect()
     }
 
     /// What an attempt at the step is given; what it says goes to `tell`.
@@ -187,6 +146,7 @@ impl Tools {
                 facts: run.step(step).facts.clone(),
                 clock: self.clock.clone(),
                 world: self.world.clone(),
+                fenced_at: run.fenced_at(step),
                 poll_gap_min: self.poll_gap_min,
                 chatter: Arc::new(move |text| chatter(&id, text)),
             },
@@ -200,7 +160,7 @@ impl Tools {
 }
 
 /// Makes the attempt and tells the loop how it ended, whatever happens in it.
-pub(crate) async fn attempt(work: Result<Arc<dyn Step>, Failure>, fences: Vec<Fence>, cx: StepCx, terms: Terms) {
+pub(crate) async fn attempt(work: Result<Arc<dyn Step>, Failure>, beside: Beside, cx: StepCx, terms: Terms) {
     let (me, tell) = (cx.me, cx.facts.clone());
     let (cx, last) = remembering(cx);
     let ended = match work {
@@ -208,7 +168,7 @@ pub(crate) async fn attempt(work: Result<Arc<dyn Step>, Failure>, fences: Vec<Fe
         Err(failure) if terms.doubt.is_some() => Ended::Unknown(failure.message),
         Err(failure) => Ended::Error(failure.into()),
         Ok(work) => {
-            let made = AssertUnwindSafe(make(&*work, &fences, &cx, terms, &last)).catch_unwind().await;
+            let made = AssertUnwindSafe(make(&*work, &beside, &cx, terms, &last)).catch_unwind().await;
             made.unwrap_or_else(|panic| {
                 let said = panic.downcast_ref::<&str>().map(ToString::to_string);
                 let said = said.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
@@ -234,7 +194,7 @@ fn remembering(cx: StepCx) -> (StepCx, Last) {
     (StepCx { read: ReadCx { chatter, ..cx.read }, ..cx }, last)
 }
 
-async fn make(work: &dyn Step, fences: &[Fence], cx: &StepCx, terms: Terms, last: &Last) -> Ended {
+async fn make(work: &dyn Step, beside: &Beside, cx: &StepCx, terms: Terms, last: &Last) -> Ended {
     let timed_out = || Ended::TimedOut(last.lock().unwrap_or_else(PoisonError::into_inner).take());
     let check = match look(work, cx, terms).await {
         Ok(check) => check,
@@ -260,9 +220,9 @@ async fn make(work: &dyn Step, fences: &[Fence], cx: &StepCx, terms: Terms, last
         }
         Check::Absent | Check::InProgress | Check::Unknown(_) => {}
     }
-    // What is under way makes its writer whatever is seen now.
-    for fence in fences.iter().filter(|_| !under_way) {
-        match fence.stands(cx).await {
+    // What is under way goes on, whatever is seen beside it now.
+    if !under_way && !terms.undo {
+        match beside.allow(cx).await {
             Ok(()) => {}
             Err(failure) if unsure => return Ended::Unknown(failure.message),
             Err(failure) => return Ended::Error(failure.into()),
@@ -294,7 +254,7 @@ async fn look(work: &dyn Step, cx: &StepCx, terms: Terms) -> Result<Check, Failu
         return Ok(Check::Absent);
     }
     let ReadCx { clock, step, .. } = &cx.read;
-    let until = clock.now().after(step.check_timeout);
+    let until = clock.now().after(terms.patience);
     loop {
         let looking = async { if terms.undo { work.check_undone(&cx.read).await } else { work.check(&cx.read).await } };
         let looked = clock.timeout(step.check_timeout, looking).await;
@@ -331,8 +291,8 @@ mod tests {
         for (doubt, unknown) in [(Some(Doubt::Lost), true), (None, false)] {
             let (tell, mut told) = mpsc::unbounded_channel();
             let cx = StepCx { facts: tell, ..bench.cx() };
-            let terms = Terms { settle: false, undo: false, doubt, granted: false };
-            attempt(Err(Failure::new("this version has no such kind")), Vec::new(), cx, terms).await;
+            let terms = Terms { settle: false, undo: false, doubt, granted: false, patience: Dur(0) };
+            attempt(Err(Failure::new("this version has no such kind")), Beside::default(), cx, terms).await;
             let Some(Report { what: Said::Ended(ended), .. }) = told.recv().await else { panic!("it says nothing") };
             assert_eq!(matches!(ended, Ended::Unknown(_)), unknown, "{ended:?}");
         }

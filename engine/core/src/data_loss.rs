@@ -4,7 +4,7 @@
 use crate::{
     kind::Registry,
     outcome::{Failure, RecoveryPoint},
-    question::{About, Question},
+    question::{APPROVED_BY, About, Question},
     step::{Check, Description, OutputName, OutputType, ReadCx, Step, StepCx, StepError},
 };
 use async_trait::async_trait;
@@ -54,7 +54,7 @@ impl Step for DataLoss {
     }
 
     fn outputs(&self) -> Vec<OutputName> {
-        vec![OutputName { name: "approved_by".into(), is: OutputType::Any }]
+        vec![OutputName { name: APPROVED_BY.into(), is: OutputType::Any }]
     }
 
     fn roles(&self) -> Vec<String> {
@@ -82,24 +82,50 @@ impl Step for DataLoss {
     }
 }
 
-/// The question, with everything that is known and nothing else.
+/// The question, with everything that is known and nothing else. The number stands first:
+/// where room is short the rest is cut.
 fn question(step: &str, cx: &ReadCx, kept: &Result<RecoveryPoint, Failure>) -> String {
     let incident = cx.run.incident_at;
     let assumed = if cx.run.incident_assumed { " (a time that is assumed)" } else { "" };
-    match kept {
-        Ok(RecoveryPoint { at, source }) if *at < incident => format!(
-            "`{step}` loses what was written after {at} ({source}): {} of writes until the outage began at {incident}{assumed}. \
-             Go on and lose them? `retry` reads the number again",
-            incident.since(*at)
-        ),
-        Ok(RecoveryPoint { at, source }) => format!(
-            "`{step}` keeps what was written until the outage began at {incident}{assumed}, as far as it was measured, \
-             and loses what was written after {at} ({source}). Go on and lose that? `retry` reads the number again"
-        ),
-        Err(failure) => format!(
-            "`{step}` loses what was written last, and nobody can say how much: {}. Go on and lose it? \
-             `retry` looks again",
-            failure.message
-        ),
-    }
+    let lost = match kept {
+        Ok(RecoveryPoint { at, source }) if *at < incident => {
+            let since = match cx.fenced_at {
+                Some(fenced) if fenced <= incident => String::new(),
+                Some(fenced) => format!(
+                    ", and what the old writer took from then to its fence at {fenced}, {} at most",
+                    fenced.since(incident)
+                ),
+                None => format!(", and all that the old writer takes until it is fenced, {UNFENCED}"),
+            };
+            format!(
+                "loses {} of writes: what was written after {at} ({source}) until the outage began at \
+                 {incident}{assumed}{since}",
+                incident.since(*at)
+            )
+        }
+        Ok(RecoveryPoint { at, source }) => {
+            let kept = format!(
+                "What was written until the outage began at {incident}{assumed} is kept, as far as it was measured"
+            );
+            match cx.fenced_at {
+                Some(fenced) if fenced <= *at => format!(
+                    "loses nothing that is known of: it has what was written until {at} ({source}), and the old \
+                     writer was fenced at {fenced}"
+                ),
+                Some(fenced) => format!(
+                    "loses up to {} of writes: what the old writer took after {at} ({source}) until its fence at \
+                     {fenced}. {kept}",
+                    fenced.since(*at)
+                ),
+                None => format!(
+                    "loses what the old writer took after {at} ({source}), and takes until it is fenced, {UNFENCED}. {kept}"
+                ),
+            }
+        }
+        Err(failure) => format!("loses what was written last, and nobody can say how much: {}", failure.message),
+    };
+    format!("`{step}` {lost}. Go on? `retry` reads the number again")
 }
+
+/// How a fence is named that does not stand.
+const UNFENCED: &str = "which it is NOT";

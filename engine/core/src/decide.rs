@@ -162,9 +162,16 @@ pub fn decide(run: &Run, mut free: usize, now: Time) -> Vec<Effect> {
 
 /// The next attempt at a step, in the light of how the last one ended.
 fn begin(run: &Run, step: StepIx, settle: bool) -> Effect {
-    let it = run.step(step);
+    let (it, plan) = (run.step(step), run.plan().step(step));
     let undo = it.state == State::Undoing { since: None };
-    Effect::Begin { step, attempt: it.attempt + 1, terms: Terms { settle, undo, doubt: it.doubt, granted: it.granted } }
+    let patience = match () {
+        // It is tried again in a minute.
+        () if run.is_owed(step) => Dur(0),
+        () if plan.fences && !undo => plan.check_timeout.min(limits::FENCE_PATIENCE),
+        () => plan.check_timeout,
+    };
+    let terms = Terms { settle, undo, doubt: it.doubt, granted: it.granted, patience };
+    Effect::Begin { step, attempt: it.attempt + 1, terms }
 }
 
 /// A deadline is told once, when it has passed.

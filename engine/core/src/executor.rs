@@ -24,7 +24,7 @@ use crate::{
 use std::collections::BTreeMap;
 use tokio::{
     sync::{mpsc, oneshot},
-    task::JoinSet,
+    task::{AbortHandle, JoinSet},
 };
 
 /// Hears what happens, after it is durable. It must not block and cannot fail.
@@ -32,6 +32,9 @@ pub trait Observer {
     /// These events are written; `run` has taken them in.
     fn told(&mut self, events: &[Event], run: &Run);
 }
+
+/// The attempts that go on, by their numbers.
+type Busy = BTreeMap<StepIx, (u32, AbortHandle)>;
 
 /// Everything the loop works with.
 pub struct Executor<'a> {
@@ -91,7 +94,7 @@ impl Executor<'_> {
     ) -> Result<Exit, Stopped> {
         let (tell, mut reports) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
-        let mut busy: BTreeMap<StepIx, u32> = BTreeMap::new();
+        let mut busy = Busy::new();
         let mut turn = Turn::default();
         for kind in first {
             self.add(run, &mut turn, kind)?;
@@ -101,6 +104,13 @@ impl Executor<'_> {
             self.arrive(run, &mut turn, arrival).await?;
         }
         loop {
+            // What somebody left out while it was tried is tried no more.
+            busy.retain(|step, (_, task)| {
+                run.step(*step).is_tried() || {
+                    task.abort();
+                    false
+                }
+            });
             self.follow(run, &mut turn, busy.len())?;
             if !turn.events.is_empty() {
                 self.journal.append(&turn.events)?;
@@ -112,10 +122,10 @@ impl Executor<'_> {
             }
             turn.replies.drain(..).for_each(|(reply, said)| drop(reply.send(said)));
             for (step, number, terms) in turn.begin.drain(..) {
-                busy.insert(step, number);
                 let cx = self.tools.context(run, step, number, &tell);
-                let fences = if terms.undo { Vec::new() } else { self.tools.fences(run, step, &tell) };
-                tasks.spawn(attempt(self.tools.work(run, step), fences, cx, terms));
+                let beside = self.tools.beside(run, step, &tell);
+                let task = tasks.spawn(attempt(self.tools.work(run, step), beside, cx, terms));
+                busy.insert(step, (number, task));
             }
             if let Some(outcome) = run.finished {
                 return Ok(Exit::Finished(outcome));
@@ -180,16 +190,10 @@ impl Executor<'_> {
         }
     }
 
-    fn report(
-        &self,
-        run: &mut Run,
-        turn: &mut Turn,
-        busy: &mut BTreeMap<StepIx, u32>,
-        report: Report,
-    ) -> Result<(), Illegal> {
+    fn report(&self, run: &mut Run, turn: &mut Turn, busy: &mut Busy, report: Report) -> Result<(), Illegal> {
         let Report { step, attempt, what } = report;
         // An attempt that the run no longer waits for has nothing to say.
-        if busy.get(&step) != Some(&attempt) {
+        if !run.step(step).is_tried() || busy.get(&step).is_none_or(|(mine, _)| *mine != attempt) {
             return Ok(());
         }
         match what {
@@ -229,7 +233,10 @@ impl Executor<'_> {
                 let gates: Vec<_> = gates.into_iter().map(skip).collect();
                 Ok(std::iter::once(Kind::Bypassed { step, by, why, output, proof }).chain(gates).collect())
             }
-            Ok(Taken::Events(kinds)) => Ok(kinds),
+            Ok(Taken::Events(kinds)) => {
+                let event = |kind: &Kind| Event { seq: run.seq + 1, at: self.now(run), kind: kind.clone() };
+                kinds.iter().try_for_each(|kind| self.tools.takes(run, &event(kind))).map(|()| kinds)
+            }
             Err(why) => Err(why),
         };
         let (kinds, said) = said.map_or_else(|why| (Vec::new(), Err(why)), |kinds| (kinds, Ok(())));

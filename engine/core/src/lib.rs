@@ -13,6 +13,7 @@ pub mod decide;
 pub mod duration;
 pub mod event;
 pub mod executor;
+mod fence;
 pub mod forecast;
 pub mod inbox;
 pub mod inputs;

@@ -14,6 +14,9 @@ pub const UNWATCHED_MAX: Dur = Dur(10_000);
 pub const PROOF_TIMEOUT: Dur = Dur(5_000);
 /// How long a fence that was proven is looked at again, before another writer is made.
 pub const FENCE_LOOK: Dur = Dur(15_000);
+/// How long the look of a fence that fails is repeated: its region may be gone, and then
+/// people decide, while the clock runs.
+pub const FENCE_PATIENCE: Dur = Dur(20_000);
 /// The pause between two looks of a `check` that fails.
 pub const CHECK_PAUSE: Dur = Dur(2_000);
 /// The pause before a step whose `check` cannot tell is looked at again.

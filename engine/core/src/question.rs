@@ -114,6 +114,9 @@ impl Question {
     }
 }
 
+/// The output of a gate that names who agreed.
+pub const APPROVED_BY: &str = "approved_by";
+
 /// How many people must say that a fence cannot be set, and that the old writer cannot write.
 pub const FENCE_WAIVERS: u32 = 2;
 

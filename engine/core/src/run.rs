@@ -13,7 +13,7 @@ use crate::{
     limits,
     outcome::{Failure, Output},
     plan::{OnFailure, Plan, StepIx, VERIFY, graph::Graph},
-    question::{About, Choice},
+    question::{APPROVED_BY, About, Choice},
 };
 use std::{
     cmp::Reverse,
@@ -148,6 +148,19 @@ impl Run {
         self.plan().places().filter(move |step| self.is_owed(*step) || left(*step))
     }
 
+    /// Since when the old writer cannot write that a step, or the step behind this gate,
+    /// stands in for: since the last of its fences was proven. None where one was not,
+    /// or where it has none.
+    pub fn fenced_at(&self, step: StepIx) -> Option<Time> {
+        let gated = self.plan().step(step).gates.as_ref().and_then(|id| self.plan().find(id));
+        let fences = &self.plan().step(gated.unwrap_or(step)).fenced_by;
+        let proven = |fence: &StepIx| match self.step(*fence).state {
+            State::Done | State::Bypassed { .. } => self.step(*fence).done_at,
+            _ => None,
+        };
+        fences.iter().map(proven).max().filter(|_| fences.iter().all(|fence| proven(fence).is_some())).flatten()
+    }
+
     /// Whether a step is a fence that could not be set, while what needs it goes on.
     pub fn is_owed(&self, step: StepIx) -> bool {
         matches!(self.step(step).state, State::Owed { .. })
@@ -191,6 +204,9 @@ impl Run {
                 return illegal(&self.plan().step(step).id, format!("{:?}", self.step(step).state));
             };
             self.spread(step, &event.kind);
+            if matches!(next, State::Done | State::Bypassed { .. }) {
+                self.steps[step.ix()].done_at = Some(event.at);
+            }
             self.enter(step, next);
         } else {
             self.whole(event);
@@ -430,6 +446,11 @@ fn follow(it: &mut StepRun, event: &Event) -> Option<State> {
             it.granted = true;
             next
         }
+        // It may end without having told: then it is tried anew at once.
+        (state @ Owed { next: None, .. }, Kind::Answered { choice: Choice::Retry, .. }) => {
+            it.granted = true;
+            state.clone()
+        }
         (Owed { next: None, .. }, Kind::Succeeded { attempt, output, .. }) if mine(attempt) => {
             (it.output, it.doubt) = (output.clone(), None);
             Done
@@ -437,7 +458,8 @@ fn follow(it: &mut StepRun, event: &Event) -> Option<State> {
         (Owed { said_by, since, next: None, .. }, Kind::AttemptFailed { attempt, error, retry_at, .. })
             if mine(attempt) =>
         {
-            Owed { error: error.clone(), said_by: said_by.clone(), since: *since, next: Some(*retry_at) }
+            let next = if it.granted { now } else { *retry_at };
+            Owed { error: error.clone(), said_by: said_by.clone(), since: *since, next: Some(next) }
         }
         (Undoing { since: Some(_) }, Kind::UndoDone { attempt, .. }) if mine(attempt) => Undone,
         (Undoing { since: Some(_) }, Kind::UndoFailed { attempt, error, .. }) if mine(attempt) => {
@@ -448,7 +470,7 @@ fn follow(it: &mut StepRun, event: &Event) -> Option<State> {
         }
         (Asking { question, .. }, Kind::Answered { choice, .. }) if !question.allows(choice) => return None,
         (Asking { .. }, Kind::Answered { choice, by, .. }) => return answered(it, choice, by, now),
-        (Asking { .. } | Waiting | Owed { next: Some(_), .. }, Kind::Skipped { by: Skipper::Person(_), .. }) => {
+        (Asking { .. } | Waiting | Owed { .. }, Kind::Skipped { by: Skipper::Person(_), .. }) => {
             Skipped { by_person: true }
         }
         (Waiting, Kind::Skipped { .. }) => Skipped { by_person: false },
@@ -511,7 +533,7 @@ fn answered(it: &mut StepRun, choice: &Choice, by: &Person, now: Time) -> Option
                 }
                 _ => {
                     if *choice == Choice::Approve {
-                        it.output.values.insert("approved_by".into(), names.into());
+                        it.output.values.insert(APPROVED_BY.into(), names.into());
                     }
                     if enough { State::Done } else { State::Asking { question, approved_by, since } }
                 }

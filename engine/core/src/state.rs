@@ -102,6 +102,8 @@ pub struct StepRun {
     pub given: Map<String, Value>,
     /// How many of its needs are not satisfied.
     pub(crate) unmet: usize,
+    /// When it was done last, by itself or by somebody's hand.
+    pub(crate) done_at: Option<Time>,
     /// It was done once, be it taken back since.
     pub(crate) was_done: bool,
     /// It is a fence that people took on though it could not be set, be it set since.
@@ -123,13 +125,16 @@ impl StepRun {
         self.unmet == 0 && !self.cut_off
     }
 
+    /// Whether an attempt at it goes on.
+    pub(crate) fn is_tried(&self) -> bool {
+        matches!(self.state, State::Running { .. } | State::Undoing { since: Some(_) } | State::Owed { next: None, .. })
+    }
+
     /// Whether nobody knows what became of its last attempt.
     pub fn in_doubt(&self) -> bool {
         match &self.state {
-            State::InDoubt { .. }
-            | State::Running { .. }
-            | State::Undoing { since: Some(_) }
-            | State::Owed { next: None, .. } => true,
+            State::InDoubt { .. } => true,
+            _ if self.is_tried() => true,
             State::Asking { question, .. } => matches!(question.about, About::Doubt(_) | About::Slow(_)),
             // It was asked about, and the answer was to stop, or nobody has tried again yet.
             State::Failed { .. } | State::Backoff { .. } => self.doubt.is_some(),

@@ -235,6 +235,8 @@ pub struct ReadCx {
     pub clock: Arc<dyn Clock>,
     /// What lies behind the step kinds: clients, settings. Theirs to know.
     pub world: Arc<dyn Any + Send + Sync>,
+    /// Since when the old writer cannot write that this step stands in for, where that was proven.
+    pub fenced_at: Option<Time>,
     /// The shortest gap between two looks.
     pub poll_gap_min: Dur,
     pub(crate) chatter: Chatter,

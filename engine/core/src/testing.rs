@@ -9,6 +9,7 @@ use crate::{
     clock::{Clock, Time},
     duration::Dur,
     event::{Doubt, RunKind},
+    fence::Beside,
     kind::Reference,
     outcome::{Fact, Failure, Output},
     plan::{PlanStep, StepIx},
@@ -36,6 +37,8 @@ pub struct Bench {
     pub step: PlanStep,
     /// Its clock.
     pub clock: Arc<dyn Clock>,
+    /// Since when its old writer is fenced, if that was proven.
+    pub fenced_at: Option<Time>,
     /// What lies behind its kind.
     pub world: Arc<dyn Any + Send + Sync>,
     /// What it asked leave for.
@@ -87,6 +90,7 @@ impl Bench {
             run,
             step,
             clock,
+            fenced_at: None,
             world,
             calls: Arc::default(),
             facts: Arc::default(),
@@ -112,17 +116,21 @@ impl Bench {
     /// The next attempt, as the loop makes it. `doubt` is how the attempt
     /// before left matters, if it left them open.
     pub async fn attempt(&self, work: Arc<dyn Step>, doubt: Option<Doubt>) -> Ended {
-        self.make(work, Terms { settle: false, undo: false, doubt, granted: false }).await
+        self.make(work, Terms { doubt, ..self.terms() }).await
+    }
+
+    fn terms(&self) -> Terms {
+        Terms { settle: false, undo: false, doubt: None, granted: false, patience: self.step.check_timeout }
     }
 
     /// The next attempt, after a person who knew of the doubt said to go on.
     pub async fn granted(&self, work: Arc<dyn Step>, doubt: Doubt) -> Ended {
-        self.make(work, Terms { settle: false, undo: false, doubt: Some(doubt), granted: true }).await
+        self.make(work, Terms { doubt: Some(doubt), granted: true, ..self.terms() }).await
     }
 
     /// The next attempt at taking the step back from what it left.
     pub async fn undo(&self, work: Arc<dyn Step>, doubt: Option<Doubt>) -> Ended {
-        self.make(work, Terms { settle: false, undo: true, doubt, granted: false }).await
+        self.make(work, Terms { undo: true, doubt, ..self.terms() }).await
     }
 
     async fn make(&self, work: Arc<dyn Step>, terms: Terms) -> Ended {
@@ -136,7 +144,7 @@ impl Bench {
             }
             unreachable!("an attempt always tells how it ended")
         };
-        let ((), ended) = tokio::join!(attempt::attempt(Ok(work), Vec::new(), cx, terms), listen);
+        let ((), ended) = tokio::join!(attempt::attempt(Ok(work), Beside::default(), cx, terms), listen);
         if let Ended::Done { output, .. } = &ended {
             held(&self.output).clone_from(output);
         }
@@ -160,6 +168,7 @@ impl Bench {
                 facts: known,
                 clock: self.clock.clone(),
                 world: self.world.clone(),
+                fenced_at: self.fenced_at,
                 poll_gap_min: Dur(20),
                 chatter: Arc::new(move |text| {
                     held(&said).push(text.to_owned());

@@ -123,6 +123,134 @@ fn a_fence_of_which_nobody_knows_asks_two_people_too_and_one_may_try_it_again() 
 }
 
 #[test]
+fn a_debt_is_left_or_tried_anew_while_it_is_tried() {
+    check(
+        "fence fences fails then hangs then ok timeout=20m; promote needs fence ok 1m",
+        "
+        01:00 ann impossible fence
+        01:00 bob impossible fence
+        02:30 sue retry fence
+        02:40 eve skip fence
+        02:50 sue skip fence
+        ",
+        expect![[r#"
+            00:00  opened
+            00:00  joined 1, fence started
+            00:00  fence failed: scripted, held: fence failed: scripted (retry, impossible, stop)
+            01:00  ann: impossible fence
+            01:00  bob: impossible fence, promote started
+            02:00  fence started #2
+            02:00  promote done
+            02:30  sue: retry fence
+            02:40  refused: `eve` may not answer this; ann (lead), bob (lead), sue (lead) may
+            02:50  sue: skip fence, finished: unverified
+            02:50  -- unverified, fence skipped
+        "#]],
+    );
+    check(
+        "fence fences fails then fails 1m then ok; promote needs fence ok 1m",
+        "
+        01:00 ann impossible fence
+        01:00 bob impossible fence
+        02:30 sue retry fence
+        ",
+        expect![[r#"
+            00:00  opened
+            00:00  joined 1, fence started
+            00:00  fence failed: scripted, held: fence failed: scripted (retry, impossible, stop)
+            01:00  ann: impossible fence
+            01:00  bob: impossible fence, promote started
+            02:00  fence started #2
+            02:00  promote done
+            02:30  sue: retry fence
+            03:00  fence failed: scripted, again at 04:00, fence started #3
+            03:00  fence done, finished: unverified
+            03:00  -- unverified, all done
+        "#]],
+    );
+}
+
+#[test]
+fn people_are_asked_soon_when_nobody_answers_where_a_fence_is_and_a_debt_is_looked_at_once_a_minute() {
+    check(
+        "fence fences check=error ok; promote needs fence ok 1m",
+        "
+        01:00 ann impossible fence
+        01:00 bob impossible fence
+        05:00 sue skip fence
+        ",
+        expect![[r#"
+            00:00  opened
+            00:00  joined 1, fence started
+            00:20  fence failed: no reply, held: fence failed: no reply (retry, impossible, stop)
+            01:00  ann: impossible fence
+            01:00  bob: impossible fence, promote started
+            02:00  fence started #2
+            02:00  promote done, fence failed: no reply, again at 03:00
+            03:00  fence started #3
+            03:00  fence failed: no reply, again at 04:00
+            04:00  fence started #4
+            04:00  fence failed: no reply, again at 05:00
+            05:00  fence started #5
+            05:00  fence failed: no reply, again at 06:00
+            05:00  sue: skip fence, finished: unverified
+            05:00  -- unverified, fence skipped
+        "#]],
+    );
+}
+
+#[test]
+fn nothing_is_fenced_for_a_promotion_that_cannot_be_done() {
+    check(
+        "fence fences ok 1m; replica ok 10s; promote needs fence check=impossible/impossible/world ok 1m",
+        "
+        01:00 ann retry fence
+        02:00 ann retry fence
+        ",
+        expect![[r#"
+            00:00  opened
+            00:00  joined 1, fence started, replica started
+            00:00  fence failed: nothing is fenced, since `promote` could not be done after it: no such thing, held: fence failed: nothing is fenced, since `promote` could not be done after it: no such thing (retry, impossible, stop)
+            00:10  replica done
+            01:00  ann: retry fence, fence started #2
+            01:00  fence failed: nothing is fenced, since `promote` could not be done after it: no such thing, held: fence failed: nothing is fenced, since `promote` could not be done after it: no such thing (retry, impossible, stop)
+            02:00  ann: retry fence, fence started #3
+            03:00  fence done, promote started
+            04:00  promote done, finished: unverified
+            04:00  -- unverified, all done
+        "#]],
+    );
+    // Nobody can tell, or the look is not answered: the fence is set.
+    check(
+        "f fences ok; p needs f check=unknown/world ok; g fences ok; q needs g check=hangs/world ok; h fences ok; r needs h check=error/world ok",
+        "",
+        expect![[r#"
+            00:00  opened
+            00:00  joined 1, f started, g started, h started
+            00:00  f done, h done, p started, r started
+            00:00  p done, r done
+            00:15  g done, q started
+            00:15  q done, finished: unverified
+            00:15  -- unverified, all done
+        "#]],
+    );
+    // What it is for is made first: before that there is nothing to see.
+    check(
+        "replica ok 10s; fence fences ok 1m; promote needs fence,replica check=impossible ok 1m",
+        "02:00 ann stop promote",
+        expect![[r#"
+            00:00  opened
+            00:00  joined 1, replica started, fence started
+            00:10  replica done
+            01:00  fence done, promote started
+            01:00  promote failed: no such thing, held: promote failed: no such thing (retry, skip, stop)
+            02:00  ann: stop promote, finished: stopped
+            02:00  -- stopped, promote failed
+        "#]],
+    );
+}
+
+#[test]
 fn a_run_that_is_stopped_does_not_wait_for_a_fence() {
     check(
         "fence fences fails; promote needs fence fails",

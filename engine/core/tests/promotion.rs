@@ -16,6 +16,7 @@ use dr_engine::{
     step::{Check, Description, ReadCx, Step, StepCx, StepError, Steps},
     testing::{Bench, UNEXPLAINED},
 };
+use expect_test::expect;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -215,44 +216,53 @@ fn a_service_is_no_place_for_a_promotion() {
     assert!(said.contains("`db` makes a second writer") && said.contains("`db` loses what was written last"), "{said}");
 }
 
-async fn asked(keeps: Option<i64>, incident: i64) -> (Question, Bench) {
+async fn asked(keeps: Option<i64>, incident: i64, fenced: Option<i64>) -> (Question, Bench) {
     let plan = planned(ROLES, &format!("{FENCE}{PROMOTE}"), Selection::default()).expect("it is whole");
     let mut gate = plan.steps[1].clone();
     gate.with["with"]["keeps"] = keeps.into();
     let mut bench = Bench::new("promote_new!data_loss", Arc::new(SystemClock::new()), Arc::new(()));
     bench.run.incident_at = Time(incident);
+    bench.fenced_at = fenced.map(Time);
     let work = registry().step(&gate, gate.with.clone()).expect("it is made");
     let Ended::Error(StepError::Ask(question)) = bench.attempt(work, None).await else { panic!("it asks") };
     (*question, bench)
 }
 
+/// The minutes are those after midnight: up to when the data would be there, when the
+/// outage began, since when the old writer is fenced.
 #[tokio::test]
 async fn the_question_has_the_live_number_or_says_that_there_is_none() {
     let minute = 60_000;
-    let (question, bench) = asked(Some(90 * minute), 94 * minute + 12_000).await;
-    assert_eq!(
-        question.text,
-        "`promote_new` loses what was written after 1970-01-01T01:30:00Z (ReplicaLag): 4m12s of writes until the \
-         outage began at 1970-01-01T01:34:12Z. Go on and lose them? `retry` reads the number again"
-    );
+    let (question, bench) = asked(Some(90 * minute), 94 * minute + 12_000, None).await;
     assert_eq!(
         (&question.roles[..], &question.choices[..]),
         (&["executive".to_owned()][..], &["approve".to_owned(), "retry".into(), "decline".into()][..])
     );
     let facts = bench.facts.lock().expect("no panic").clone();
     assert_eq!(facts[0].value, serde_json::json!({ "at": 90 * minute, "source": "ReplicaLag" }));
-    let (question, _) = asked(Some(95 * minute), 94 * minute).await;
-    assert_eq!(
-        question.text,
-        "`promote_new` keeps what was written until the outage began at 1970-01-01T01:34:00Z, as far as it was \
-         measured, and loses what was written after 1970-01-01T01:35:00Z (ReplicaLag). Go on and lose that? `retry` \
-         reads the number again"
-    );
-    let (question, bench) = asked(None, 94 * minute).await;
-    assert_eq!(
-        question.text,
-        "`promote_new` loses what was written last, and nobody can say how much: the replica says nothing. Go on \
-         and lose it? `retry` looks again"
-    );
+    let (_, bench) = asked(None, 94 * minute, None).await;
     assert_eq!(bench.facts.lock().expect("no panic").len(), 0);
+
+    let mut said = String::new();
+    for (keeps, incident, fenced) in [
+        (Some(90), 94, None),
+        (Some(90), 94, Some(93)),
+        (Some(90), 94, Some(103)),
+        (Some(95), 94, None),
+        (Some(95), 94, Some(103)),
+        (Some(95), 94, Some(95)),
+        (None, 94, Some(103)),
+    ] {
+        let (question, _) = asked(keeps.map(|at| at * minute), incident * minute, fenced.map(|at| at * minute)).await;
+        said = format!("{said}{}\n", question.text.replace("1970-01-01T", ""));
+    }
+    expect![[r"
+        `promote_new` loses 4m of writes: what was written after 01:30:00Z (ReplicaLag) until the outage began at 01:34:00Z, and all that the old writer takes until it is fenced, which it is NOT. Go on? `retry` reads the number again
+        `promote_new` loses 4m of writes: what was written after 01:30:00Z (ReplicaLag) until the outage began at 01:34:00Z. Go on? `retry` reads the number again
+        `promote_new` loses 4m of writes: what was written after 01:30:00Z (ReplicaLag) until the outage began at 01:34:00Z, and what the old writer took from then to its fence at 01:43:00Z, 9m at most. Go on? `retry` reads the number again
+        `promote_new` loses what the old writer took after 01:35:00Z (ReplicaLag), and takes until it is fenced, which it is NOT. What was written until the outage began at 01:34:00Z is kept, as far as it was measured. Go on? `retry` reads the number again
+        `promote_new` loses up to 8m of writes: what the old writer took after 01:35:00Z (ReplicaLag) until its fence at 01:43:00Z. What was written until the outage began at 01:34:00Z is kept, as far as it was measured. Go on? `retry` reads the number again
+        `promote_new` loses nothing that is known of: it has what was written until 01:35:00Z (ReplicaLag), and the old writer was fenced at 01:35:00Z. Go on? `retry` reads the number again
+        `promote_new` loses what was written last, and nobody can say how much: the replica says nothing. Go on? `retry` reads the number again
+    "]].assert_eq(&said);
 }

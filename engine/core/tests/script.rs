@@ -1122,15 +1122,15 @@ fn an_input_is_changed_for_the_next_attempt_and_it_is_written_down() {
         "a with=class:small fails then ok",
         "
         01:00 ann retry a klass=large
-        03:00 ann retry a class=large
+        03:00 ann retry a class=large size=2
         ",
         expect![[r#"
             00:00  opened
             00:00  joined 1, a started
             00:00  a failed: scripted, held: a failed: scripted (retry, skip, stop)
-            01:00  refused: `a` has no input `klass`; did you mean `class`?
-            03:00  ann: amend a {"class":"large"}, ann: retry a, a started #2
-            03:00  a done {class="large"}, finished: unverified
+            01:00  refused: `a` takes no such input: unknown field `klass`, expected `class` or `size`
+            03:00  ann: amend a {"class":"large","size":"2"}, ann: retry a, a started #2
+            03:00  a done {class="large", size="2"}, finished: unverified
             03:00  -- unverified, all done
         "#]],
     );

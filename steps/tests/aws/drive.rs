@@ -260,14 +260,6 @@ impl Drive {
         self.with(None, vec![Kind::Answered { step: StepIx(0), choice, by: person(), why: "seen".into() }]).await
     }
 
-    /// A person changes inputs and says `retry` to the question that is open.
-    pub(crate) async fn amend(&mut self, inputs: &Value) -> Ended {
-        let inputs = inputs.as_object().expect("fields").clone();
-        let (step, why) = (StepIx(0), String::from("seen"));
-        let amended = Kind::Amended { step, inputs, by: person(), why: why.clone() };
-        self.with(None, vec![amended, Kind::Answered { step, choice: Choice::Retry, by: person(), why }]).await
-    }
-
     /// A person says `retry --set` to the question that is open, and it goes on.
     pub(crate) async fn again_with(&mut self, inputs: &Value) -> Ended {
         let inputs = inputs.as_object().expect("inputs have names").clone();

@@ -134,7 +134,7 @@ async fn a_moment_that_is_changed_before_anything_was_copied_counts() {
     estate.faults(&json!([]));
     // Before the odd half of the documents was corrupted, and after.
     let later = SystemClock::new().now().after(Dur(-60_000)).to_string();
-    let ended = drive.amend(&json!({ "at": later })).await;
+    let ended = drive.again_with(&json!({ "at": later })).await;
     assert!(matches!(ended.state(), State::Done), "{:?}", ended.state());
     let state = estate.state();
     let mut wanted = held(&state, estate.param("bucket_assets_replica"), &later);
@@ -154,11 +154,11 @@ async fn a_moment_that_is_changed_after_something_was_copied_is_refused_with_the
     drive.go(None).await.failure();
     estate.faults(&json!([]));
     let later = SystemClock::new().now().after(Dur(-60_000)).to_string();
-    let failure = drive.amend(&json!({ "at": later })).await.failure();
+    let failure = drive.again_with(&json!({ "at": later })).await.failure();
     assert!(failure.message.contains(&format!("as of {}", estate.param("sync_at"))), "{failure:?}");
     assert!(failure.hint.as_deref().is_some_and(|hint| hint.contains("answer `undo`")), "{failure:?}");
     // Another target does not hide what was copied into the first.
-    let failure = drive.amend(&json!({ "target": estate.param("bucket_invoices_target") })).await.failure();
+    let failure = drive.again_with(&json!({ "target": estate.param("bucket_invoices_target") })).await.failure();
     assert!(failure.message.contains(estate.param("bucket_assets_target")), "{failure:?}");
     let undone = drive.answer(Choice::Undo).await;
     assert!(matches!(undone.state(), State::Undone), "{:?}", undone.state());

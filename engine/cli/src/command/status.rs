@@ -13,6 +13,7 @@ use dr_engine::{
     inbox::Inbox,
     journal::sqlite,
     message::Message,
+    question,
     run::{Run, State},
 };
 use serde_json::{Value, json};
@@ -96,11 +97,20 @@ pub fn status(here: &Here, run: Option<&str>) -> Result<u8, Failure> {
         if let State::Asking { question, .. } = &it.state
             && run.finished.is_none()
         {
-            lines.push(String::new());
-            lines.push(show::lines::in_full(question));
-            let commands = dr_engine::question::commands(&run, step, question);
+            let whom = show::asked::asked(&run, step, now).unwrap_or_default();
+            lines.extend([String::new(), format!("{whom}: {}", show::lines::in_full(question))]);
+            let commands = question::commands(&run, step, question);
             lines.extend(commands.iter().map(|command| format!("    {command}")));
         }
+    }
+    for step in run.owed().filter(|_| run.finished.is_none()) {
+        let fence = question::word(&run.plan().step(step).id);
+        lines.extend([
+            String::new(),
+            format!("`{fence}` is tried each minute, and keeps the run open; to try it now, or to leave it so:"),
+            format!("    dr answer {id} {fence} retry"),
+            format!("    dr answer {id} {fence} skip --why TEXT --as NAME"),
+        ]);
     }
     lines.extend(untold(&folder, now));
     let text = lines.join("\n") + "\n";

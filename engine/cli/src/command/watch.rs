@@ -112,7 +112,7 @@ async fn follow(here: &Here, folder: &Path, clock: &Arc<dyn Clock>, shown: &mut 
                 screen.told(&[event], run);
             }
             if let Some(outcome) = run.finished {
-                return Ok(failure::code(outcome, false));
+                return Ok(failure::code(run, outcome, false));
             }
             if looks.is_multiple_of(SELDOM) {
                 let now = says::read(folder);

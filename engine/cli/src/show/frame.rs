@@ -71,7 +71,7 @@ const GAP_MIN: usize = 16;
 const WORKING_MIN: usize = 4;
 /// What comes next is named for so many steps.
 const WAITING_MAX: usize = 4;
-/// A question takes at most so many rows; the last events have it in full.
+/// A question takes at most so many rows where room is short; the last events have it in full.
 const QUESTION_ROWS_MAX: usize = 3;
 
 impl Scene<'_> {

@@ -411,6 +411,11 @@ fn store_facts(store: &Store, incident_at: Time) -> StoreFacts {
         Measure::Unknown { why } => format!("unknown: {}", clean(why)),
         Measure::NotRecorded => "not recorded".into(),
     };
+    let lost = match &store.late {
+        Some(Measure::Known(Dur(0))) | None => lost,
+        Some(Measure::Known(late)) => format!("{lost}, and up to {} from the outage to its fence", brief(*late)),
+        Some(_) => format!("{lost}, and from the outage on an unknown time: not fenced"),
+    };
     StoreFacts { step: clean(&store.step), lost, allowed: store.objective, verdict: store.verdict.word().into() }
 }
 

@@ -181,6 +181,12 @@ pub(super) fn rpo(rpo: &Rpo) -> Value {
         let point = store.recovery_point.as_ref();
         fields.insert("recovery_point".into(), point.map_or(Value::Null, |point| stamp(point.at).into()));
         put(&mut fields, "achieved", &store.loss);
+        if let Some(late) = &store.late {
+            put(&mut fields, "until_fenced", late);
+        }
+        if !store.acknowledged_by.is_empty() {
+            fields.insert("acknowledged_by".into(), store.acknowledged_by.clone().into());
+        }
         fields.insert("verdict".into(), store.verdict.word().into());
         fields.insert("how_measured".into(), point.map_or(Value::Null, |point| point.source.clone().into()));
         Value::Object(fields)

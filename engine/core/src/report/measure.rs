@@ -4,10 +4,12 @@
 
 use crate::{
     clock::Time,
+    data_loss::DATA_LOSS,
     duration::Dur,
     event::Opened,
     outcome::RecoveryPoint,
     plan::{StepIx, VERIFY},
+    question::APPROVED_BY,
     run::{Run, State},
     verify::HEALTHY_SINCE,
 };
@@ -102,6 +104,11 @@ pub struct Store {
     pub recovery_point: Option<RecoveryPoint>,
     /// From there to the incident; zero when the point is later than the incident.
     pub loss: Measure,
+    /// What no RPO counts, of a store that took over from a writer: from the incident, or from
+    /// the recovery point where that is later, until the old writer was fenced. At most so much is lost too.
+    pub late: Option<Measure>,
+    /// Who took the loss on.
+    pub acknowledged_by: Vec<String>,
     /// At most this much.
     pub objective: Option<Dur>,
     /// The comparison of the two.
@@ -221,5 +228,21 @@ fn store(run: &Run, step: StepIx, clocks: &Opened) -> Option<Store> {
     };
     let objective = plan.rpo.or(run.plan().objectives.rpo);
     let verdict = Verdict::of(&loss, objective);
-    Some(Store { step: plan.id.clone(), recovery_point: point, loss, objective, verdict })
+    let took_over = !plan.fenced_by.is_empty() && matches!(it.state, State::Done | State::Bypassed { .. });
+    let late = took_over.then(|| match run.fenced_at(step) {
+        Some(fenced) => {
+            let from = point.as_ref().map_or(clocks.incident_at, |point| point.at.max(clocks.incident_at));
+            Measure::Known(fenced.since(from).max(Dur(0)))
+        }
+        None => Measure::unknown("its old writer was not proven to be fenced"),
+    });
+    let acknowledged_by = run.gates(step).filter(|gate| run.plan().step(*gate).kind == DATA_LOSS);
+    let acknowledged_by = acknowledged_by.flat_map(|gate| names(&run.step(gate).output.values)).collect();
+    Some(Store { step: plan.id.clone(), recovery_point: point, loss, late, acknowledged_by, objective, verdict })
+}
+
+/// Who approved, as a gate keeps it.
+fn names(output: &serde_json::Map<String, serde_json::Value>) -> Vec<String> {
+    let names = output.get(APPROVED_BY).and_then(serde_json::Value::as_array);
+    names.into_iter().flatten().filter_map(|name| name.as_str()).map(ToOwned::to_owned).collect()
 }

@@ -12,6 +12,7 @@ impl Report {
     /// What matters first.
     pub(super) fn summary(&self) -> Vec<String> {
         let mut lines = vec![self.rto_line(), self.rpo_line()];
+        lines.extend(self.rpo.stores.iter().filter_map(taken_on));
         let open: Vec<_> =
             self.open_questions().map(|asked| format!("`{}`: {}", asked.step, clean(&asked.text))).collect();
         if !open.is_empty() {
@@ -260,10 +261,34 @@ pub(super) fn measure(measure: &Measure) -> String {
     }
 }
 
-/// A point after the incident is shown as such: nothing was lost, and that is no guess.
+/// A point after the incident is shown as such: of what was written before, nothing was lost, and that is no guess.
 pub(super) fn lost(store: &Store, incident_at: Time) -> String {
     let later = store.recovery_point.as_ref().is_some_and(|point| point.at > incident_at);
-    if later { "0s (a later point)".into() } else { measure(&store.loss) }
+    let lost = if later { "0s (a later point)".into() } else { measure(&store.loss) };
+    match &store.late {
+        Some(Measure::Known(Dur(0))) | None => lost,
+        Some(Measure::Known(late)) => format!("{lost}; after the outage began up to {}", seconds(*late)),
+        Some(_) => format!("{lost}; after the outage began unknown"),
+    }
+}
+
+/// What is lost beside what an RPO counts, and who took the loss on.
+fn taken_on(store: &Store) -> Option<String> {
+    let late = match store.late.as_ref() {
+        Some(Measure::Known(Dur(0))) | None => None,
+        Some(Measure::Known(late)) => Some(format!(
+            "also lost what its old writer took after the outage began, until its fence stood: up to {}",
+            seconds(*late)
+        )),
+        Some(unknown) => Some(format!(
+            "also lost what its old writer took after the outage began; up to when is unknown: {}",
+            unknown.why().unwrap_or_default()
+        )),
+    };
+    let by: Vec<_> = store.acknowledged_by.iter().map(|name| clean(name)).collect();
+    let by = if by.is_empty() { None } else { Some(format!("the loss was taken on by {}", by.join(", "))) };
+    let what: Vec<_> = late.into_iter().chain(by).collect();
+    (!what.is_empty()).then(|| format!("`{}`: {}.", store.step, what.join("; ")))
 }
 
 pub(super) fn question(asked: &Asked) -> String {

@@ -148,6 +148,9 @@ pub struct Scripted {
 impl Steps for Scripted {
     fn step(&self, step: &PlanStep, with: Value) -> Result<Arc<dyn Step>, Failure> {
         let script = self.scripts.get(&step.id).cloned().ok_or_else(|| Failure::new("no script"))?;
+        if with.get("klass").is_some() {
+            return Err(Failure::new("unknown field `klass`, expected `class` or `size`"));
+        }
         Ok(Arc::new(Acting { id: step.id.clone(), script, world: self.world.clone(), with }))
     }
 }

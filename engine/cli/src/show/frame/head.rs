@@ -134,7 +134,8 @@ impl Scene<'_> {
             (true, true) => format!("in {} at the earliest, {} UTC", brief(least), clock(forecast.p50)),
             (true, false) => format!("in about {}, {} UTC", brief(least), clock(forecast.p50)),
         };
-        if !forecast.at_least && slow > least && clock(forecast.p90) != clock(forecast.p50) {
+        let differ = !forecast.at_least && slow > least && clock(forecast.p90) != clock(forecast.p50);
+        if differ {
             text = format!("{text}; {} if slow", clock(forecast.p90));
         }
         match due {
@@ -144,7 +145,9 @@ impl Scene<'_> {
                 let by = if by < Dur::seconds(1) { String::new() } else { format!(" by {}", brief(by)) };
                 (format!("{text}: TOO LATE{by}"), Tone::Late)
             }
-            Some(due) if now < due && forecast.p90 > due => (format!("{text}: too late then"), Tone::Late),
+            Some(due) if now < due && forecast.p90 > due => {
+                (format!("{text}{}", if differ { ", too late" } else { "; too late if slow" }), Tone::Late)
+            }
             _ => (text, Tone::Calm),
         }
     }

@@ -1,13 +1,12 @@
 //! The lower part of a picture: questions, what is at work, what comes next.
 
 use super::{Line, QUESTION_ROWS_MAX, Scene, Tone, brief, clean};
-use crate::show::width;
+use crate::show::{asked::asked, width};
 use dr_engine::{
     clock::Time,
     duration::Dur,
-    event::Deadline,
     plan::{Estimate, PlanStep, StepIx},
-    question::{self, About, Question},
+    question::{self, Question},
     run::State,
 };
 use std::cmp::Reverse;
@@ -22,9 +21,11 @@ impl Scene<'_> {
     /// each keeps a row, and the oldest their commands.
     pub(super) fn questions(&self, room: usize) -> Vec<Line> {
         let asked = self.asked();
-        let full: Vec<Vec<Line>> = asked.iter().map(|it| self.question(it, QUESTION_ROWS_MAX)).collect();
-        if full.iter().map(Vec::len).sum::<usize>() <= room {
-            return full.into_iter().flatten().collect();
+        for most in [usize::MAX, QUESTION_ROWS_MAX] {
+            let full: Vec<Line> = asked.iter().flat_map(|it| self.question(it, most)).collect();
+            if full.len() <= room {
+                return full;
+            }
         }
         let shown = asked.len().min(room.saturating_sub(1));
         let mut spare = room.saturating_sub(1 + shown);
@@ -49,9 +50,9 @@ impl Scene<'_> {
         lines
     }
 
-    fn asked(&self) -> Vec<(Time, StepIx, &Question, usize)> {
+    fn asked(&self) -> Vec<(Time, StepIx, &Question)> {
         let open = self.run.open.iter().filter_map(|step| match &self.run.step(*step).state {
-            State::Asking { question, approved_by, since } => Some((*since, *step, question, approved_by.len())),
+            State::Asking { question, since, .. } => Some((*since, *step, question)),
             _ => None,
         });
         let mut asked: Vec<_> = open.collect();
@@ -60,22 +61,14 @@ impl Scene<'_> {
     }
 
     /// A question: who is asked since when, what, and what may be typed.
-    fn question(&self, (since, step, question, approved): &(Time, StepIx, &Question, usize), rows: usize) -> Vec<Line> {
-        let (run, plan) = (self.run, self.run.plan());
-        let id = &plan.step(*step).id;
-        let people: Vec<_> = question.roles.iter().map(|role| self.role(role)).collect();
-        let whom = if people.is_empty() { String::new() } else { format!("for {}, ", people.join(" or ")) };
+    fn question(&self, (_, step, question): &(Time, StepIx, &Question), rows: usize) -> Vec<Line> {
+        let run = self.run;
+        let id = &run.plan().step(*step).id;
         // Most questions name their step.
         let named = question.text.contains(&format!("`{id}`"));
         let name = if named { String::new() } else { format!("{id} ") };
-        let late = if run.passed.contains(&Deadline::Question(*step)) { ", LATE" } else { "" };
-        let count = match (&question.about, question.count) {
-            (About::Approval, 2..) => format!(" ({approved} of {} agree)", question.count),
-            _ if *approved > 0 => format!(" ({approved} of {} say `impossible`)", question.count),
-            _ => String::new(),
-        };
-        let ago = brief(self.now.since(*since));
-        let text = clean(&format!("{name}{whom}asked {ago} ago{late}{count}: {}", question.text));
+        let whom = asked(run, *step, self.now).unwrap_or_default();
+        let text = clean(&format!("{name}{whom}: {}", question.text));
         let mut text = width::wrapped(&text, self.width(), " ? ", "   ");
         if text.len() > rows {
             text.truncate(rows);
@@ -90,16 +83,6 @@ impl Scene<'_> {
         let mut commands: Vec<_> = commands.iter().flat_map(fitted).collect();
         commands.dedup();
         text.into_iter().chain(commands).map(|text| Line { text, tone: Tone::Ask }).collect()
-    }
-
-    /// A role with the people who can speak for it.
-    fn role(&self, name: &str) -> String {
-        let role = self.run.plan().roles.get(name);
-        // Whoever has it now may be a deputy, and whoever had it may not answer any more.
-        let holder = self.run.holder(name);
-        let deputies = role.into_iter().flat_map(|role| role.deputies.iter().map(String::as_str));
-        let people: Vec<_> = holder.into_iter().chain(deputies.filter(|deputy| holder != Some(*deputy))).collect();
-        if people.is_empty() { clean(name) } else { clean(&format!("{name} ({})", people.join(", "))) }
     }
 
     /// What works, or tries again by itself: what is late first, then what the rest waits for longest.

@@ -226,22 +226,22 @@ fn a_question_stands_with_what_answers_it() {
         80,
         24,
         &expect![[r"
-        H|LIVE · region_failover · eu-west-1 → eu-central-1 · main 000000000001
-        H|run 20261122-061000-region_failover-3fa9
-        ?|HELD · 26m of 2h · 4/7 done
-         |RTO     [########................................] 1h34m of 2h left
-         |back    1m of work once people have answered, at least
-         |phases  data 2/2 · services 2/2 · traffic 0/2 · other 0/1
-         |
-        ?| ? switch_dns!approve for technical_lead (Ada, Grace), asked 6m ago, LATE (0 of
-        ?|   2 agree): Send users to eu-central-1?
-        ?|    dr answer 20261122-061000-region_failover-3fa9 'switch_dns!approve' \
-        ?|      approve --as NAME
-        ?|    dr answer 20261122-061000-region_failover-3fa9 'switch_dns!approve' \
-        ?|      decline --as NAME
-        -|   switch_dns          after switch_dns!approve
-        -|   verify              after switch_dns!approve, switch_dns
-    "]],
+            H|LIVE · region_failover · eu-west-1 → eu-central-1 · main 000000000001
+            H|run 20261122-061000-region_failover-3fa9
+            ?|HELD · 26m of 2h · 4/7 done
+             |RTO     [########................................] 1h34m of 2h left
+             |back    1m of work once people have answered, at least
+             |phases  data 2/2 · services 2/2 · traffic 0/2 · other 0/1
+             |
+            ?| ? switch_dns!approve for technical_lead (Ada, Grace), asked 6m ago, LATE (0 of
+            ?|   2 agreed): Send users to eu-central-1?
+            ?|    dr answer 20261122-061000-region_failover-3fa9 'switch_dns!approve' \
+            ?|      approve --as NAME
+            ?|    dr answer 20261122-061000-region_failover-3fa9 'switch_dns!approve' \
+            ?|      decline --as NAME
+            -|   switch_dns          after switch_dns!approve
+            -|   verify              after switch_dns!approve, switch_dns
+        "]],
     );
     story.shows(200, 50, &expect![[r"
         H|LIVE · region_failover · eu-west-1 → eu-central-1 · main 000000000001 · run 20261122-061000-region_failover-3fa9
@@ -250,7 +250,7 @@ fn a_question_stands_with_what_answers_it() {
          |back    1m of work once people have answered, at least
          |phases  data 2/2 · services 2/2 · traffic 0/2 · other 0/1
          |
-        ?| ? switch_dns!approve for technical_lead (Ada, Grace), asked 6m ago, LATE (0 of 2 agree): Send users to eu-central-1?
+        ?| ? switch_dns!approve for technical_lead (Ada, Grace), asked 6m ago, LATE (0 of 2 agreed): Send users to eu-central-1?
         ?|    dr answer 20261122-061000-region_failover-3fa9 'switch_dns!approve' approve --as NAME
         ?|    dr answer 20261122-061000-region_failover-3fa9 'switch_dns!approve' decline --as NAME
         -|   switch_dns          after switch_dns!approve
@@ -261,24 +261,24 @@ fn a_question_stands_with_what_answers_it() {
         60,
         24,
         &expect![[r"
-        H|LIVE · region_failover · eu-west-1 → eu-central-1
-        H|main 000000000001
-        H|run 20261122-061000-region_failover-3fa9
-        ?|HELD · 26m of 2h · 4/7 done
-         |RTO     [######..........................] 1h34m of 2h left
-         |back    1m of work once people have answered, at least
-         |phases  data 2/2 · services 2/2 · traffic 0/2 · other 0/1
-         |
-        ?| ? switch_dns!approve for technical_lead (Ada, Grace),
-        ?|   asked 6m ago, LATE (0 of 2 agree): Send users to
-        ?|   eu-central-1?
-        ?|    dr answer 20261122-061000-region_failover-3fa9 \
-        ?|      'switch_dns!approve' approve --as NAME
-        ?|    dr answer 20261122-061000-region_failover-3fa9 \
-        ?|      'switch_dns!approve' decline --as NAME
-        -|   switch_dns          after switch_dns!approve
-        -|   verify              after switch_dns!approve, switch_dns
-    "]],
+            H|LIVE · region_failover · eu-west-1 → eu-central-1
+            H|main 000000000001
+            H|run 20261122-061000-region_failover-3fa9
+            ?|HELD · 26m of 2h · 4/7 done
+             |RTO     [######..........................] 1h34m of 2h left
+             |back    1m of work once people have answered, at least
+             |phases  data 2/2 · services 2/2 · traffic 0/2 · other 0/1
+             |
+            ?| ? switch_dns!approve for technical_lead (Ada, Grace),
+            ?|   asked 6m ago, LATE (0 of 2 agreed): Send users to
+            ?|   eu-central-1?
+            ?|    dr answer 20261122-061000-region_failover-3fa9 \
+            ?|      'switch_dns!approve' approve --as NAME
+            ?|    dr answer 20261122-061000-region_failover-3fa9 \
+            ?|      'switch_dns!approve' decline --as NAME
+            -|   switch_dns          after switch_dns!approve
+            -|   verify              after switch_dns!approve, switch_dns
+        "]],
     );
 }
 

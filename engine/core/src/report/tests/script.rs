@@ -48,6 +48,8 @@ pub(crate) fn plan(objectives: &str, lines: &str) -> Plan {
                     let dur = |text: &str| text.parse().expect("a duration");
                     it.estimate = Some(Estimate { p50: dur(p50), p90: dur(p90) });
                 }
+                "fences" => it.fences = value == "yes",
+                "fence" => it.fenced_by = vec![find(&steps, value)],
                 "gates" => (it.gates, it.changes) = (Some(value.into()), false),
                 "on_failure" => it.on_failure = if value == "stop" { OnFailure::Stop } else { OnFailure::Continue },
                 "changes" => it.changes = value == "yes",
@@ -221,7 +223,8 @@ fn about_step(step: StepIx, attempts: &mut [u32], words: &[&str], why: String, a
         "asks" => {
             let about =
                 if words.contains(&"approval") { About::Approval } else { About::Failure(Failure::new("failed")) };
-            let mut question = Question::new(about, why, &["approve", "decline", "retry", "skip", "stop", "undo"]);
+            let mut question =
+                Question::new(about, why, &["approve", "decline", "retry", "skip", "stop", "undo", "impossible"]);
             question.count = value("count").map_or(1, |count| count.parse().expect("a number"));
             question.roles = value("roles").map(|role| vec![role.into()]).unwrap_or_default();
             Kind::Asked { step, question }
@@ -240,6 +243,7 @@ fn about_step(step: StepIx, attempts: &mut [u32], words: &[&str], why: String, a
         word => {
             let choice = match word {
                 "approve" => Choice::Approve,
+                "impossible" => Choice::Impossible,
                 "decline" => Choice::Decline,
                 "answer-retry" => Choice::Retry,
                 "answer-skip" => Choice::Skip,

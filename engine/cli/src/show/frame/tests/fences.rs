@@ -58,24 +58,25 @@ fn two_people_are_asked_for_and_what_is_owed_is_named() {
         80,
         30,
         &expect![[r"
-        H|LIVE · promote · eu-west-1 → eu-central-1 · run 20261122-061000-promote-3fa9
-        H|RECOVERING · 11m of 2h · 0/6 done
-         |RTO     [###.....................................] 1h48m of 2h left
-        -|end     unknown: it depends on people's answers
-         |
-        ?| ? for executive (Ada, Ben) or technical_lead (Cem), asked 1m30s ago (1 of 2
-        ?|   say `impossible`): `stop_ledger` failed: no route to the old region. When it
-        ?|   cannot be set and the old writer cannot write, two people say `impossible`
-        ?|    dr answer 20261122-061000-promote-3fa9 stop_ledger retry
-        ?|    dr answer 20261122-061000-promote-3fa9 stop_ledger impossible --why TEXT \
-        ?|      --as NAME
-        ?|    dr answer 20261122-061000-promote-3fa9 stop_ledger stop
-        !| ! stop_orders       NOT FENCED, tried again in 30s: no route to the old region
-        -|   orders!data_loss  next
-        -|   orders            after orders!data_loss
-        -|   ledger!data_loss  after stop_ledger
-        -|   ledger            after stop_ledger, ledger!data_loss
-    "]],
+            H|LIVE · promote · eu-west-1 → eu-central-1 · run 20261122-061000-promote-3fa9
+            H|RECOVERING · 11m of 2h · 0/6 done
+             |RTO     [###.....................................] 1h48m of 2h left
+            -|end     unknown: it depends on people's answers
+             |
+            ?| ? for executive (Ada, Ben) or technical_lead (Cem), asked 1m30s ago (1 of 2
+            ?|   said `impossible`: Cem): `stop_ledger` failed: no route to the old region.
+            ?|   When it cannot be set and the old writer cannot write, two people say
+            ?|   `impossible`
+            ?|    dr answer 20261122-061000-promote-3fa9 stop_ledger retry
+            ?|    dr answer 20261122-061000-promote-3fa9 stop_ledger impossible --why TEXT \
+            ?|      --as NAME
+            ?|    dr answer 20261122-061000-promote-3fa9 stop_ledger stop
+            !| ! stop_orders       NOT FENCED, tried again in 30s: no route to the old region
+            -|   orders!data_loss  next
+            -|   orders            after orders!data_loss
+            -|   ledger!data_loss  after stop_ledger
+            -|   ledger            after stop_ledger, ledger!data_loss
+        "]],
     );
 }
 
