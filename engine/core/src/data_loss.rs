@@ -2,6 +2,7 @@
 //! written last, a named role is asked, with the number as it is just now.
 
 use crate::{
+    duration::Dur,
     kind::Registry,
     outcome::{Failure, RecoveryPoint},
     question::{APPROVED_BY, About, Question},
@@ -93,14 +94,14 @@ fn question(step: &str, cx: &ReadCx, kept: &Result<RecoveryPoint, Failure>) -> S
                 Some(fenced) if fenced <= incident => String::new(),
                 Some(fenced) => format!(
                     ", and what the old writer took from then to its fence at {fenced}, {} at most",
-                    fenced.since(incident)
+                    whole(fenced.since(incident))
                 ),
                 None => format!(", and all that the old writer takes until it is fenced, {UNFENCED}"),
             };
             format!(
                 "loses {} of writes: what was written after {at} ({source}) until the outage began at \
                  {incident}{assumed}{since}",
-                incident.since(*at)
+                whole(incident.since(*at))
             )
         }
         Ok(RecoveryPoint { at, source }) => {
@@ -115,7 +116,7 @@ fn question(step: &str, cx: &ReadCx, kept: &Result<RecoveryPoint, Failure>) -> S
                 Some(fenced) => format!(
                     "loses up to {} of writes: what the old writer took after {at} ({source}) until its fence at \
                      {fenced}. {kept}",
-                    fenced.since(*at)
+                    whole(fenced.since(*at))
                 ),
                 None => format!(
                     "loses what the old writer took after {at} ({source}), and takes until it is fenced, {UNFENCED}. {kept}"
@@ -125,6 +126,11 @@ fn question(step: &str, cx: &ReadCx, kept: &Result<RecoveryPoint, Failure>) -> S
         Err(failure) => format!("loses what was written last, and nobody can say how much: {}", failure.message),
     };
     format!("`{step}` {lost}. Go on? `retry` reads the number again")
+}
+
+/// A span in whole seconds: nothing that it is read from is more exact.
+fn whole(span: Dur) -> Dur {
+    Dur(span.0 - span.0 % 1_000)
 }
 
 /// How a fence is named that does not stand.

@@ -321,7 +321,11 @@ fn failure(failure: &Failure) -> String {
 pub fn in_full(question: &Question) -> String {
     let Some(error) = question.error() else { return question.text.clone() };
     let reference = error.reference().map_or(String::new(), |reference| format!(" [{reference}]"));
-    let hint = error.hint.as_ref().map_or(String::new(), |hint| format!(" — {hint}"));
+    let hint = error
+        .hint
+        .as_ref()
+        .filter(|hint| !question.text.contains(hint.as_str()))
+        .map_or(String::new(), |hint| format!(" — {hint}"));
     format!("{}{reference}{hint}", question.text)
 }
 
