@@ -95,7 +95,7 @@ impl Question {
             self.choices.insert(self.choices.len() - 1, Choice::Impossible.word().into());
             // The way out belongs to what went wrong, not to the two people.
             if let Some(hint) = self.error().and_then(|error| error.hint.clone()) {
-                self.text.push_str(&format!(" — {hint}"));
+                self.text = format!("{} — {hint}", self.text);
             }
             self.text.push_str(". When it cannot be set and the old writer cannot write, two people say `impossible`");
             self.roles = run.plan().roles.keys().cloned().collect();

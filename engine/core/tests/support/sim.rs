@@ -208,6 +208,24 @@ pub fn check(scenario: &str, people: &str, expected: Expect) {
     expected.assert_eq(&sim.told());
 }
 
+/// The same with `--no-wait`.
+#[expect(clippy::needless_pass_by_value, reason = "it reads better in a table")]
+pub fn check_without_waiting(scenario: &str, people: &str, expected: Expect) {
+    let mut sim = Sim::new(Scenario::parse(scenario), actions(people));
+    sim.no_wait = true;
+    sim.go();
+    expected.assert_eq(&sim.told());
+}
+
+/// The same with so many hands.
+#[expect(clippy::needless_pass_by_value, reason = "it reads better in a table")]
+pub fn check_with_hands(hands: usize, scenario: &str, people: &str, expected: Expect) {
+    let mut sim = Sim::new(Scenario::parse(scenario), actions(people));
+    sim.parallel = hands;
+    sim.go();
+    expected.assert_eq(&sim.told());
+}
+
 /// How one controller's time ended.
 #[derive(Debug)]
 pub enum Life {

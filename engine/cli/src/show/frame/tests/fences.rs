@@ -6,7 +6,7 @@ use dr_engine::{
     duration::Dur,
     event::{Event, Kind, Outcome, Person, RunKind, Skipper},
     outcome::Failure,
-    question::{Choice, Question},
+    question::{About, Choice, Question},
     report,
 };
 use expect_test::expect;
@@ -142,4 +142,62 @@ fn a_run_that_ends_without_its_fences_says_so_to_the_end() {
     assert!(report::headline(&story.run, story.now).ends_with(left));
     let event = Event { seq: story.run.seq, at: story.now, kind: end };
     assert!(lines::sentence(&event, &story.run).expect("it is told").ends_with(left));
+}
+
+#[test]
+fn the_loss_is_asked_whole_where_rows_are_free_and_begins_with_its_number() {
+    let mut story = Story::of(PROMOTION, RunKind::Live);
+    story.starts("stop_orders").done("stop_orders");
+    let text = "`orders` loses 4m12s of writes: what was written after 2026-11-22T05:55:48Z (ReplicaLag) until the \
+                outage began at 2026-11-22T06:00:00Z, and what the old writer took from then to its fence at \
+                2026-11-22T06:10:04Z, 10m4s at most. Go on? `retry` reads the number again";
+    let mut question = Question::new(About::Approval, text.into(), &["approve", "retry", "decline"]);
+    question.roles = vec!["executive".into()];
+    story.starts("orders!data_loss");
+    let step = story.step("orders!data_loss");
+    story.tell(Kind::Asked { step, question });
+    story.at(60);
+    story.shows(
+        80,
+        30,
+        &expect![[r"
+        H|LIVE · promote · eu-west-1 → eu-central-1 · run 20261122-061000-promote-3fa9
+        H|RECOVERING · 11m of 2h · 1/6 done
+         |RTO     [###.....................................] 1h49m of 2h left
+        -|end     unknown: it depends on people's answers
+         |
+        ?| ? orders!data_loss for executive (Ada, Ben), asked 1m ago: `orders` loses
+        ?|   4m12s of writes: what was written after 2026-11-22T05:55:48Z (ReplicaLag)
+        ?|   until the outage began at 2026-11-22T06:00:00Z, and what the old writer took
+        ?|   from then to its fence at 2026-11-22T06:10:04Z, 10m4s at most. Go on?
+        ?|   `retry` reads the number again
+        ?|    dr answer 20261122-061000-promote-3fa9 'orders!data_loss' approve --as NAME
+        ?|    dr answer 20261122-061000-promote-3fa9 'orders!data_loss' retry --as NAME
+        ?|    dr answer 20261122-061000-promote-3fa9 'orders!data_loss' decline --as NAME
+        -|   stop_ledger       next
+        -|   orders            after orders!data_loss
+        -|   ledger!data_loss  after stop_ledger
+        -|   ledger            after stop_ledger, ledger!data_loss
+    "]],
+    );
+    story.shows(
+        80,
+        16,
+        &expect![[r"
+        H|LIVE · promote · eu-west-1 → eu-central-1 · run 20261122-061000-promote-3fa9
+        H|RECOVERING · 11m of 2h · 1/6 done
+         |RTO     [###.....................................] 1h49m of 2h left
+        -|end     unknown: it depends on people's answers
+        ?| ? orders!data_loss for executive (Ada, Ben), asked 1m ago: `orders` loses
+        ?|   4m12s of writes: what was written after 2026-11-22T05:55:48Z (ReplicaLag)
+        ?|   until the outage began at 2026-11-22T06:00:00Z, and what the old writer took
+        ?|   from then to its fence at 2026-11-22T06:10:04Z, 10m4s at most. Go on?
+        ?|   `retry` reads the number again
+        ?|    dr answer 20261122-061000-promote-3fa9 'orders!data_loss' approve --as NAME
+        ?|    dr answer 20261122-061000-promote-3fa9 'orders!data_loss' retry --as NAME
+        ?|    dr answer 20261122-061000-promote-3fa9 'orders!data_loss' decline --as NAME
+        -|   stop_ledger       next
+        -|   … and 3 more to come
+    "]],
+    );
 }
