@@ -127,6 +127,17 @@ impl Clients {
         let region = if matches!(service, "route53" | "cloudfront") { "us-east-1" } else { &self.region };
         Site::new(service, operation, region)
     }
+
+    /// The client of routing controls at one endpoint of a cluster, whose calls are signed for the
+    /// endpoint's region: through the same door, and given up soon, since there are other endpoints.
+    pub fn routing_controls_at(&self, url: &str, region: &str) -> aws_sdk_route53recoverycluster::Client {
+        let soon = TimeoutConfig::builder()
+            .connect_timeout(limits::CONTROLS_CALL)
+            .operation_timeout(limits::CONTROLS_CALL)
+            .build();
+        let config = self.routing_controls.config().to_builder().endpoint_url(url).timeout_config(soon);
+        aws_sdk_route53recoverycluster::Client::from_conf(config.region(Region::new(region.to_owned())).build())
+    }
 }
 
 impl Aws {
