@@ -84,6 +84,7 @@ def plant(lab, document):
         params |= seed_edge.services(account, primary, recovery, SERVICES)
         params |= seed_edge.edge(account, places)
         params |= seed_routing.cluster(account, places, params["endpoint"])
+        params |= seed_routing.flags(account, places)
         account.seed = {
             **places, **history, "graph": document.get("graph") or graph_of(targets),
             "distribution": params["distribution_id"],

@@ -1,5 +1,6 @@
-"""The seed's ARC cluster: a control for each region, a rule that one of them is On, and names that follow."""
+"""What the seed moves users by: an ARC cluster, and objects that health checks ask for; names that follow each."""
 
+from . import bridge, seed_objects
 from .patches import routing_controls
 from .patches.route53_health import HealthCheck
 from .patches.route53_rules import identity, normal_name
@@ -24,6 +25,23 @@ def cluster(account, places, endpoint):
         found[f"cluster_region_{number}"] = region
         found[f"cluster_endpoint_{number}"] = f"{endpoint}{routing_controls.path(region)}"
     return {**found, "safety_rule": rule, "record_arc": f"arc.{places['domain']}"}
+
+
+def flags(account, places):
+    """A bucket of the standby: `flip` goes there when an object is put, `hold` when one is deleted."""
+    here, region = bridge.backend("s3", account.name, "aws"), places["recovery"]
+    bucket = seed_objects.make(here, f"{account.name}-flip-{region}", region, False)
+    here.put_object(bucket.name, "serving/shop", b"serving\n", disable_notification=True)
+    host = f"{bucket.name}.s3.{region}.amazonaws.com"
+    for label, path, inverted in (("flip", "/failover/shop", True), ("hold", "/serving/shop", False)):
+        config = {"Type": "HTTPS", "FullyQualifiedDomainName": host, "ResourcePath": path, "Inverted": inverted}
+        check = HealthCheck(label, config)
+        check.sees = not inverted
+        account.health_checks[check.id] = check
+        failover(account, f"{label}.{places['domain']}", "primary", "192.0.2.50", check)
+        failover(account, f"{label}.{places['domain']}", "recovery", "198.51.100.50")
+    names = {f"record_{label}": f"{label}.{places['domain']}" for label in ("flip", "hold")}
+    return {"bucket_flip": bucket.name, **names}
 
 
 def failover(account, name, which, address, check=None):

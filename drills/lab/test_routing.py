@@ -8,7 +8,7 @@ import boto3
 from botocore.config import Config
 
 from .routing import Rule
-from .testing import Estate, LabTest
+from .testing import RECOVERY, Estate, LabTest
 
 
 class RoutingTest(LabTest):
@@ -105,6 +105,22 @@ class HealthCheckTest(LabTest):
     def make(self, caller, **config):
         made = self.r53.create_health_check(CallerReference=caller, HealthCheckConfig=config)
         return made["HealthCheck"]["Id"]
+
+    def test_names_follow_an_object_after_their_looks_and_with_its_region(self):
+        bucket, s3 = self.estate.params["bucket_flip"], self.estate.client("s3")
+
+        def users(label):
+            return [str(rr.rdata) for rr in self.estate.dig(self.estate.params[f"record_{label}"]).rr]
+
+        home, away = ["192.0.2.50"], ["198.51.100.50"]
+        self.assertEqual((users("flip"), users("hold")), (home, home))
+        s3.put_object(Bucket=bucket, Key="failover/shop", Body=b"x")
+        self.assertEqual([users("flip") for _ in range(5)], [home, home, home, away, away])
+        s3.delete_object(Bucket=bucket, Key="failover/shop")
+        self.assertEqual([users("flip") for _ in range(5)][2:], [away, home, home])
+        self.assertEqual(users("hold"), home)
+        self.estate.region(RECOVERY, "down")
+        self.assertEqual([users("hold") for _ in range(5)][3:], [away, away])
 
     def test_what_is_checked_has_to_be_there_and_one_reference_makes_one_check(self):
         arn = self.estate.params["control_primary"]

@@ -70,27 +70,91 @@ const SERVERS: &str = "servers";
 const PORT: u16 = 53;
 
 /// What is asked, and what the answer has to be.
-struct Question {
+pub(crate) struct Question {
+    /// The record, as the runbook names it.
+    title: String,
     name: Name,
     of: RecordType,
     values: BTreeSet<String>,
 }
 
 /// What one look at all servers gave.
-struct Seen {
+pub(crate) struct Seen {
     /// How many were asked.
-    servers: usize,
+    pub(crate) servers: usize,
     /// The longest time that a resolver keeps the right answer.
-    ttl: u32,
+    pub(crate) ttl: u32,
+    /// What all of them say, where they say the same.
+    pub(crate) alike: Option<BTreeSet<String>>,
     /// The servers that do not agree, and what each says.
     others: Vec<String>,
+    /// One of them at least answers, and otherwise.
+    contradicted: bool,
+}
+
+impl Seen {
+    /// Whether all servers give the right answer.
+    pub(crate) fn agree(&self) -> bool {
+        self.others.is_empty()
+    }
+
+    /// Whether one at least gives another answer: not only silence, or none for this zone.
+    pub(crate) fn contradicted(&self) -> bool {
+        self.contradicted
+    }
+}
+
+impl Question {
+    /// What the servers are to say of a record.
+    pub(crate) fn new<'a>(name: &str, kind: &str, values: impl Iterator<Item = &'a str>) -> Result<Self, Failure> {
+        let of = values::kind(kind)?;
+        let values = values.map(|value| values::wanted(of, value)).collect::<Result<_, _>>()?;
+        Ok(Self { title: format!("{name} {kind}"), name: values::name(name)?, of, values })
+    }
+
+    /// Asks every server once, all at the same time.
+    pub(crate) async fn look(&self, cx: &ReadCx, servers: &[String]) -> Result<Seen, Failure> {
+        let places: Vec<_> = servers.iter().map(|server| place(server)).collect::<Result<_, _>>()?;
+        let asked = servers.iter().zip(places).map(|(server, place)| async move {
+            (server.trim_end_matches('.').to_owned(), ask(cx, self, place).await)
+        });
+        let mut seen = Seen { servers: servers.len(), ttl: 0, alike: None, others: Vec::new(), contradicted: false };
+        let mut answers = Vec::new();
+        for (server, said) in join_all(asked).await {
+            match said {
+                Ok((values, ttl)) => {
+                    if values == self.values {
+                        seen.ttl = seen.ttl.max(ttl.unwrap_or(0));
+                    } else if values.is_empty() {
+                        seen.others.push(format!("{server} has no such record"));
+                    } else {
+                        seen.others.push(format!("{server} says {}", Vec::from_iter(values.clone()).join(", ")));
+                    }
+                    answers.push(values);
+                }
+                Err(why) => seen.others.push(format!("{server} {why}")),
+            }
+        }
+        seen.contradicted = answers.iter().any(|values| *values != self.values);
+        let same = answers.len() == servers.len() && answers.windows(2).all(|two| two[0] == two[1]);
+        seen.alike = if same { answers.pop() } else { None };
+        Ok(seen)
+    }
+
+    /// A sentence about what was seen.
+    pub(crate) fn says(&self, seen: &Seen) -> String {
+        let (all, title) = (seen.servers, &self.title);
+        if seen.agree() {
+            return format!("all {all} name servers agree on {title}");
+        }
+        let agree = all - seen.others.len();
+        format!("{agree} of {all} name servers agree on {title}: {}", seen.others.join("; "))
+    }
 }
 
 impl DnsVerify {
     fn question(&self) -> Result<Question, Failure> {
-        let of = values::kind(self.kind.get())?;
-        let values = self.values.iter().map(|v| values::wanted(of, v.get())).collect::<Result<_, _>>()?;
-        Ok(Question { name: values::name(self.name.get())?, of, values })
+        Question::new(self.name.get(), self.kind.get(), self.values.iter().map(|value| value.get().as_str()))
     }
 
     /// The servers to ask, as they are called.
@@ -121,36 +185,8 @@ impl DnsVerify {
         }
     }
 
-    /// Asks every server once, all at the same time.
     async fn look(&self, cx: &ReadCx, question: &Question) -> Result<Seen, Failure> {
-        let servers = self.servers(cx).await?;
-        let places: Vec<_> = servers.iter().map(|server| place(server)).collect::<Result<_, _>>()?;
-        let asked = servers.iter().zip(places).map(|(server, place)| async move {
-            (server.trim_end_matches('.').to_owned(), ask(cx, question, place).await)
-        });
-        let mut seen = Seen { servers: servers.len(), ttl: 0, others: Vec::new() };
-        for (server, said) in join_all(asked).await {
-            match said {
-                Ok((values, ttl)) if values == question.values => seen.ttl = seen.ttl.max(ttl.unwrap_or(0)),
-                Ok((values, _)) if values.is_empty() => seen.others.push(format!("{server} has no such record")),
-                Ok((values, _)) => {
-                    let values: Vec<_> = values.into_iter().collect();
-                    seen.others.push(format!("{server} says {}", values.join(", ")));
-                }
-                Err(why) => seen.others.push(format!("{server} {why}")),
-            }
-        }
-        Ok(seen)
-    }
-
-    fn says(&self, seen: &Seen) -> String {
-        let agree = seen.servers - seen.others.len();
-        let all = seen.servers;
-        let title = format!("{} {}", self.name, self.kind);
-        if seen.others.is_empty() {
-            return format!("all {all} name servers agree on {title}");
-        }
-        format!("{agree} of {all} name servers agree on {title}: {}", seen.others.join("; "))
+        question.look(cx, &self.servers(cx).await?).await
     }
 }
 
@@ -296,13 +332,16 @@ impl Step for DnsVerify {
     }
 
     async fn check(&self, cx: &ReadCx) -> Result<Check, Failure> {
-        let look = async { self.look(cx, &self.question()?).await };
-        let seen = match look.await {
+        let question = match self.question() {
+            Ok(question) => question,
+            Err(failure) => return Ok(Check::Impossible(failure)),
+        };
+        let seen = match self.look(cx, &question).await {
             Err(failure) if !failure.transient => return Ok(Check::Impossible(failure)),
             seen => seen?,
         };
-        cx.progress(&self.says(&seen));
-        Ok(if seen.others.is_empty() { Check::Done(output(&seen)) } else { Check::Absent })
+        cx.progress(&question.says(&seen));
+        Ok(if seen.agree() { Check::Done(output(&seen)) } else { Check::Absent })
     }
 
     async fn run(&self, cx: &StepCx) -> Result<Output, StepError> {
@@ -312,7 +351,7 @@ impl Step for DnsVerify {
         }
         let all = || async {
             let seen = self.look(&cx.read, &question).await?;
-            Ok(if seen.others.is_empty() { Look::Ready(output(&seen)) } else { Look::Pending(self.says(&seen)) })
+            Ok(if seen.agree() { Look::Ready(output(&seen)) } else { Look::Pending(question.says(&seen)) })
         };
         Ok(cx.read.poll(all).await?)
     }

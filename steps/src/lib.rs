@@ -56,6 +56,7 @@ pub mod rds_restore_pitr;
 pub mod rds_restore_snapshot;
 mod reach;
 pub mod redact;
+pub mod route53_failover_flip;
 pub mod route53_upsert;
 pub mod s3_replication_check;
 pub mod s3_sync_point_in_time;
@@ -111,6 +112,7 @@ pub fn registry() -> Registry {
         Kind::of::<rds_promote_replica::PromoteReplica>("rds.promote_replica"),
         Kind::of::<rds_restore_pitr::RestorePitr>("rds.restore_pitr"),
         Kind::of::<rds_restore_snapshot::RestoreSnapshot>("rds.restore_snapshot"),
+        Kind::of::<route53_failover_flip::FailoverFlip>("route53.failover_flip"),
         Kind::of::<route53_upsert::Upsert>("route53.upsert"),
         Kind::of::<s3_replication_check::ReplicationCheck>("s3.replication_check"),
         Kind::of::<s3_sync_point_in_time::SyncPointInTime>("s3.sync_point_in_time"),

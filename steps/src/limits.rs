@@ -35,6 +35,8 @@ pub const PROBE_TIMEOUT: Dur = Dur(10_000);
 pub const ALARMS_MAX: usize = 100;
 /// The longest object that is read as a time.
 pub const CANARY_BYTES_MAX: i64 = 1024;
+/// The longest object that a health check asks for and that is kept to be put again.
+pub const FLAG_BYTES_MAX: i64 = 4096;
 /// How far the clock of whoever writes a canary may be ahead.
 pub const CANARY_AHEAD_MAX: Dur = Dur(5 * 60_000);
 /// How long a query may take, and the longest that a runbook may give one: a look has two minutes in all.

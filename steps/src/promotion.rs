@@ -23,7 +23,7 @@ use serde_json::json;
 use std::future::Future;
 
 /// The name of the fact that the way back was asked for, and when.
-const BACK: &str = "back";
+pub(crate) const BACK: &str = "back";
 
 /// What was seen before a move was asked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -79,6 +79,8 @@ contract! {
     rds_promote_replica: crate::rds_promote::TRIAL;
     rds_restore_pitr: crate::rds_pitr::TRIAL, undo: crate::rds_pitr::TRIAL;
     rds_restore_snapshot: crate::rds::TRIAL, undo: crate::rds::TRIAL;
+    route53_failover_flip: crate::flip::PRESENT, undo: crate::flip::PRESENT;
+    route53_failover_flip_by_absence: crate::flip::ABSENT, undo: crate::flip::ABSENT;
     route53_upsert: crate::route53::TRIAL, undo: crate::route53::CHANGES;
     s3_sync_point_in_time: crate::s3::TRIAL, undo: crate::s3::TRIAL;
     status_page_static: crate::status_page::TRIAL;

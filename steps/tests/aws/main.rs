@@ -25,6 +25,7 @@ mod elasticache_global;
 mod errors;
 mod fence_group;
 mod fence_rds;
+mod flip;
 mod iam;
 mod lab;
 mod outage;
