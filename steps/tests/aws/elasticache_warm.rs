@@ -8,9 +8,10 @@ use crate::{
 };
 use dr_engine::{
     attempt::Ended,
-    clock::SystemClock,
+    clock::{Clock, SystemClock},
     duration::Dur,
     event::Doubt,
+    executor::Exit,
     outcome::{Failure, Output},
     run::State,
     step::{Check, Step, StepError},
@@ -22,6 +23,7 @@ use std::{
     fs,
     path::Path,
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 use tempfile::TempDir;
 
@@ -150,6 +152,12 @@ async fn what_is_no_good_end_is_told_and_leaves_the_cache(scene: &Scene) {
         let message = format!("the cache is available, its warm-up is not done: {says}");
         assert_eq!(ended, Ended::Error(StepError::Failed(Failure::new(message))), "{fill}");
     }
+    fs::write(scene.folder.path().join("token"), "canary-41a7\n").expect("a file");
+    let mut with = warmed(&scene.estate, "echo $T >&2; exit 7", "exit 3");
+    with["warm"]["env"] = json!({ "T": { "secret": "file:token" } });
+    let work = registry().make(EMPTY.kind, with).expect("its inputs are right");
+    let failure = scene.bench.attempt(work, None).await.failure();
+    assert!(failure.message.ends_with("exit code 7: [secret]"), "{failure:?}");
     scene.bench.calls.refuse.store(true, Ordering::SeqCst);
     let ended = scene.bench.attempt(scene.work("touch ran", IS_WARM), None).await.failure();
     assert!(ended.message.ends_with("this controller may not act"), "{ended:?}");
@@ -213,6 +221,22 @@ async fn a_cache_that_has_just_come_is_looked_at_before_it_is_warmed() {
     let mut warm = Drive::new(&estate, EMPTY.kind, &warmed(&estate, "touch ran", "exit 0"));
     assert!(matches!(warm.go(None).await.state(), State::Done));
     assert!(!warm.folder.path().join("ran").exists(), "what is warm is not warmed");
+    leaving_waits_for_no_warm_up(&lab.estate()).await;
+}
+
+/// It goes on, and whoever resumes finds it.
+async fn leaving_waits_for_no_warm_up(estate: &Estate) {
+    let fill = format!("while ! [ -e go ]; do sleep 0.01; done; {FILL}");
+    let mut drive = Drive::new(estate, EMPTY.kind, &warmed(estate, &fill, IS_WARM));
+    let (clock, said) = (SystemClock::new(), Duration::from_millis(1_500));
+    let began = clock.now();
+    let left = drive.leave(said).await;
+    let took = clock.now().since(began);
+    assert!(matches!(left.exit, Ok(Exit::Left)), "{:?}", left.state());
+    assert!(took.0 < 2_500, "a second after it was said, not {took}");
+    fs::write(drive.folder.path().join("go"), "").expect("a file");
+    assert!(matches!(drive.go(None).await.state(), State::Done));
+    assert_eq!(read(drive.folder.path(), "warmed").lines().count(), 1);
 }
 
 #[tokio::test]
