@@ -175,7 +175,7 @@ impl RestoreSnapshot {
 
 impl Explained for RestoreSnapshot {
     const REFERENCE: Reference = Reference {
-        check: elasticache::CHECK,
+        check: elasticache::check_page!(""),
         run: "`DescribeSnapshots`; writes down which snapshot it is; `CreateReplicationGroup`; waits until the group is \
             available. A snapshot that was chosen stays chosen in that run. With `files` nothing is chosen.",
         undo: Some(elasticache::UNDO),

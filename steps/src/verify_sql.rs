@@ -58,7 +58,7 @@ pub struct VerifySql {
     /// Whether the server has to accept writes: it is no replica, and not read-only. Default: false.
     #[serde(default)]
     writable: bool,
-    /// How long the query may take; the server ends it then. Default: 10s, at most 90s.
+    /// How long the query may take; the server ends it then. Default: 10s, at most 75s.
     #[serde(default = "query_timeout")]
     query_timeout: Dur,
     /// A file of certificates (PEM), relative to the runbook: who has one of these is believed, and nobody else.
@@ -297,7 +297,11 @@ impl Step for VerifySql {
         }
         if !(Dur(1)..=limits::SQL_TIMEOUT_MAX).contains(&self.query_timeout) {
             let text = format!("`query_timeout` is {}; at most {} fit", self.query_timeout, limits::SQL_TIMEOUT_MAX);
-            mistake("query_timeout", text, "a look has two minutes in all: ask for what an index answers");
+            mistake(
+                "query_timeout",
+                text,
+                "a look has two minutes in all, with what it takes to connect: ask for what an index answers",
+            );
         }
         if self.plain_on_loopback && self.ca.is_some() {
             mistake("ca", "without TLS nobody shows a certificate".into(), "leave out `ca`, or `plain_on_loopback`");

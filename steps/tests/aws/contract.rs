@@ -70,7 +70,7 @@ contract! {
     ecs_scale_service: crate::ecs::TRIAL, undo: crate::ecs::TRIAL;
     elasticache_global_failover: crate::elasticache_global::TRIAL;
     elasticache_restore_snapshot: crate::elasticache::RESTORE, undo: crate::elasticache::RESTORE;
-    elasticache_start_empty: crate::elasticache::EMPTY, undo: crate::elasticache::EMPTY;
+    elasticache_start_empty: crate::elasticache_warm::WARMED, undo: crate::elasticache_warm::WARMED;
     fence_rds_read_only: crate::fence_rds::TRIAL, undo: crate::fence_rds::TRIAL;
     fence_security_group: crate::fence_group::TRIAL, undo: crate::fence_group::TRIAL;
     rds_copy_snapshot: crate::rds_copy::TRIAL, undo: crate::rds_copy::TRIAL;

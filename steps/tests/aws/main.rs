@@ -21,6 +21,7 @@ mod dynamodb_pitr;
 mod ecs;
 mod elasticache;
 mod elasticache_global;
+mod elasticache_warm;
 mod errors;
 mod fence_group;
 mod fence_rds;
