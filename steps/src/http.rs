@@ -8,6 +8,7 @@ use crate::{
     client::{self, Answer},
     limits,
     output::{self, Outputs},
+    prepared,
     redact::Redactor,
     text::{self, Word},
     web::{self, Expect, Headers, Json, WebUrl},
@@ -17,6 +18,7 @@ use bytes::Bytes;
 use dr_engine::{
     duration::Dur,
     kind::{Explained, Reference},
+    need::Need,
     outcome::{Failure, Output},
     step::{Check, Description, OutputName, ReadCx, Step, StepCx, StepError},
     yaml::In,
@@ -146,6 +148,10 @@ impl Step for Http {
     /// attempt's clock, which stops at the same moment, would say less.
     fn grace(&self) -> Dur {
         limits::REQUEST_GRACE
+    }
+
+    fn leans_on(&self) -> Vec<Need> {
+        prepared::secrets(self.headers.values()).collect()
     }
 
     fn outputs(&self) -> Vec<OutputName> {

@@ -22,6 +22,7 @@ use async_trait::async_trait;
 use document::Renames;
 use dr_engine::{
     kind::{Explained, Reference},
+    need::Need,
     outcome::{Failure, Output},
     step::{Check, Description, Mistake, OutputName, OutputType, ReadCx, Step, StepCx, StepError},
     yaml::In,
@@ -248,6 +249,10 @@ impl Step for IamCheck {
             mistakes.push(mistake("rename", text.into(), "name the role to compare with: `like`"));
         }
         mistakes
+    }
+
+    fn leans_on(&self) -> Vec<Need> {
+        vec![Need::ProviderCli]
     }
 
     fn outputs(&self) -> Vec<OutputName> {

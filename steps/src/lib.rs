@@ -44,6 +44,7 @@ mod moments;
 mod namesakes;
 mod newest;
 pub mod output;
+pub mod prepared;
 pub mod probe;
 pub mod process;
 mod promotion;

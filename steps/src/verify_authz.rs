@@ -10,6 +10,7 @@
 use crate::{
     client::Answer,
     output::Pointer,
+    prepared,
     probe::{Place, Seen, fetch},
     redact::Redactor,
     verify::{Row, five_seconds, three},
@@ -19,6 +20,7 @@ use async_trait::async_trait;
 use dr_engine::{
     duration::Dur,
     kind::{Explained, Reference},
+    need::Need,
     outcome::{Failure, Output},
     step::{Check, Description, Mistake, OutputName, OutputType, ReadCx, Step, StepCx, StepError},
     yaml::In,
@@ -233,6 +235,11 @@ impl Step for VerifyAuthz {
             message: format!("status {status} is an answer for who is let in"),
             help: "a refusal is 401 or 403; where it comes with such a status, say by `json` what it says".into(),
         }]
+    }
+
+    fn leans_on(&self) -> Vec<Need> {
+        let headers = [&self.headers, &self.allowed.headers, &self.forbidden.headers];
+        prepared::secrets(headers.into_iter().flat_map(Headers::values)).collect()
     }
 
     fn outputs(&self) -> Vec<OutputName> {

@@ -11,7 +11,7 @@ mod postgres;
 mod session;
 
 use crate::{
-    limits,
+    limits, prepared,
     probe::{Place, Seen},
     redact::Redactor,
     secret::TextOrSecret,
@@ -24,6 +24,7 @@ use async_trait::async_trait;
 use dr_engine::{
     duration::Dur,
     kind::{Explained, Reference},
+    need::Need,
     outcome::{Failure, Output, RecoveryPoint},
     step::{Check, Description, Mistake, OutputName, OutputType, ReadCx, Step, StepCx, StepError},
     yaml::In,
@@ -306,6 +307,14 @@ impl Step for VerifySql {
             mistakes.extend(session::writes(query));
         }
         mistakes
+    }
+
+    fn leans_on(&self) -> Vec<Need> {
+        let certificates = self.ca.as_ref().filter(|_| !self.plain_on_loopback).map(|file| match file {
+            In::Lit(file) => Need::Certificates(file.clone()),
+            In::Later(file) => Need::Later { what: "file of certificates", written: file.to_string() },
+        });
+        prepared::secrets([&self.password]).chain(certificates).collect()
     }
 
     fn outputs(&self) -> Vec<OutputName> {

@@ -1,6 +1,7 @@
 //! `wait_until`: nothing is done, until something is so.
 
 use crate::{
+    prepared,
     probe::{CommandProbe, HttpProbe, Seen, TcpProbe},
     verify::Row,
 };
@@ -8,6 +9,7 @@ use async_trait::async_trait;
 use dr_engine::{
     duration::Dur,
     kind::{Explained, Reference},
+    need::Need,
     outcome::{Failure, Output},
     step::{Check, Description, OutputName, OutputType, ReadCx, Step, StepCx, StepError},
 };
@@ -93,6 +95,14 @@ impl Step for WaitUntil {
             }
         };
         Description { summary: format!("waits for {what}"), ..Description::default() }
+    }
+
+    fn leans_on(&self) -> Vec<Need> {
+        match &self.probe {
+            Probe::Http(probe) => prepared::secrets(probe.headers.values()).collect(),
+            Probe::Tcp(_) => Vec::new(),
+            Probe::Command(probe) => prepared::started(&probe.argv, &probe.env, probe.cwd.as_ref()).collect(),
+        }
     }
 
     fn outputs(&self) -> Vec<OutputName> {
