@@ -20,7 +20,7 @@ use dr_engine::{
     kind::{Explained, Reference},
     need::Need,
     outcome::{Failure, Output},
-    step::{Check, Description, OutputName, ReadCx, Step, StepCx, StepError},
+    step::{Check, Description, Mistake, OutputName, ReadCx, Step, StepCx, StepError},
     yaml::In,
 };
 use hyper::{
@@ -148,6 +148,10 @@ impl Step for Http {
     /// attempt's clock, which stops at the same moment, would say less.
     fn grace(&self) -> Dur {
         limits::REQUEST_GRACE
+    }
+
+    fn mistakes(&self) -> Vec<Mistake> {
+        web::written_down("headers", &self.headers).into_iter().collect()
     }
 
     fn leans_on(&self) -> Vec<Need> {

@@ -65,9 +65,10 @@ struct Wanted {
 #[serde(deny_unknown_fields)]
 struct May {
     /// The actions, as in `s3:GetObject`.
+    #[serde(deserialize_with = "crate::form::list::<crate::form::Action, _>")]
     actions: Vec<In<String>>,
     /// What they are done to: ARNs. Default: everything (`*`).
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::form::list::<crate::form::ArnOrAll, _>")]
     on: Vec<In<String>>,
 }
 

@@ -35,6 +35,7 @@ pub mod elasticache_start_empty;
 pub mod fence_command;
 pub mod fence_rds_read_only;
 pub mod fence_security_group;
+mod form;
 pub mod http;
 pub mod iam_check;
 pub mod limits;

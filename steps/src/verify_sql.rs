@@ -9,6 +9,7 @@ mod expect;
 mod mysql;
 mod postgres;
 mod session;
+mod statements;
 
 use crate::{
     limits, prepared,
@@ -43,6 +44,7 @@ pub struct VerifySql {
     /// What the database speaks: `postgres` or `mysql`, Aurora's too. MariaDB speaks `mysql`.
     engine: Engine,
     /// The database's endpoint, by the name that stands in its certificate.
+    #[serde(deserialize_with = "crate::form::one::<crate::form::Host, _>")]
     host: In<String>,
     /// Where it listens. Default: 5432 for `postgres`, 3306 for `mysql`.
     port: Option<In<u16>>,
@@ -305,6 +307,7 @@ impl Step for VerifySql {
         }
         if let Some(In::Lit(query)) = &self.query {
             mistakes.extend(session::writes(query));
+            mistakes.extend(statements::several(self.engine, query));
         }
         mistakes
     }

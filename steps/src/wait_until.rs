@@ -4,6 +4,7 @@ use crate::{
     prepared,
     probe::{CommandProbe, HttpProbe, Seen, TcpProbe},
     verify::Row,
+    web,
 };
 use async_trait::async_trait;
 use dr_engine::{
@@ -11,7 +12,7 @@ use dr_engine::{
     kind::{Explained, Reference},
     need::Need,
     outcome::{Failure, Output},
-    step::{Check, Description, OutputName, OutputType, ReadCx, Step, StepCx, StepError},
+    step::{Check, Description, Mistake, OutputName, OutputType, ReadCx, Step, StepCx, StepError},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -95,6 +96,13 @@ impl Step for WaitUntil {
             }
         };
         Description { summary: format!("waits for {what}"), ..Description::default() }
+    }
+
+    fn mistakes(&self) -> Vec<Mistake> {
+        match &self.probe {
+            Probe::Http(probe) => web::written_down("probe", &probe.headers).into_iter().collect(),
+            Probe::Tcp(_) | Probe::Command(_) => Vec::new(),
+        }
     }
 
     fn leans_on(&self) -> Vec<Need> {
