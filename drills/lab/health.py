@@ -18,6 +18,9 @@ from .patches.route53_rules import normal_name
 
 HOST = re.compile(r"^([a-z0-9-]+)\.(\d{12})\.lab\.test(?::\d+)?$")
 PATH = re.compile(r"^/(\d{12})/([a-z0-9-]+)/health$")
+#: an application of an account, and an order there that only who says MAY may see
+APP = re.compile(r"^/\d{12}/app(/orders/canary)?$")
+MAY = "may"
 
 
 class HealthHandler(Handler):
@@ -25,6 +28,9 @@ class HealthHandler(Handler):
 
     def do_GET(self):
         self.body()
+        app = APP.match(urlsplit(self.path).path)
+        if app:
+            return self.order() if app.group(1) else self.say(200, {"status": "ok"})
         by_path = PATH.match(urlsplit(self.path).path)
         by_host = HOST.match(self.headers.get("Host", "").lower())
         if by_path:
@@ -41,6 +47,11 @@ class HealthHandler(Handler):
         return self.say(200, {"status": "ok"})
 
     do_HEAD = do_GET
+
+    def order(self):
+        who = self.headers.get("Authorization")
+        status = 200 if who == MAY else 403 if who else 401
+        self.say(status, {"id": "canary"} if status == 200 else {"error": "forbidden"})
 
     def say(self, status, document):
         self.reply(status, {"Content-Type": "application/json"}, json.dumps(document).encode())

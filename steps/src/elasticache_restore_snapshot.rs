@@ -48,7 +48,7 @@ pub struct RestoreSnapshot {
     before: Option<In<String>>,
     /// In place of a snapshot: exported files in buckets of the step's region,
     /// one for each shard, as in `arn:aws:s3:::bucket/sessions.rdb`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::form::list::<crate::form::Arn, _>")]
     files: Vec<In<String>>,
     /// With `files`: `redis` or `valkey`.
     #[serde(default)]

@@ -2,7 +2,11 @@
 //! what is expected of an answer.
 
 use crate::{client::Answer, output::Pointer, redact::Redactor, secret::TextOrSecret, text, world::World};
-use dr_engine::{outcome::Failure, step::ReadCx, yaml::In};
+use dr_engine::{
+    outcome::Failure,
+    step::{Mistake, ReadCx},
+    yaml::In,
+};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -221,6 +225,36 @@ pub(crate) fn same(found: &Value, wanted: &Value) -> bool {
 
 /// Headers by name.
 pub type Headers = BTreeMap<String, In<TextOrSecret>>;
+
+/// Headers that say who asks.
+const TELLS_WHO: [&str; 10] = [
+    "api-key",
+    "apikey",
+    "authorization",
+    "cookie",
+    "private-token",
+    "proxy-authorization",
+    "x-access-token",
+    "x-api-key",
+    "x-auth-token",
+    "x-vault-token",
+];
+
+/// Headers by which somebody is known, written down for all who read the
+/// runbook, its plan and its journal. What a run gives is none of them; an
+/// empty one is not sent. `field` is where they stand.
+pub(crate) fn written_down(field: &'static str, headers: &Headers) -> Option<Mistake> {
+    let tells = |name: &str| TELLS_WHO.iter().any(|known| name.eq_ignore_ascii_case(known));
+    let plain = |value: &In<TextOrSecret>| matches!(value, In::Lit(TextOrSecret::Text(text)) if !text.is_empty());
+    let (name, _) = headers.iter().find(|(name, value)| tells(name) && plain(value))?;
+    Some(Mistake {
+        field,
+        message: format!("the header `{name}` is a secret, and is written down here"),
+        help: format!(
+            "name where it is: `{name}: {{ secret: env:NAME }}`, which holds the whole header, with what stands before the secret"
+        ),
+    })
+}
 
 /// Headers that frame the message: whoever set them could hide a second one in it.
 const FRAMING: [&str; 4] = ["connection", "content-length", "transfer-encoding", "upgrade"];

@@ -213,12 +213,13 @@ pub fn plan_of(chosen: &Chosen) -> Result<Plan, Failure> {
     }
 }
 
-/// The plan of a runbook as a whole, or the plan that was saved.
-pub fn plan_at(path: &Path, params: &[String]) -> Result<Plan, Failure> {
+/// The plan of a runbook as a whole, or the plan that was saved; and the folder
+/// of its relative paths.
+pub fn plan_at(path: &Path, params: &[String]) -> Result<(Plan, PathBuf), Failure> {
     if let Some(saved) = plan::saved(path)? {
-        return Ok(saved.plan);
+        return Ok((saved.plan, saved.folder.into()));
     }
-    plan_of(&Chosen {
+    let plan = plan_of(&Chosen {
         runbook: path.to_path_buf(),
         params: params.to_vec(),
         mode: ModeArg::Ungraceful,
@@ -226,7 +227,8 @@ pub fn plan_at(path: &Path, params: &[String]) -> Result<Plan, Failure> {
         until: Vec::new(),
         skip: Vec::new(),
         accept_irreversible: false,
-    })
+    })?;
+    Ok((plan, crate::control::folder_of(path).into()))
 }
 
 /// `NAME=VALUE`.

@@ -1,5 +1,6 @@
 //! Promotions as their runbooks have them, against the lab: the old writer is
-//! fenced, somebody takes the loss on, and only then another one writes.
+//! fenced, somebody takes the loss on, and only then another one writes. And
+//! replicas that serve, of which nothing is promoted.
 
 mod support;
 
@@ -38,7 +39,7 @@ impl Scene {
         }
         let args: Vec<_> = args.iter().map(String::as_str).collect();
         let mut command = self.estate.dr(&self.place, &args);
-        command.env("PATH", path_with(&bin()));
+        command.env("PATH", path_with(&bin())).env("DR_MAY", "may").env("DR_MAY_NOT", "somebody");
         self.place.begin(command)
     }
 
@@ -116,6 +117,40 @@ fn a_replica_becomes_the_database_once_the_old_one_is_fenced_and_the_loss_is_tak
 const OLD_WRITER: &str = r#"#!/bin/sh
 case "$1" in stop) touch "$0.stopped" ;; cannot-write) [ -e "$0.stopped" ] || exit 3 ;; *) exit 64 ;; esac
 "#;
+
+#[test]
+fn the_cache_of_the_other_region_writes_once_the_old_one_is_fenced_and_the_loss_is_taken_on() {
+    let Some(lab) = lab() else { return };
+    // As `dr lab seed --for` asks for it: by a parameter of the runbook.
+    let scene = Scene::new(lab, Map::from_iter([("wanted".to_owned(), json!(["cache_global"]))]));
+    let (estate, place) = (&scene.estate, &scene.place);
+    place.program("old-cache", OLD_WRITER);
+    let old_cache = format!("old_cache={}", place.path("old-cache").display());
+    estate.region("eu-west-1", "down");
+    let mut controller = scene.execute("fail_over_cache.yaml", &["--param", &old_cache, "--param", "hold=1s"]);
+    let question = scene.asked(&mut controller, "sessions!data_loss");
+    assert!(place.path("old-cache.stopped").exists(), "it is fenced before anybody is asked");
+    assert!(question.text.contains("(GlobalDatastoreReplicationLag)"), "{question:?}");
+    scene.answer("sessions!data_loss", &["approve", "--as", "Cem Acar"]);
+    until("an end", || controller.over());
+    controller.end().ends(0);
+    assert_eq!(estate.changes(), ["FailoverGlobalReplicationGroup", "ChangeResourceRecordSets"]);
+}
+
+#[test]
+fn replicas_that_are_there_serve_and_nothing_is_changed() {
+    let Some(lab) = lab() else { return };
+    let scene = Scene::new(lab, Map::from_iter([("wanted".to_owned(), json!(["protected_url"]))]));
+    scene.estate.region("eu-west-1", "down");
+    // Without `verify`: its alarms have to be quiet for a minute.
+    let mut controller = scene.execute("replicated_stores.yaml", &["--only", "phase.datastores"]);
+    until("an end", || controller.over());
+    controller.end().ends(0);
+    assert_eq!(scene.estate.changes(), Vec::<String>::new());
+    let run = scene.place.fold().expect("a run");
+    let points: Vec<_> = run.steps().filter_map(|(_, step)| step.output.recovery_point.clone()).collect();
+    assert!(points.iter().any(|point| point.source.contains("written_at")), "the canary's own time: {points:?}");
+}
 
 #[test]
 fn the_cluster_of_the_other_region_writes_once_the_old_one_is_fenced_and_the_loss_is_taken_on() {

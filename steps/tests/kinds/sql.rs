@@ -49,7 +49,10 @@ impl Client {
     /// What one look gives, in words.
     async fn look(&self, instead: &Value) -> String {
         let work = step::<VerifySql>(self.with(instead));
-        assert_eq!(work.mistakes(), [], "{instead}");
+        // A second statement is told when planning; one that only a run brings, the server refuses.
+        let mut mistakes = work.mistakes();
+        mistakes.retain(|mistake| !mistake.message.starts_with("behind the `;`"));
+        assert_eq!(mistakes, [], "{instead}");
         let cx = self.scene.bench.cx();
         let seen = match work.check(&cx.read).await {
             Ok(Check::Done(output)) => format!("good: {}", output.values.get("value").unwrap_or(&Value::Null)),

@@ -84,7 +84,7 @@ pub fn comms(here: &Here, what: Comms) -> Result<u8, Failure> {
 
 /// Sends one message by each way, and says which arrived.
 fn trial(here: &Here, args: &Trial) -> Result<u8, Failure> {
-    let plan = plan_at(&args.runbook, &args.params)?;
+    let (plan, _) = plan_at(&args.runbook, &args.params)?;
     let clock = control::clock();
     let mut ways = channels::ways(&plan, Recipients::planned(&plan), &here.settings, &clock);
     let names: Vec<_> = ways.iter().map(|way| way.name.to_lowercase()).collect();
