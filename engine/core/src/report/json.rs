@@ -184,6 +184,9 @@ pub(super) fn rpo(rpo: &Rpo) -> Value {
         if let Some(late) = &store.late {
             put(&mut fields, "until_fenced", late);
         }
+        if let Some(two) = &store.two_writers {
+            put(&mut fields, "two_writers", two);
+        }
         if !store.acknowledged_by.is_empty() {
             fields.insert("acknowledged_by".into(), store.acknowledged_by.clone().into());
         }
