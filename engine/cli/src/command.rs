@@ -33,7 +33,7 @@ use dr_engine::{
     clock::Time,
     event::Opened,
     plan::{
-        Mode, Plan, Selection,
+        Account, Mode, Plan, Selection,
         build::{self, Options, Sources},
     },
     run::Run,
@@ -41,7 +41,7 @@ use dr_engine::{
 };
 use dr_steps::{
     aws::{Aws, pace::Pace},
-    world::{Accounts, World},
+    world::{Accounts, Role, World},
 };
 use std::{
     fs,
@@ -243,7 +243,9 @@ pub fn value(text: &str) -> serde_json::Value {
 /// What lies behind the step kinds, for a run.
 pub fn world(opened: &Opened, folder: &Path, settings: &Settings) -> Arc<World> {
     let world = World::new(folder, PathBuf::from(&opened.folder));
-    Arc::new(world_of(Some(&opened.plan), world, settings))
+    let mut world = world_of(Some(&opened.plan), world, settings);
+    world.aws = world.aws.for_run(&opened.run);
+    Arc::new(world)
 }
 
 /// A world with what the settings and a plan say of it.
@@ -259,9 +261,20 @@ pub fn world_of(plan: Option<&Plan>, mut world: World, settings: &Settings) -> W
         world.accounts = Accounts {
             default: accounts.keys().next().filter(|_| accounts.len() == 1).cloned(),
             ids: accounts.iter().map(|(name, account)| (name.clone(), account.id.clone())).collect(),
+            roles: accounts.iter().filter_map(|(name, account)| Some((name.clone(), role(account)?))).collect(),
+            first: accounts.keys().next().cloned(),
+            folder: world.runbook_folder.clone(),
         };
     }
     world
+}
+
+/// The role that steps of an account work as.
+fn role(account: &Account) -> Option<Role> {
+    // Planning has read its form; a plan of another version that has one unknown here is asked for no external id,
+    // which the role then refuses.
+    let external_id = account.external_id.as_ref().and_then(|it| it.secret.parse().ok());
+    Some(Role { arn: account.role.clone()?, external_id })
 }
 
 /// A day, in milliseconds.

@@ -3,7 +3,7 @@
 //! for long.
 
 use super::{
-    Aws, Clients,
+    Aws, Clients, Door,
     error::{Site, anonymous, answered},
     limits,
 };
@@ -81,7 +81,7 @@ impl Aws {
     pub async fn caller(&self, region: &str, clock: &Arc<dyn Clock>) -> (Result<Caller, Failure>, Option<Skew>) {
         let watch = Watch { clock: clock.clone(), seen: Arc::default() };
         let caller = Box::pin(async {
-            let clients = self.looking(region, clock).await;
+            let clients = self.made(region, clock, &Door::Look, &self.caller).await;
             let site = clients.call("sts", "GetCallerIdentity");
             let asked = clients.sts.get_caller_identity().customize().interceptor(watch.clone()).send();
             let said = asked.await.map_err(|e| site.read(&e))?;
@@ -98,7 +98,7 @@ impl Aws {
 
     /// Asks these services in a region, all at the same time.
     pub async fn survey(&self, region: &str, clock: &Arc<dyn Clock>, services: &[&str]) -> Vec<Asked> {
-        let clients = self.looking(region, clock).await;
+        let clients = self.made(region, clock, &Door::Look, &self.caller).await;
         let asks = services.iter().filter_map(|service| ask(&clients, service, clock));
         join_all(asks).await
     }

@@ -2,6 +2,8 @@
 //! recovery leans on. What could not be looked at is shown as unknown: it is
 //! no yes.
 
+mod accounts;
+
 use super::{Here, plan_at};
 use crate::{
     args::Doctor,
@@ -55,6 +57,7 @@ pub fn doctor(here: &Here, args: &Doctor) -> Result<u8, Failure> {
         Some(path) => runbook(here, path, &args.params, &mut sheet),
         None => None,
     };
+    let folder = args.runbook.as_deref().map(control::folder_of).unwrap_or_default();
     let endpoints = Endpoints::in_force();
     let (ok, found) = endpoints.told();
     sheet.say(ok.into(), "aws", &found);
@@ -66,14 +69,14 @@ pub fn doctor(here: &Here, args: &Doctor) -> Result<u8, Failure> {
         );
     } else if let Ok(kind) = endpoints.kind(true, None) {
         let runtime = control::runtime()?;
-        runtime.block_on(aws(here, plan.as_ref(), kind, &mut sheet));
+        runtime.block_on(aws(here, plan.as_ref(), &folder, kind, &mut sheet));
         runtime.shutdown_background();
     } else {
         sheet.say(Mark::Unknown, "account", "not asked: these endpoints are no place to ask");
     }
     if let Some(plan) = &plan {
         let runtime = control::runtime()?;
-        for way in channels::ways(plan, Recipients::planned(plan), settings, &clock()) {
+        for way in channels::ways(plan, &folder, Recipients::planned(plan), settings, &clock()) {
             let found = way.channel.map(|way| runtime.block_on(way.check()).map_err(|trouble| trouble.to_string()));
             sheet.found(&way.name.to_lowercase(), &found.and_then(|found| found));
         }
@@ -113,9 +116,9 @@ fn runbook(here: &Here, path: &Path, params: &[String], sheet: &mut Sheet) -> Op
 }
 
 /// What AWS says, in the region that recovers.
-async fn aws(here: &Here, plan: Option<&Plan>, kind: RunKind, sheet: &mut Sheet) {
+async fn aws(here: &Here, plan: Option<&Plan>, folder: &str, kind: RunKind, sheet: &mut Sheet) {
     let clock = clock();
-    let world = super::world_of(plan, World::default(), &here.settings);
+    let world = super::world_of(plan, World::beside(folder), &here.settings);
     let recovery = plan.and_then(|plan| plan.regions.get("recovery").cloned());
     let region = match recovery {
         Some(region) => Some(region),
@@ -132,6 +135,7 @@ async fn aws(here: &Here, plan: Option<&Plan>, kind: RunKind, sheet: &mut Sheet)
         Ok(caller) => account(caller, plan, &region, sheet),
         Err(failure) => sheet.failed("account", failure),
     }
+    accounts::roles(&world, &region, &clock, sheet).await;
     compared(skew, clock.now(), sheet);
     if plan.is_some_and(|plan| plan.steps.iter().any(|step| BY_CLI.contains(&step.kind.as_str()))) {
         command_line(&world, kind, &clock, sheet).await;
@@ -151,7 +155,9 @@ async fn aws(here: &Here, plan: Option<&Plan>, kind: RunKind, sheet: &mut Sheet)
 fn account(caller: &Caller, plan: Option<&Plan>, region: &str, sheet: &mut Sheet) {
     let Caller { account, arn } = caller;
     let found = format!("{account} ({arn}), asked in {region}");
-    let wanted: Vec<_> = plan.iter().flat_map(|plan| &plan.accounts).collect();
+    // An account with a role is reached by that, whoever assumes it.
+    let all = plan.iter().flat_map(|plan| &plan.accounts);
+    let wanted: Vec<_> = all.filter(|(_, wanted)| wanted.role.is_none()).collect();
     if wanted.is_empty() || wanted.iter().any(|(_, wanted)| wanted.id == *account) {
         return sheet.say(Mark::Good, "account", &found);
     }

@@ -10,7 +10,7 @@ use dr_engine::{
     executor::Observer,
     message::{Ask, Message},
     outcome::{Failure, Learned},
-    plan::StepIx,
+    plan::{Account, StepIx},
     question::{self, About, Choice, Question},
     run::{Run, State},
 };
@@ -287,6 +287,11 @@ pub fn behind(run: &Run, now: Time) -> Option<String> {
     Some(format!("the clock here is {by} behind the last event, which counts: time goes on from there"))
 }
 
+fn named(name: &str, account: &Account) -> String {
+    let role = account.role_name().map(|role| format!(" as {role}"));
+    format!("{name} {}{}", account.id, role.unwrap_or_default())
+}
+
 /// What stands above every run: its kind, where it works, its id.
 pub fn head(run: &Run) -> String {
     let plan = run.plan();
@@ -295,7 +300,7 @@ pub fn head(run: &Run) -> String {
         (Some(primary), Some(recovery)) => format!(" · {primary} → {recovery}"),
         _ => String::new(),
     };
-    let accounts: Vec<_> = plan.accounts.iter().map(|(name, a)| format!("{name} {}", a.id)).collect();
+    let accounts: Vec<_> = plan.accounts.iter().map(|(name, it)| named(name, it)).collect();
     let accounts = if accounts.is_empty() { String::new() } else { format!(" · {}", accounts.join(", ")) };
     super::plain(&format!("{kind} · {}{regions}{accounts} · run {}", plan.name, run.opened.run))
 }
