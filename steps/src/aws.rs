@@ -20,7 +20,10 @@ pub mod tags;
 pub mod wall;
 
 use crate::world::Accounts;
-use aws_config::{BehaviorVersion, Region, SdkConfig, identity::IdentityCache, meta::region::ProvideRegion};
+use aws_config::{
+    BehaviorVersion, Region, SdkConfig, identity::IdentityCache, meta::region::ProvideRegion,
+    profile::ProfileFileCredentialsProvider, provider_config::ProviderConfig,
+};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::{Builder as Http, ConnectorBuilder, proxy::ProxyConfig, tls};
 use aws_smithy_runtime_api::client::{
@@ -55,6 +58,7 @@ pub struct Aws {
     /// Who the accounts' roles are, by the names of the accounts.
     roles: Mutex<BTreeMap<String, Arc<Identity>>>,
     run: Option<String>,
+    profile: Option<String>,
     /// The command line, as it is installed here.
     pub cli: cli::Cli,
     /// Database instances that steps wait for, region by region.
@@ -176,6 +180,13 @@ impl Aws {
         Self { cli: cli::Cli::at(program), ..self }
     }
 
+    /// The same with the credentials of this profile, whatever the chain would give. Endpoints and regions
+    /// stay those of the chain.
+    #[must_use]
+    pub fn by_profile(self, profile: Option<&str>) -> Self {
+        Self { profile: profile.map(Into::into), ..self }
+    }
+
     /// The same with the run as whose the sessions of roles are named.
     #[must_use]
     pub fn for_run(self, run: &str) -> Self {
@@ -273,7 +284,11 @@ impl Aws {
                     config.clone()
                 } else {
                     let chain = aws_config::defaults(BehaviorVersion::latest());
-                    chain.http_client(http.clone()).region(Region::new(home.clone())).load().await
+                    let chain = chain.http_client(http.clone()).region(Region::new(home.clone()));
+                    match &self.profile {
+                        Some(profile) => chain.credentials_provider(keys_of(profile, &home, &http)).load().await,
+                        None => chain.load().await,
+                    }
                 };
                 let timeouts = TimeoutConfig::builder()
                     .connect_timeout(limits::CONNECT)
@@ -286,6 +301,13 @@ impl Aws {
             })
             .await
     }
+}
+
+/// The credentials of a profile alone: the chain would look into the environment first.
+fn keys_of(profile: &str, home: &str, http: &SharedHttpClient) -> ProfileFileCredentialsProvider {
+    let with = ProviderConfig::without_region().with_region(Some(Region::new(home.to_owned())));
+    let with = with.with_http_client(http.clone());
+    ProfileFileCredentialsProvider::builder().configure(&with).profile_name(profile).build()
 }
 
 /// A time that a service gives; `None` of one that lies beyond all that `dr` counts.

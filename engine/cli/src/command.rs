@@ -31,7 +31,7 @@ use crate::{
 use dr_comms::template;
 use dr_engine::{
     clock::Time,
-    event::Opened,
+    event::{Kind, Opened},
     plan::{
         Account, Mode, Plan, Selection,
         build::{self, Options, Sources},
@@ -120,9 +120,10 @@ impl Here {
         Settings::load(self.config.as_deref(), Some(&self.settings.state), beside)
     }
 
-    /// Says what stands above a run that begins or goes on here.
-    pub fn head(&self, run: &Run) {
-        show::aside(&show::lines::head(run));
+    /// Says what stands above a run that begins or goes on here, with what its controller brings.
+    pub fn head(&self, run: &Run, first: &[Kind]) {
+        let joined = |kind: &Kind| if let Kind::Joined(it) = kind { it.break_glass.clone() } else { None };
+        show::aside(&show::lines::head_of(run, first.iter().find_map(joined).as_ref()));
         if self.told {
             let folder = self.settings.state.display().to_string();
             show::aside(&format!(
@@ -256,7 +257,7 @@ pub fn world_of(plan: Option<&Plan>, mut world: World, settings: &Settings) -> W
     let region = |name| plan.and_then(|plan| plan.regions.get(name));
     let home = region("recovery").map(String::as_str);
     world.primary = region("primary").cloned();
-    world.aws = Aws::default().paced(Pace::per_second(rates)).homed(home);
+    world.aws = Aws::default().paced(Pace::per_second(rates)).homed(home).by_profile(settings.profile.as_deref());
     if let Some(Plan { accounts, .. }) = plan {
         world.accounts = Accounts {
             default: accounts.keys().next().filter(|_| accounts.len() == 1).cloned(),

@@ -1,8 +1,12 @@
 //! As whom calls are made, and whether that is the account that the runbook names.
 
 use super::{Aws, Door, Loaded, limits, role::Assumed, survey::Caller};
-use crate::world::{Accounts, World};
+use crate::{
+    client::chain,
+    world::{Accounts, World},
+};
 use aws_config::{Region, identity::IdentityCache};
+use aws_credential_types::provider::ProvideCredentials;
 use dr_engine::{clock::Clock, outcome::Failure, step::ReadCx};
 use futures_util::future::join_all;
 use std::sync::Arc;
@@ -95,6 +99,16 @@ impl Aws {
             account: identity.account().unwrap_or_default().to_owned(),
             arn: identity.arn().unwrap_or("an unknown caller").to_owned(),
         })
+    }
+
+    /// Whether there are credentials, or in words why not.
+    pub async fn gives_keys(&self) -> Result<(), String> {
+        let home = match &self.home {
+            Some(home) => home.clone(),
+            None => self.region_of_chain().await.ok_or("no region is named (AWS_REGION, or a runbook)")?,
+        };
+        let provider = self.loaded(&home).await.config.credentials_provider().ok_or("there are none")?;
+        provider.provide_credentials().await.map(drop).map_err(|error| chain(&error))
     }
 
     /// Whom the roles of accounts lead to, by the names of the accounts: all asked at the same time.

@@ -301,7 +301,8 @@ impl Drive {
         for event in &self.events[1..] {
             run.apply(event).expect("it happened");
         }
-        let controller = Controller { host: "here".into(), pid: 1, epoch: 1, version: "0".into(), why: None };
+        let controller =
+            Controller { host: "here".into(), pid: 1, epoch: 1, version: "0".into(), why: None, break_glass: None };
         let first = std::iter::once(Kind::Joined(controller)).chain(more).collect();
         let mut world = World::new(self.folder.path(), self.folder.path());
         world.aws = Aws::given(self.config.clone()).paced(Pace::per_second([])).with_cli(&self.cli).for_run(&self.id);

@@ -136,6 +136,7 @@ async fn aws(here: &Here, plan: Option<&Plan>, folder: &str, kind: RunKind, shee
         Err(failure) => sheet.failed("account", failure),
     }
     accounts::roles(&world, &region, &clock, sheet).await;
+    accounts::kept(&here.settings, &region, &clock, sheet).await;
     compared(skew, clock.now(), sheet);
     if plan.is_some_and(|plan| plan.steps.iter().any(|step| BY_CLI.contains(&step.kind.as_str()))) {
         command_line(&world, kind, &clock, sheet).await;

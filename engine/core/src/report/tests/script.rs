@@ -135,6 +135,7 @@ fn kind(plan: &Plan, attempts: &mut [u32], line: &str, at: Time) -> Kind {
             epoch: words[1].parse().expect("an epoch"),
             version: "0.1.0".into(),
             why: Some(why).filter(|why| !why.is_empty()),
+            break_glass: None,
         }),
         "passed" => Kind::DeadlinePassed {
             which: match (words[0], words.get(1)) {
