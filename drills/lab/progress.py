@@ -9,6 +9,7 @@ exactly.
 import time
 
 from .caches import Caches
+from .sessions import Sessions
 from .sms import Sms
 
 
@@ -56,7 +57,7 @@ class Account:
         self.changes = {}
         self.distributions = {}
         self.invalidations = {}
-        self.callers = {}
+        self.sessions = Sessions()
         self.sms = Sms()
         self.db_rests = ["available"]
         self.db_groups_late = 0

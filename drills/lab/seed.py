@@ -6,7 +6,7 @@ runbook restores from. The reply names everything a runbook needs.
 
 from . import (
     seed_aurora, seed_backups, seed_cache_global, seed_caches, seed_cognito, seed_data, seed_edge, seed_fence, seed_global, seed_iam,
-    seed_objects, seed_replicas, seed_replication, seed_standing, seed_twins,
+    seed_objects, seed_replicas, seed_replication, seed_standing, seed_trust, seed_twins,
 )  # fmt: skip
 
 PRIMARY, RECOVERY = "eu-west-1", "eu-central-1"
@@ -88,6 +88,7 @@ def plant(lab, document):
         params |= seed_backups.second(account)
         if document.get("iam"):
             params |= seed_iam.roles(account, primary, recovery, document["iam"] == "drifted")
+        params |= seed_trust.roles(account, document.get("roles", []))
         objects, history = seed_objects.buckets(account, primary, recovery, document)
         params |= objects
         params |= seed_replication.buckets(account, primary, recovery)

@@ -31,6 +31,7 @@ class Wire:
         self.headers = {k.lower(): v for k, v in headers}
         self.body = body
         self.account = None
+        self.key = None
         self.region = None
         self.service = None
         self.cbor = None
@@ -54,8 +55,14 @@ class Wire:
                 403,
             )
         self.account = named.group(1)
+        self.key = key
         self.service = MODELS.get(service, service)
         self.region = "us-east-1" if self.service in GLOBAL else region
+
+    def token(self):
+        """The token of a session, where one is signed with."""
+        presigned = parse_qs(self.query).get("X-Amz-Security-Token", [None])[0]
+        return self.headers.get("x-amz-security-token", presigned)
 
     def settle_s3(self):
         """Brings an S3 request to path style and its body to plain bytes."""

@@ -58,6 +58,15 @@ pub const LOOKS_PER_SECOND: [(&str, u32); 11] = [
     ("elasticache", 5),
     ("cognito", 5),
 ];
+/// How long the credentials of a role are asked for: what every role allows, and the most that one gets who
+/// assumes it with the credentials of another role ("Roles terms and concepts", IAM User Guide).
+pub const ROLE_LASTS: Dur = Dur(3_600_000);
+/// How long STS may take to give them: while they are still good, steps go on without.
+pub const ROLE_CALL: Dur = Dur(10_000);
+/// The pause between two tries to renew credentials that are still good.
+pub const ROLE_PAUSE: Dur = Dur(30_000);
+/// How soon after new credentials were given an answer may still be to a call that was signed with the old ones.
+pub const ROLE_SETTLES: Dur = Dur(1_000);
 /// How long one question of `dr doctor` may take in all.
 pub const SURVEY_CALL: Dur = Dur(5_000);
 /// How long AWS Backup is taken to know an idempotency token: an hour, as its API

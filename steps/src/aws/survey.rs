@@ -3,7 +3,7 @@
 //! for long.
 
 use super::{
-    Aws, Clients,
+    Aws, Clients, Door,
     error::{Site, anonymous, answered},
     limits,
 };
@@ -94,7 +94,7 @@ impl Aws {
     pub async fn caller(&self, region: &str, clock: &Arc<dyn Clock>) -> (Result<Caller, Failure>, Option<Skew>) {
         let watch = Watch { clock: clock.clone(), seen: Arc::default() };
         let caller = Box::pin(async {
-            let clients = self.looking(region, clock).await;
+            let clients = self.made(region, clock, &Door::Look, &self.caller).await;
             let site = clients.call("sts", "GetCallerIdentity");
             let asked = clients.sts.get_caller_identity().customize().interceptor(watch.clone()).send();
             let said = asked.await.map_err(|e| site.read(&e))?;
@@ -116,7 +116,7 @@ impl Aws {
         all: &'a [(String, BTreeSet<&str>)],
     ) -> Vec<(&'a str, Vec<Asked>)> {
         let surveys = all.iter().map(|(region, services)| async move {
-            let clients = self.looking(region, clock).await;
+            let clients = self.made(region, clock, &Door::Look, &self.caller).await;
             let asks = services.iter().filter_map(|service| ask(&clients, service, clock));
             (region.as_str(), join_all(asks).await)
         });

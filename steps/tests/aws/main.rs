@@ -33,6 +33,7 @@ mod rds_copy;
 mod rds_create_replica;
 mod rds_pitr;
 mod rds_promote;
+mod role;
 mod route53;
 mod s3;
 mod s3_replication;

@@ -2,6 +2,7 @@
 //! recovery leans on. What could not be looked at is shown as unknown: it is
 //! no yes.
 
+mod accounts;
 mod prepared;
 mod services;
 
@@ -64,6 +65,7 @@ pub fn doctor(here: &Here, args: &Doctor) -> Result<u8, Failure> {
     });
     let by_cli = needs.is_some_and(|needs| needs.contains_key(&Need::ProviderCli));
     let plan = plan.map(|(plan, _)| plan);
+    let folder = args.runbook.as_deref().map(control::folder_of).unwrap_or_default();
     let endpoints = Endpoints::in_force();
     let (ok, found) = endpoints.told();
     sheet.say(ok.into(), "aws", &found);
@@ -75,14 +77,14 @@ pub fn doctor(here: &Here, args: &Doctor) -> Result<u8, Failure> {
         );
     } else if let Ok(kind) = endpoints.kind(true, None) {
         let runtime = control::runtime()?;
-        runtime.block_on(aws(here, plan.as_ref(), kind, by_cli, &mut sheet));
+        runtime.block_on(aws(here, plan.as_ref(), &folder, kind, by_cli, &mut sheet));
         runtime.shutdown_background();
     } else {
         sheet.say(Mark::Unknown, "account", "not asked: these endpoints are no place to ask");
     }
     if let Some(plan) = &plan {
         let runtime = control::runtime()?;
-        for way in channels::ways(plan, Recipients::planned(plan), settings, &clock()) {
+        for way in channels::ways(plan, &folder, Recipients::planned(plan), settings, &clock()) {
             let found = way.channel.map(|way| runtime.block_on(way.check()).map_err(|trouble| trouble.to_string()));
             sheet.found(&way.name.to_lowercase(), &found.and_then(|found| found));
         }
@@ -122,9 +124,9 @@ fn runbook(here: &Here, path: &Path, params: &[String], sheet: &mut Sheet) -> Op
 }
 
 /// What AWS says, in the region that recovers.
-async fn aws(here: &Here, plan: Option<&Plan>, kind: RunKind, by_cli: bool, sheet: &mut Sheet) {
+async fn aws(here: &Here, plan: Option<&Plan>, folder: &str, kind: RunKind, by_cli: bool, sheet: &mut Sheet) {
     let clock = clock();
-    let world = super::world_of(plan, World::default(), &here.settings);
+    let world = super::world_of(plan, World::beside(folder), &here.settings);
     let recovery = plan.and_then(|plan| plan.regions.get("recovery").cloned());
     let region = match recovery {
         Some(region) => Some(region),
@@ -139,6 +141,8 @@ async fn aws(here: &Here, plan: Option<&Plan>, kind: RunKind, by_cli: bool, shee
         Ok(caller) => account(caller, plan, &region, sheet),
         Err(failure) => sheet.failed("account", failure),
     }
+    accounts::roles(&world, &region, &clock, sheet).await;
+    accounts::kept(&here.settings, &region, &clock, sheet).await;
     compared(skew, clock.now(), sheet);
     if by_cli {
         command_line(&world, kind, &clock, sheet).await;
@@ -158,7 +162,9 @@ async fn aws(here: &Here, plan: Option<&Plan>, kind: RunKind, by_cli: bool, shee
 fn account(caller: &Caller, plan: Option<&Plan>, region: &str, sheet: &mut Sheet) {
     let Caller { account, arn } = caller;
     let found = format!("{account} ({arn}), asked in {region}");
-    let wanted: Vec<_> = plan.iter().flat_map(|plan| &plan.accounts).collect();
+    // An account with a role is reached by that, whoever assumes it.
+    let all = plan.iter().flat_map(|plan| &plan.accounts);
+    let wanted: Vec<_> = all.filter(|(_, wanted)| wanted.role.is_none()).collect();
     if wanted.is_empty() || wanted.iter().any(|(_, wanted)| wanted.id == *account) {
         return sheet.say(Mark::Good, "account", &found);
     }

@@ -45,6 +45,9 @@ impl Report {
             "tool": story.controllers.iter().map(|(at, it)| json!({
                 "version": it.version, "host": it.host, "pid": it.pid, "epoch": it.epoch,
                 "joined": stamp(*at), "took_over_why": it.why,
+                "break_glass": it.break_glass.as_ref().map(|it| json!({
+                    "profile": it.profile, "who": name(&it.by), "identity": identity(&it.by), "why": it.why,
+                })),
             })).collect::<Vec<_>>(),
             "people": story.people.iter().map(|by| json!({
                 "name": by.name, "claimed": by.name.is_some(), "identity": identity(by), "roles": roles(plan, by),

@@ -88,8 +88,13 @@ fn what_the_old_writer_took_until_its_fence_is_told_beside_the_rpo() {
     let late = "
         13:20 stop_old start
         13:45 stop_old done";
-    summed(owed, "03:00", late, &expect![[r#"
+    summed(
+        owed,
+        "03:00",
+        late,
+        &expect![[r#"
         RPO met: at worst 0s lost (`orders`), of 5m allowed.
         `orders`: TWO COULD WRITE for 45s or more, until its fence stood; also lost what its old writer took after the outage began, until its fence stood: up to 10m45s; the loss was taken on by Ana.
-        orders | 0s (a later point); after the outage began up to 10m45s | 5m | met | 2026-11-22T06:03:00Z | LatestRestorableTime"#]]);
+        orders | 0s (a later point); after the outage began up to 10m45s | 5m | met | 2026-11-22T06:03:00Z | LatestRestorableTime"#]],
+    );
 }
