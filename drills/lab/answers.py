@@ -5,7 +5,6 @@ the name server cannot disagree. Only served records count: a change that is
 still PENDING is not seen here.
 """
 
-from . import bridge
 from .patches.route53_rules import normal_name
 
 DEPTH_MAX = 8
@@ -39,23 +38,15 @@ def exists(zone, name):
     )
 
 
-def healthy(record, account):
-    """A record without a health check is healthy; inverted or failing checks are not."""
+def healthy(record, health):
+    """A record without a health check is healthy, else what `health` says of its check."""
     identifier = record.get("HealthCheckId")
-    if not identifier or account is None:
-        return True
-    checks = bridge.backend("route53", account, "aws").health_checks
-    check = checks.get(identifier)
-    if check is None:
-        return True
-    if str(getattr(check, "disabled", "")).lower() == "true":
-        return True
-    return str(getattr(check, "inverted", "")).lower() != "true"
+    return not identifier or health is None or health(identifier)
 
 
-def choose(records, account=None):
+def choose(records, health=None):
     """The one record a policy lets answer; deterministic on purpose."""
-    well = [r for r in records if healthy(r, account)] or records
+    well = [r for r in records if healthy(r, health)] or records
     if well[0].get("Failover"):
         first = [r for r in well if r["Failover"] == "PRIMARY"]
         return (first or well)[0]
@@ -64,7 +55,7 @@ def choose(records, account=None):
     return well[0]
 
 
-def lookup(zone, name, kind, account=None, zones=None, depth=0):
+def lookup(zone, name, kind, health=None, zones=None, depth=0):
     """[(name, type, ttl, [values])] in the order they are answered."""
     zones = zones or [zone]
     records = at(zone, name)
@@ -73,26 +64,26 @@ def lookup(zone, name, kind, account=None, zones=None, depth=0):
         names = [r for r in records if r["Type"] == "CNAME"]
         if not names or depth > DEPTH_MAX:
             return []
-        record = choose(names, account)
+        record = choose(names, health)
         if record.get("AliasTarget"):
-            return alias(zone, name, "CNAME", record, account, zones, depth)
+            return alias(zone, name, "CNAME", record, health, zones, depth)
         target = normal_name(record["ResourceRecords"][0]["Value"])
         found = [(name, "CNAME", record["TTL"], [target])]
         if kind != "CNAME":
             other = zone_for(zones, target)
             if other is not None:
-                found += lookup(other, target, kind, account, zones, depth + 1)
+                found += lookup(other, target, kind, health, zones, depth + 1)
         return found
-    record = choose(same, account)
+    record = choose(same, health)
     if record.get("AliasTarget"):
-        return alias(zone, name, kind, record, account, zones, depth)
+        return alias(zone, name, kind, record, health, zones, depth)
     if record.get("MultiValueAnswer"):
-        values = [v["Value"] for r in same if healthy(r, account) for v in r["ResourceRecords"]]
+        values = [v["Value"] for r in same if healthy(r, health) for v in r["ResourceRecords"]]
         return [(name, kind, record["TTL"], values[:8])]
     return [(name, kind, record["TTL"], [v["Value"] for v in record["ResourceRecords"]])]
 
 
-def alias(zone, name, kind, record, account, zones, depth):
+def alias(zone, name, kind, record, health, zones, depth):
     """An alias answers with its target's values under its own name."""
     target = normal_name(record["AliasTarget"]["DNSName"])
     other = zone_for(zones, target)
@@ -100,7 +91,7 @@ def alias(zone, name, kind, record, account, zones, depth):
         return [(name, kind, 60, [LOOPBACK])] if kind == "A" else []
     if depth > DEPTH_MAX:
         return []
-    found = lookup(other, target, kind, account, zones, depth + 1)
+    found = lookup(other, target, kind, health, zones, depth + 1)
     ends = [(ttl, values) for _, rtype, ttl, values in found if rtype == kind]
     if not ends and kind == "A" and not found:
         return [(name, kind, 60, [LOOPBACK])]

@@ -7,10 +7,12 @@ loopback where no record says otherwise.
 
 import socketserver
 import threading
+from functools import partial
 
 from dnslib import EDNS0, QTYPE, RCODE, RR, DNSRecord
 
 from .answers import LOOPBACK, exists, lookup, zone_for
+from .patches.route53_health import healthy
 from .patches.route53_rules import normal_name
 
 UDP_MAX = 512
@@ -54,7 +56,7 @@ def fill(lab, reply, name, kind):
         reply.header.rcode = RCODE.REFUSED
         return
     account = owners[zone.id]
-    found = lookup(zone, name, kind, account.name, list(account.zones.values()))
+    found = lookup(zone, name, kind, partial(healthy, lab, account), list(account.zones.values()))
     if not found and not exists(zone, name) and name in hosts(account):
         if kind in ("A", "ANY"):
             put(reply, name, "A", 60, [LOOPBACK])

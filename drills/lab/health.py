@@ -7,6 +7,7 @@ service all lead to the recovery region.
 
 import json
 import re
+from functools import partial
 from urllib.parse import urlsplit
 
 from . import bridge
@@ -14,6 +15,7 @@ from .answers import lookup, zone_for
 from .http_server import Handler
 from .patches import cloudfront, ecs
 from .patches.rds import USABLE
+from .patches.route53_health import healthy
 from .patches.route53_rules import normal_name
 
 HOST = re.compile(r"^([a-z0-9-]+)\.(\d{12})\.lab\.test(?::\d+)?$")
@@ -124,8 +126,9 @@ def site(lab, account):
     name = normal_name(seed["name"])
     zones = list(account.zones.values())
     zone = zone_for(zones, name)
-    found = lookup(zone, name, "A", account.name, zones) if zone else []
-    found = found or (lookup(zone, name, "CNAME", account.name, zones) if zone else [])
+    health = partial(healthy, lab, account)
+    found = lookup(zone, name, "A", health, zones) if zone else []
+    found = found or (lookup(zone, name, "CNAME", health, zones) if zone else [])
     values = [value for _, _, _, group in found for value in group]
     if wanted not in values and wanted.rstrip(".") not in values:
         reasons.append(f"{seed['name']} answers {values or 'nothing'}, not {seed['recovery_target']}")

@@ -16,6 +16,7 @@ from .calls import Calls
 from .errors import LabError, code_in, render, validation_code
 from .faults import AFTER, DROPS, HANGS, Faults
 from .parse import protocol_of, understand
+from .patches import routing_controls
 from .progress import Account
 from .regions import Regions
 from .validate import summary, violations
@@ -75,6 +76,7 @@ class Lab:
         try:
             wire.identify()
             wire.settle_s3()
+            routing_controls.settle(wire)
             if wire.cbor:
                 cbor.settle(wire)
         except LabError as error:

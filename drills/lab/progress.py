@@ -9,6 +9,7 @@ exactly.
 import time
 
 from .caches import Caches
+from .routing import Routing
 from .sessions import Sessions
 from .sms import Sms
 
@@ -64,6 +65,8 @@ class Account:
         self.replica_rests = ["ACTIVE"]
         self.cache_rests = ["available"]
         self.caches = Caches()
+        self.routing = Routing()
+        self.health_checks = {}
         self.seed = None
         self.numbers = 0
 

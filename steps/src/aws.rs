@@ -138,8 +138,11 @@ clients! {
     dynamodb: aws_sdk_dynamodb,
     ecs: aws_sdk_ecs,
     elasticache: aws_sdk_elasticache,
+    key_values: aws_sdk_cloudfrontkeyvaluestore,
+    lambda: aws_sdk_lambda,
     rds: aws_sdk_rds,
     route53: aws_sdk_route53,
+    routing_controls: aws_sdk_route53recoverycluster,
     s3: aws_sdk_s3,
     sns: aws_sdk_sns,
     sts: aws_sdk_sts,
@@ -151,6 +154,17 @@ impl Clients {
         // Global services have one control plane, wherever the step stands.
         let region = if matches!(service, "route53" | "cloudfront") { "us-east-1" } else { &self.region };
         Site::new(service, operation, region).signed(self.assumed.clone())
+    }
+
+    /// The client of routing controls at one endpoint of a cluster, whose calls are signed for the
+    /// endpoint's region: through the same door, and given up soon, since there are other endpoints.
+    pub fn routing_controls_at(&self, url: &str, region: &str) -> aws_sdk_route53recoverycluster::Client {
+        let soon = TimeoutConfig::builder()
+            .connect_timeout(limits::CONTROLS_CALL)
+            .operation_timeout(limits::CONTROLS_CALL)
+            .build();
+        let config = self.routing_controls.config().to_builder().endpoint_url(url).timeout_config(soon);
+        aws_sdk_route53recoverycluster::Client::from_conf(config.region(Region::new(region.to_owned())).build())
     }
 }
 

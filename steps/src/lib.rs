@@ -5,6 +5,7 @@
 //! editor shows over a runbook.
 
 pub mod approve;
+pub mod arc_routing_control;
 mod aurora;
 pub mod aurora_global_failover;
 pub mod aurora_global_switchover;
@@ -82,6 +83,7 @@ use dr_engine::kind::{Kind, Registry};
 pub fn registry() -> Registry {
     Registry::of([
         Kind::of::<approve::Approve>("approve"),
+        Kind::of::<arc_routing_control::RoutingControl>("arc.routing_control"),
         Kind::of::<aurora_global_failover::GlobalFailover>("aurora.global_failover"),
         Kind::of::<aurora_global_switchover::GlobalSwitchover>("aurora.global_switchover"),
         Kind::of::<aurora_restore_cluster::RestoreCluster>("aurora.restore_cluster"),

@@ -104,7 +104,7 @@ pub(crate) async fn ask_back(
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asked {
     /// When.
-    at: Time,
+    pub(crate) at: Time,
     /// It was taken, for certain.
     pub(crate) accepted: bool,
 }
@@ -113,7 +113,7 @@ impl Asked {
     /// Whether it would be seen by now. A store that follows then was never made to
     /// write, or somebody moved the writer back: to ask again is a new move, and a
     /// person's to decide.
-    fn is_past(self, cx: &ReadCx) -> bool {
+    pub(crate) fn is_past(self, cx: &ReadCx) -> bool {
         cx.clock.now().since(self.at) >= limits::BEGINS
     }
 }

@@ -9,6 +9,7 @@ use crate::{dns, limits};
 use dr_engine::{duration::Dur, outcome::Failure, step::ReadCx};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use tokio::net::TcpStream;
+use url::{Host, Url};
 
 /// Connects to a host. The address it was reached at comes with it. An error
 /// that can pass is transient.
@@ -103,6 +104,16 @@ pub(crate) fn host_and_port(text: &str) -> Result<(String, u16), String> {
     Ok((host.to_owned(), port))
 }
 
+/// Whether a URL leads to this machine alone.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,6 +150,20 @@ mod tests {
         assert_eq!(host_and_port("[::1]:80"), Ok(("[::1]".into(), 80)));
         for wrong in ["db", "db:", ":80", "db:0", "db:99999", "::1:80", "a b:80"] {
             assert!(host_and_port(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_url_of_this_machine_is_told_from_all_others() {
+        for (url, is) in [
+            ("http://127.0.0.1:9/x", true),
+            ("http://[::1]/x", true),
+            ("http://localhost/x", true),
+            ("http://localhost.example.com/x", false),
+            ("http://10.0.0.1/x", false),
+            ("http://bucket.s3.amazonaws.com/x", false),
+        ] {
+            assert_eq!(is_loopback(&url.parse().expect("a URL")), is, "{url}");
         }
     }
 }

@@ -7,6 +7,7 @@ zones: what the API shows changes at once, what DNS answers at INSYNC.
 
 import copy
 import uuid
+from functools import partial
 
 from . import operation, refuse
 from .route53_rules import (
@@ -200,10 +201,11 @@ def list_records(call):
 @operation("route53", "TestDNSAnswer")
 def test_answer(call):
     from ..answers import lookup
+    from .route53_health import healthy
 
     zone = zone_of(call)
     name, kind = normal_name(call.params["RecordName"]), call.params["RecordType"]
-    found = [values for _, rtype, _, values in lookup(zone, name, kind) if rtype == kind]
+    found = [values for _, rtype, _, values in lookup(zone, name, kind, partial(healthy, call.lab, call.state)) if rtype == kind]
     values = [value for group in found for value in group]
     return {
         "Nameserver": zone.servers[0], "RecordName": name, "RecordType": kind,

@@ -30,7 +30,7 @@ pub struct Site {
 }
 
 /// Codes with which a service says *later*: the call had no effect.
-const LATER: [&str; 25] = [
+const LATER: [&str; 26] = [
     "Throttling",
     "ThrottlingException",
     "ThrottledException",
@@ -56,6 +56,7 @@ const LATER: [&str; 25] = [
     "ConditionalRequestConflict",
     "OperationAborted",
     "RequestTimeout",
+    "EndpointTemporarilyUnavailableException",
 ];
 
 /// Codes of credentials whose time is over.
@@ -173,7 +174,7 @@ impl End {
 }
 
 impl Site {
-    pub(super) fn new(service: &'static str, operation: &'static str, region: &str) -> Self {
+    pub(crate) fn new(service: &'static str, operation: &'static str, region: &str) -> Self {
         Self { service, operation, region: region.to_owned(), assumed: None }
     }
 

@@ -39,6 +39,16 @@ pub const SETTLED_LOOKS: u32 = 5;
 pub const ROUTE53_VALUE_CHARS_MAX: usize = 32_000;
 /// How many records a Route 53 batch may hold; a change of one is two.
 pub const ROUTE53_RECORDS_MAX: usize = 1_000;
+/// How long one endpoint of an ARC cluster may take to answer: there are four others.
+pub const CONTROLS_CALL: Duration = Duration::from_secs(3);
+/// How often all of them are asked to take a change.
+pub const CONTROLS_ROUNDS: u32 = 3;
+/// The pause between two rounds.
+pub const CONTROLS_PAUSE: Dur = Dur(1_000);
+/// How long they may disagree before nobody knows what holds.
+pub const CONTROLS_AGREE: Dur = Dur(5_000);
+/// The same after a change that one of them has taken.
+pub const CONTROLS_SPREAD: Dur = Dur(60_000);
 /// The longest tag value that AWS takes.
 pub const TAG_CHARS_MAX: usize = 256;
 

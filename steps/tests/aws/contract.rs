@@ -55,6 +55,7 @@ macro_rules! contract {
 }
 
 contract! {
+    arc_routing_control: crate::arc::TRIAL, undo: crate::arc::TRIAL;
     aurora_global_failover: crate::aurora::LOSING;
     aurora_global_switchover: crate::aurora::KEEPING, undo: crate::aurora::KEEPING;
     aurora_restore_cluster: crate::aurora_restore::TRIAL, undo: crate::aurora_restore::TRIAL;

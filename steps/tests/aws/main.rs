@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a test says how much it tried, and that it did not")]
 
 mod alarm;
+mod arc;
 mod aurora;
 mod aurora_restore;
 mod aws_cli;
