@@ -11,10 +11,15 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from .errors import LabError
 
 SCOPE = re.compile(r"Credential=([^/,\s]+)/(\d{8})/([^/]*)/([^/]+)/aws4_request")
+#: signed for several regions at once: the scope names none, a header does
+ASYMMETRIC = re.compile(r"AWS4-ECDSA-P256-SHA256 Credential=([^/,\s]+)/\d{8}/([^/]+)/aws4_request")
 KEY = re.compile(r"^LAB(\d{12})[A-Z0-9]*$")
 
 #: services whose control plane has one home, whatever the signature says
 GLOBAL = {"route53", "cloudfront", "iam", "organizations"}
+
+#: services that take no other signature than one for all regions
+EVERYWHERE = {"cloudfront-keyvaluestore"}
 
 #: signing names that are not the name of the model
 MODELS = {"monitoring": "cloudwatch", "email": "ses", "states": "stepfunctions"}
@@ -38,8 +43,14 @@ class Wire:
 
     def identify(self):
         """Reads account, region and service off the credential scope."""
-        found = SCOPE.search(self.headers.get("authorization", ""))
-        if found:
+        authorization = self.headers.get("authorization", "")
+        found, wide = SCOPE.search(authorization), ASYMMETRIC.match(authorization)
+        if wide:
+            key, service = wide.groups()
+            region = self.headers.get("x-amz-region-set")
+            if not region:
+                raise LabError("InvalidSignatureException", "the signature names no set of regions", 403)
+        elif found:
             key, _, region, service = found.groups()
         else:
             credential = parse_qs(self.query).get("X-Amz-Credential")
@@ -57,6 +68,8 @@ class Wire:
         self.account = named.group(1)
         self.key = key
         self.service = MODELS.get(service, service)
+        if self.service in EVERYWHERE and not wide:
+            raise LabError("InvalidSignatureException", f"{service} takes signatures for all regions alone", 403)
         self.region = "us-east-1" if self.service in GLOBAL else region
 
     def token(self):

@@ -8,6 +8,7 @@
 //! Where to go and who one is comes from the SDK's own chain and from nothing
 //! else. Its retries are off: one place retries, and that is the executor.
 
+mod at_address;
 pub mod cli;
 pub mod error;
 mod identity;
@@ -20,6 +21,7 @@ pub mod tags;
 pub mod wall;
 
 use crate::world::Accounts;
+use at_address::AtAddress;
 use aws_config::{
     BehaviorVersion, Region, SdkConfig, identity::IdentityCache, meta::region::ProvideRegion,
     profile::ProfileFileCredentialsProvider, provider_config::ProviderConfig,
@@ -118,6 +120,7 @@ macro_rules! clients {
                     $($name: {
                         let mut config = $sdk::config::Builder::from(shared);
                         config.push_interceptor(door.interceptor());
+                        config.push_interceptor(SharedInterceptor::permanent(AtAddress));
                         config.set_http_client(Some(SharedHttpClient::new(http(stringify!($name)))));
                         $sdk::Client::from_conf(config.build())
                     },)*
@@ -152,7 +155,12 @@ impl Clients {
     /// Names a call to a service in this region, for whatever becomes of it.
     pub fn call(&self, service: &'static str, operation: &'static str) -> Site {
         // Global services have one control plane, wherever the step stands.
-        let region = if matches!(service, "route53" | "cloudfront") { "us-east-1" } else { &self.region };
+        // A store at the edge has none at all.
+        let region = match service {
+            "route53" | "cloudfront" => "us-east-1",
+            "cloudfront-keyvaluestore" => "all regions",
+            _ => &self.region,
+        };
         Site::new(service, operation, region).signed(self.assumed.clone())
     }
 

@@ -18,6 +18,7 @@ pub mod backup_restore_job;
 mod before;
 pub mod claim;
 mod client;
+pub mod cloudfront_kvs_flag;
 pub mod cloudfront_update_origin;
 pub mod cognito_import_users;
 pub mod cognito_replica_activate;
@@ -90,6 +91,7 @@ pub fn registry() -> Registry {
         Kind::of::<aws_cli::AwsCli>("aws.cli"),
         Kind::of::<backup_copy_job::CopyJob>("backup.copy_job"),
         Kind::of::<backup_restore_job::RestoreJob>("backup.restore_job"),
+        Kind::of::<cloudfront_kvs_flag::KvsFlag>("cloudfront.kvs_flag"),
         Kind::of::<cloudfront_update_origin::UpdateOrigin>("cloudfront.update_origin"),
         Kind::of::<cognito_import_users::ImportUsers>("cognito.import_users"),
         Kind::of::<cognito_replica_activate::ReplicaActivate>("cognito.replica_activate"),

@@ -102,7 +102,7 @@ pub struct Refusal {
 
 impl From<Refusal> for Expect {
     fn from(Refusal { status, json }: Refusal) -> Self {
-        Self { status: if status.is_empty() { REFUSED.into() } else { status }, json }
+        Self { status: if status.is_empty() { REFUSED.into() } else { status }, json, ..Self::default() }
     }
 }
 

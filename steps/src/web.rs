@@ -1,7 +1,14 @@
 //! What the kinds that speak HTTP are given: addresses, headers, bodies, and
 //! what is expected of an answer.
 
-use crate::{client::Answer, output::Pointer, redact::Redactor, secret::TextOrSecret, text, world::World};
+use crate::{
+    client::Answer,
+    output::Pointer,
+    redact::Redactor,
+    secret::TextOrSecret,
+    text::{self, Word},
+    world::World,
+};
 use dr_engine::{
     outcome::Failure,
     step::{Mistake, ReadCx},
@@ -167,9 +174,20 @@ pub struct Expect {
     /// Values in its JSON, each named by a JSON pointer: `/state: ready`.
     #[serde(default)]
     pub json: BTreeMap<Pointer, In<Json>>,
+    /// Its headers, each with its whole value: `x-served-by: eu-central-1`.
+    #[serde(default)]
+    pub headers: BTreeMap<String, In<Word>>,
+    /// A text that stands somewhere in its body.
+    #[serde(default)]
+    pub text: Option<In<Word>>,
 }
 
 impl Expect {
+    /// Whether more than its status is looked at.
+    pub(crate) fn reads_the_answer(&self) -> bool {
+        !self.json.is_empty() || !self.headers.is_empty() || self.text.is_some()
+    }
+
     /// Whether the status is what is expected.
     pub(crate) fn status_met(&self, status: u16) -> bool {
         if self.status.is_empty() { (200..300).contains(&status) } else { self.status.contains(&status) }
@@ -182,11 +200,28 @@ impl Expect {
             let wanted = if wanted.is_empty() { "200 to 299".into() } else { wanted.join(" or ") };
             return Some(format!("status {}, wanted {wanted}", answer.status));
         }
+        let quoted = |why: String| Some(text::short(&redactor.text(&text::clean(&why))).into_owned());
+        for (name, wanted) in &self.headers {
+            let wanted = &wanted.get().0;
+            let found: Vec<_> = answer.headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+            if found.is_empty() {
+                return quoted(format!("its answer has no header `{name}`, wanted `{wanted}`"));
+            }
+            if !found.contains(&wanted.as_bytes()) {
+                let found = String::from_utf8_lossy(found[0]);
+                return quoted(format!("the header `{name}` is `{found}`, wanted `{wanted}`"));
+            }
+        }
+        if (self.text.is_some() || !self.json.is_empty()) && answer.cut {
+            return Some("its answer is too long to be read".into());
+        }
+        if let Some(wanted) = self.text.as_ref().map(|text| &text.get().0)
+            && !String::from_utf8_lossy(&answer.body).contains(wanted.as_str())
+        {
+            return quoted(format!("its answer does not contain `{wanted}`"));
+        }
         if self.json.is_empty() {
             return None;
-        }
-        if answer.cut {
-            return Some("its answer is too long to be read".into());
         }
         let Ok(json) = serde_json::from_slice::<Value>(&answer.body) else {
             return Some("its answer is not JSON".into());

@@ -55,7 +55,7 @@ pub const TAG_CHARS_MAX: usize = 256;
 /// How many looks per second each service is asked for, in one region; what
 /// is not listed is not bounded. Route 53 takes five calls a second from a
 /// whole account, ours and everybody else's.
-pub const LOOKS_PER_SECOND: [(&str, u32); 11] = [
+pub const LOOKS_PER_SECOND: [(&str, u32); 12] = [
     ("rds", 5),
     ("route53", 3),
     ("dynamodb", 8),
@@ -67,6 +67,7 @@ pub const LOOKS_PER_SECOND: [(&str, u32); 11] = [
     ("cloudwatch", 10),
     ("elasticache", 5),
     ("cognito", 5),
+    ("key_values", 5),
 ];
 /// How long the credentials of a role are asked for: what every role allows, and the most that one gets who
 /// assumes it with the credentials of another role ("Roles terms and concepts", IAM User Guide).

@@ -62,6 +62,8 @@ contract! {
     aws_cli: crate::aws_cli::TRIAL;
     backup_copy_job: crate::backup_copy::TRIAL;
     backup_restore_job: crate::backup::TRIAL;
+    cloudfront_kvs_flag: crate::kvs_flag::TRIAL, undo: crate::kvs_flag::TRIAL;
+    cloudfront_kvs_flag_of_a_new_key: crate::kvs_flag::NEW, undo: crate::kvs_flag::NEW;
     cloudfront_update_origin: crate::cloudfront::TRIAL, undo: crate::cloudfront::TRIAL;
     cognito_import_users: crate::cognito_import::TRIAL;
     cognito_replica_activate: crate::cognito_replica::TRIAL, undo: crate::cognito_replica::TRIAL;

@@ -27,6 +27,7 @@ mod errors;
 mod fence_group;
 mod fence_rds;
 mod iam;
+mod kvs_flag;
 mod lab;
 mod outage;
 mod rds;
