@@ -17,7 +17,7 @@ TARGETS = {
 
 
 #: what is planted only where it is asked for, and a parameter that only that has
-PARTS = {"aurora": "global_cluster", "cache_global": "cache_global", "standing": "protected_url"}
+PARTS = {"aurora": "global_cluster", "cache_global": "cache_global", "standing": "app_url"}
 
 
 def asked_for(document):
@@ -97,6 +97,7 @@ def plant(lab, document):
             params |= seed_standing.stores(account, primary, recovery, params)
         params |= seed_edge.services(account, primary, recovery, SERVICES)
         params |= seed_edge.edge(account, places)
+        params["name_servers"] = [params["dns"]]
         params |= seed_routing.cluster(account, places, params["endpoint"])
         params |= seed_key_values.store(account, primary)
         account.seed = {

@@ -9,7 +9,7 @@ from .testing import Estate, LabTest
 
 class StandingTest(LabTest):
     def setUp(self):
-        self.estate = Estate(wanted=["protected_url", "table"])
+        self.estate = Estate(wanted=["app_url", "table"])
 
     def status(self, who):
         request = urllib.request.Request(self.estate.params["protected_url"], headers={"Authorization": who} if who else {})
