@@ -9,9 +9,9 @@ import importlib
 import json
 import re
 
-SERVICES = ("rds", "dynamodb", "s3", "ecs", "cloudfront", "route53", "sns", "backup", "elasticache", "cognito", "key_values")
+SERVICES = ("rds", "dynamodb", "s3", "ecs", "cloudfront", "route53", "sns", "backup", "elasticache", "cognito", "key_values", "functions")
 #: services that are not called as their patch is
-PATCHES = {"cognito-idp": "cognito", "cloudfront-keyvaluestore": "key_values"}
+PATCHES = {"cognito-idp": "cognito", "cloudfront-keyvaluestore": "key_values", "lambda": "functions"}
 
 MASKS = (
     # An automated snapshot is named after the minute in which it was made.

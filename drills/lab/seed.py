@@ -5,7 +5,7 @@ runbook restores from. The reply names everything a runbook needs.
 """
 
 from . import (
-    seed_aurora, seed_backups, seed_cache_global, seed_caches, seed_cognito, seed_data, seed_edge, seed_fence, seed_global, seed_iam,
+    seed_aurora, seed_backups, seed_cache_global, seed_caches, seed_cognito, seed_data, seed_edge, seed_fence, seed_functions, seed_global, seed_iam,
     seed_key_values, seed_objects, seed_replicas, seed_replication, seed_twins,
 )  # fmt: skip
 
@@ -84,6 +84,7 @@ def plant(lab, document):
         params |= seed_edge.services(account, primary, recovery, SERVICES)
         params |= seed_edge.edge(account, places)
         params |= seed_key_values.store(account, primary)
+        params |= seed_functions.functions(account, primary, recovery, document)
         account.seed = {
             **places, **history, "graph": document.get("graph") or graph_of(targets),
             "distribution": params["distribution_id"],

@@ -27,6 +27,8 @@ mod fence_rds;
 mod iam;
 mod kvs_flag;
 mod lab;
+mod lambda_activate;
+mod lambda_smoke;
 mod outage;
 mod rds;
 mod rds_copy;
