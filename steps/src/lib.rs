@@ -40,6 +40,7 @@ pub mod http;
 pub mod iam_check;
 mod lambda;
 pub mod lambda_activate;
+pub mod lambda_event_source;
 pub mod lambda_smoke;
 pub mod limits;
 pub mod manual;
@@ -109,6 +110,7 @@ pub fn registry() -> Registry {
         Kind::of::<http::Http>("http"),
         Kind::of::<iam_check::IamCheck>("iam.check"),
         Kind::of::<lambda_activate::Activate>("lambda.activate"),
+        Kind::of::<lambda_event_source::EventSource>("lambda.event_source"),
         Kind::of::<lambda_smoke::Smoke>("lambda.smoke"),
         Kind::of::<manual::Manual>("manual"),
         Kind::of::<rds_copy_snapshot::CopySnapshot>("rds.copy_snapshot"),

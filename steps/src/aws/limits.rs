@@ -12,6 +12,11 @@ pub const READ: Duration = Duration::from_secs(30);
 pub const OPERATION: Duration = Duration::from_mins(1);
 /// How long the copy of one large object may take in all.
 pub const COPY: Duration = Duration::from_mins(15);
+/// How long a region may leave questions about what is to be turned off in it without an answer, before
+/// that counts as unknown: it may be lost.
+pub const TURNS_OFF: Dur = Dur(20_000);
+/// The pause between two of them.
+pub const TURNS_OFF_PAUSE: Dur = Dur(500);
 /// How long the answer of a function may take: no function runs longer.
 pub const INVOKE: Dur = Dur(15 * 60_000);
 /// How long something that was just made may not be seen yet.

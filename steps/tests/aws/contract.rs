@@ -76,6 +76,7 @@ contract! {
     fence_rds_read_only: crate::fence_rds::TRIAL, undo: crate::fence_rds::TRIAL;
     fence_security_group: crate::fence_group::TRIAL, undo: crate::fence_group::TRIAL;
     lambda_activate: crate::lambda_activate::TRIAL, undo: crate::lambda_activate::TRIAL;
+    lambda_event_source: crate::lambda_event_source::TRIAL, undo: crate::lambda_event_source::TRIAL;
     rds_copy_snapshot: crate::rds_copy::TRIAL, undo: crate::rds_copy::TRIAL;
     rds_create_replica: crate::rds_create_replica::TRIAL, undo: crate::rds_create_replica::TRIAL;
     rds_promote_replica: crate::rds_promote::TRIAL;

@@ -5,7 +5,14 @@ use crate::{
     lab::{Estate, lab},
     sweep::Trial,
 };
-use dr_engine::{executor::Exit, plan::StepIx, run::State, step::Step};
+use dr_engine::{
+    clock::{Clock, SystemClock},
+    duration::Dur,
+    executor::Exit,
+    plan::StepIx,
+    run::State,
+    step::Step,
+};
 use dr_steps::registry;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -74,10 +81,32 @@ async fn what_is_said_nothing_of_stays_as_it_is() {
 }
 
 #[tokio::test]
-async fn an_alias_that_somebody_changes_between_our_read_and_our_write_is_not_overwritten() {
+async fn an_alias_that_somebody_points_elsewhere_between_our_read_and_our_write_is_not_overwritten() {
     let Some(lab) = lab() else { return };
     let estate = lab.estate();
-    // The first of our writes is of another thing; theirs comes before the second.
+    // Our write is long on its way, and theirs overtakes it.
+    estate.faults(&json!([{ "operation": "UpdateAlias", "nth": 1, "do": "slow", "seconds": 2 }]));
+    let mut with = with(&estate);
+    (with["concurrency"], with["provisioned"]) = (Value::Null, Value::Null);
+    let mut drive = Drive::new(&estate, TRIAL.kind, &with);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let meanwhile = async {
+        // Once both of its looks are answered (check, run), its write is on its way.
+        while estate.calls().iter().filter(|call| call["operation"] == "GetAlias").count() < 2 {
+            clock.sleep(Dur(20)).await;
+        }
+        clock.sleep(Dur(300)).await;
+        by_hand(&estate, "3").await;
+    };
+    let (ended, ()) = tokio::join!(drive.go(None), meanwhile);
+    assert_eq!(ended.failure().message, "somebody pointed alias `live` at version 3 meanwhile");
+    assert_eq!(function(&estate, "eu-central-1")["aliases"]["live"]["version"], "3");
+}
+
+#[tokio::test]
+async fn what_somebody_else_set_between_two_tries_or_before_an_undo_is_left_alone() {
+    let Some(lab) = lab() else { return };
+    let estate = lab.estate();
     let mut drive = Drive::new(&estate, TRIAL.kind, &with(&estate));
     estate.faults(&json!([{ "operation": "UpdateAlias", "every": true, "do": "access_denied" }]));
     let denied = drive.go(None).await;
@@ -87,7 +116,6 @@ async fn an_alias_that_somebody_changes_between_our_read_and_our_write_is_not_ov
     assert_left_alone(&drive.again().await, "alias `live` (it serves 3) of `orders-api` meanwhile");
     by_hand(&estate, "1").await;
     assert_done(&drive.again().await);
-    // Nor does an undo.
     by_hand(&estate, "3").await;
     assert_left_alone(&drive.undo(None).await, "alias `live` (it serves 3) of `orders-api` meanwhile");
 }

@@ -28,6 +28,7 @@ mod iam;
 mod kvs_flag;
 mod lab;
 mod lambda_activate;
+mod lambda_event_source;
 mod lambda_smoke;
 mod outage;
 mod rds;
