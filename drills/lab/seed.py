@@ -5,8 +5,8 @@ runbook restores from. The reply names everything a runbook needs.
 """
 
 from . import (
-    seed_aurora, seed_backups, seed_cache_global, seed_caches, seed_cognito, seed_data, seed_edge, seed_fence, seed_global, seed_iam,
-    seed_key_values, seed_objects, seed_replicas, seed_replication, seed_routing, seed_standing, seed_trust, seed_twins,
+    seed_aurora, seed_backups, seed_cache_global, seed_caches, seed_cognito, seed_data, seed_edge, seed_fence, seed_functions, seed_global,
+    seed_iam, seed_key_values, seed_objects, seed_replicas, seed_replication, seed_routing, seed_standing, seed_trust, seed_twins,
 )  # fmt: skip
 
 PRIMARY, RECOVERY = "eu-west-1", "eu-central-1"
@@ -100,6 +100,7 @@ def plant(lab, document):
         params["name_servers"] = [params["dns"]]
         params |= seed_routing.cluster(account, places, params["endpoint"])
         params |= seed_key_values.store(account, primary)
+        params |= seed_functions.functions(account, primary, recovery, document)
         account.seed = {
             **places, **history, "graph": document.get("graph") or graph_of(targets),
             "distribution": params["distribution_id"],

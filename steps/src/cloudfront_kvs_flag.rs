@@ -213,19 +213,14 @@ impl KvsFlag {
         // The API names both for a store that is not as the caller thinks.
         let stale = |code: &str| matches!(code, "ConflictException" | "ValidationException");
         let (store, key) = (self.arn(), self.key.get());
-        match &to.0 {
-            Some(value) => {
-                let request = clients.key_values.put_key().kvs_arn(store).key(key).value(value).if_match(etag);
-                let refused =
-                    |e| Refused { stale: stale(code(&e)), failure: clients.call(SERVICE, "PutKey").wrote(&e) };
-                request.send().await.map(|reply| reply.e_tag().to_owned()).map_err(refused)
-            }
-            None => {
-                let request = clients.key_values.delete_key().kvs_arn(store).key(key).if_match(etag);
-                let refused =
-                    |e| Refused { stale: stale(code(&e)), failure: clients.call(SERVICE, "DeleteKey").wrote(&e) };
-                request.send().await.map(|reply| reply.e_tag().to_owned()).map_err(refused)
-            }
+        if let Some(value) = &to.0 {
+            let request = clients.key_values.put_key().kvs_arn(store).key(key).value(value).if_match(etag);
+            let refused = |e| Refused { stale: stale(code(&e)), failure: clients.call(SERVICE, "PutKey").wrote(&e) };
+            request.send().await.map(|reply| reply.e_tag().to_owned()).map_err(refused)
+        } else {
+            let request = clients.key_values.delete_key().kvs_arn(store).key(key).if_match(etag);
+            let refused = |e| Refused { stale: stale(code(&e)), failure: clients.call(SERVICE, "DeleteKey").wrote(&e) };
+            request.send().await.map(|reply| reply.e_tag().to_owned()).map_err(refused)
         }
     }
 

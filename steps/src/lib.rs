@@ -40,6 +40,10 @@ pub mod fence_security_group;
 mod form;
 pub mod http;
 pub mod iam_check;
+mod lambda;
+pub mod lambda_activate;
+pub mod lambda_event_source;
+pub mod lambda_smoke;
 pub mod limits;
 pub mod manual;
 mod metrics;
@@ -109,6 +113,9 @@ pub fn registry() -> Registry {
         Kind::of::<fence_security_group::SecurityGroup>("fence.security_group"),
         Kind::of::<http::Http>("http"),
         Kind::of::<iam_check::IamCheck>("iam.check"),
+        Kind::of::<lambda_activate::Activate>("lambda.activate"),
+        Kind::of::<lambda_event_source::EventSource>("lambda.event_source"),
+        Kind::of::<lambda_smoke::Smoke>("lambda.smoke"),
         Kind::of::<manual::Manual>("manual"),
         Kind::of::<rds_copy_snapshot::CopySnapshot>("rds.copy_snapshot"),
         Kind::of::<rds_create_replica::CreateReplica>("rds.create_replica"),

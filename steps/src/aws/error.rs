@@ -314,6 +314,7 @@ impl Site {
             ("s3", "CopyObject" | "CreateMultipartUpload" | "UploadPartCopy" | "CompleteMultipartUpload") => {
                 "PutObject"
             }
+            ("lambda", "Invoke") => "InvokeFunction",
             ("s3", "HeadObject") => "GetObject",
             ("s3", "GetBucketReplication") => "GetReplicationConfiguration",
             ("s3", "HeadBucket" | "ListObjectsV2") => "ListBucket",

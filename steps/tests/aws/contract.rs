@@ -76,6 +76,8 @@ contract! {
     elasticache_start_empty: crate::elasticache_warm::WARMED, undo: crate::elasticache_warm::WARMED;
     fence_rds_read_only: crate::fence_rds::TRIAL, undo: crate::fence_rds::TRIAL;
     fence_security_group: crate::fence_group::TRIAL, undo: crate::fence_group::TRIAL;
+    lambda_activate: crate::lambda_activate::TRIAL, undo: crate::lambda_activate::TRIAL;
+    lambda_event_source: crate::lambda_event_source::TRIAL, undo: crate::lambda_event_source::TRIAL;
     rds_copy_snapshot: crate::rds_copy::TRIAL, undo: crate::rds_copy::TRIAL;
     rds_create_replica: crate::rds_create_replica::TRIAL, undo: crate::rds_create_replica::TRIAL;
     rds_promote_replica: crate::rds_promote::TRIAL;
@@ -95,6 +97,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("fence.command", "a process: tests/kinds/fence_command.rs"),
     ("http", "a server of anybody's: tests/kinds/http.rs"),
     ("iam.check", "only looks"),
+    ("lambda.smoke", "nobody sees whether a function ran: tests/aws/lambda_smoke.rs"),
     ("manual", "asks people"),
     ("s3.replication_check", "only looks"),
     ("status_page.statuspage", "another's API: tests/kinds/statuspage.rs"),
