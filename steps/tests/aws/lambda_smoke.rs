@@ -31,7 +31,7 @@ fn invoked(estate: &Estate) -> Vec<Value> {
     estate.state()["functions"]["functions"][arn]["invoked"].as_array().expect("a list").clone()
 }
 
-fn estate(lab: &'static Lab, invokes: Value) -> Estate {
+fn estate(lab: &'static Lab, invokes: &Value) -> Estate {
     lab.estate_with(json!({ "invokes": invokes }))
 }
 
@@ -58,9 +58,9 @@ async fn an_answer_as_expected_is_done_and_names_the_version() {
 #[tokio::test]
 async fn a_function_error_is_a_failure_with_the_end_of_its_log() {
     let Some(lab) = lab() else { return };
-    let log = (0..20).map(|n| format!("line {n} \u{1b}[31mof hunter2-hunter2\n")).collect::<String>();
+    let log = (0..20).map(|n| format!("line {n} \u{1b}[31mof hunter2-hunter2\n")).collect::<Vec<_>>().concat();
     let answer = json!({ "errorType": "KeyError", "errorMessage": "no hunter2-hunter2" });
-    let estate = estate(lab, json!([{ "error": "Unhandled", "answer": answer, "log": log }]));
+    let estate = estate(lab, &json!([{ "error": "Unhandled", "answer": answer, "log": log }]));
     let mut with = with(false);
     with["redact"] = json!([{ "secret": "file:token" }]);
     let mut drive = Drive::new(&estate, KIND, &with);
@@ -82,7 +82,7 @@ async fn another_answer_is_a_failure_too() {
         (json!({}), json!({ "json": { "/status": "ok" } }), "`/status` is not in its answer, wanted \"ok\""),
         (json!("fine"), json!({ "text": "good" }), "its answer does not contain `good`"),
     ] {
-        let estate = estate(lab, json!([{ "answer": answer }]));
+        let estate = estate(lab, &json!([{ "answer": answer }]));
         let mut with = with(false);
         with["expect"] = expect;
         let ended = Drive::new(&estate, KIND, &with).go(None).await;
@@ -93,7 +93,7 @@ async fn another_answer_is_a_failure_too() {
 #[tokio::test]
 async fn what_is_safe_to_repeat_is_repeated_until_it_is_as_expected() {
     let Some(lab) = lab() else { return };
-    let estate = estate(lab, json!([{ "error": "Unhandled" }, { "answer": { "status": "starting" } }, {}]));
+    let estate = estate(lab, &json!([{ "error": "Unhandled" }, { "answer": { "status": "starting" } }, {}]));
     let ended = Drive::new(&estate, KIND, &with(true)).go(None).await;
     assert!(is_done(&ended), "{:?}", ended.state());
     assert_eq!(invoked(&estate).len(), 3);
