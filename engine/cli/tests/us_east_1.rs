@@ -1,4 +1,4 @@
-//! us-east-1 is lost, and with it the control planes of Route 53, CloudFront and
+//! us-east-1 is lost, and with it the control planes of Route 53, `CloudFront` and
 //! IAM: users go elsewhere by data planes alone, which the call log shows.
 
 mod support;
