@@ -9,7 +9,7 @@ from .http_server import Handler
 
 
 class AdminHandler(Handler):
-    """GET status, calls, dump; POST region, fault, sms, seed, reset, calls/clear, shutdown."""
+    """GET status, calls, dump; POST region, fault, sms, sessions, seed, reset, calls/clear, shutdown."""
 
     def say(self, status, document, kind="application/json"):
         body = document if isinstance(document, bytes) else json.dumps(document).encode()
@@ -94,6 +94,13 @@ def sms(handler, query, document):
     handler.say(200, {"sms": document["account"]})
 
 
+def sessions(handler, query, document):
+    lab = handler.server.lab
+    with lab.lock:
+        lab.account(document["account"]).sessions.set(document)
+    handler.say(200, {"sessions": document["account"]})
+
+
 def reset(handler, query, document):
     handler.server.lab.reset(document["account"])
     handler.say(200, {"reset": document["account"]})
@@ -107,6 +114,6 @@ def shutdown(handler, query, document):
 GETS = {"/status": status, "/calls": calls, "/dump": dump, "/expected": expected}
 POSTS = {
     "/region": region, "/fault": fault, "/calls/clear": clear, "/seed": plant, "/reset": reset,
-    "/sms": sms,
+    "/sms": sms, "/sessions": sessions,
     "/shutdown": shutdown,
 }  # fmt: skip

@@ -9,9 +9,9 @@ import importlib
 import json
 import re
 
-SERVICES = ("rds", "dynamodb", "s3", "ecs", "cloudfront", "route53", "sns", "backup", "elasticache", "cognito", "routing_controls")
+SERVICES = ("rds", "dynamodb", "s3", "ecs", "cloudfront", "route53", "sns", "backup", "elasticache", "cognito", "functions", "key_values", "routing_controls")
 #: services that are not called as their patch is
-PATCHES = {"cognito-idp": "cognito", "route53-recovery-cluster": "routing_controls"}
+PATCHES = {"cloudfront-keyvaluestore": "key_values", "cognito-idp": "cognito", "lambda": "functions", "route53-recovery-cluster": "routing_controls"}
 
 MASKS = (
     # An automated snapshot is named after the minute in which it was made.

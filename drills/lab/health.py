@@ -13,13 +13,18 @@ from urllib.parse import urlsplit
 from . import bridge
 from .answers import lookup, zone_for
 from .http_server import Handler
-from .patches import cloudfront, ecs
+from .patches import cloudfront, ecs, key_values
 from .patches.rds import USABLE
 from .patches.route53_health import healthy
 from .patches.route53_rules import normal_name
 
 HOST = re.compile(r"^([a-z0-9-]+)\.(\d{12})\.lab\.test(?::\d+)?$")
 PATH = re.compile(r"^/(\d{12})/([a-z0-9-]+)/health$")
+#: an application of an account, and an order there that only who says MAY may see
+APP = re.compile(r"^/\d{12}/app(/orders/canary)?$")
+MAY = "may"
+#: what a function at the edge reads from the KeyValueStore
+EDGE = re.compile(r"^/(\d{12})/edge/([a-z0-9-]+)$")
 
 
 class HealthHandler(Handler):
@@ -27,6 +32,16 @@ class HealthHandler(Handler):
 
     def do_GET(self):
         self.body()
+        app = APP.match(urlsplit(self.path).path)
+        if app:
+            return self.order() if app.group(1) else self.say(200, {"status": "ok"})
+        lab = self.server.lab
+        edge = EDGE.match(urlsplit(self.path).path)
+        if edge:
+            account, key = edge.groups()
+            with lab.lock:
+                value = key_values.seen_at_edge(lab.account(account), key)
+            return self.say(200, {key: value}, {"x-lab-edge": str(value)})
         by_path = PATH.match(urlsplit(self.path).path)
         by_host = HOST.match(self.headers.get("Host", "").lower())
         if by_path:
@@ -35,7 +50,6 @@ class HealthHandler(Handler):
             service, account = by_host.groups()
         else:
             return self.say(404, {"status": "unknown", "because": ["no such host or path"]})
-        lab = self.server.lab
         with lab.lock:
             reasons = because(lab, account, service)
         if reasons:
@@ -44,8 +58,13 @@ class HealthHandler(Handler):
 
     do_HEAD = do_GET
 
-    def say(self, status, document):
-        self.reply(status, {"Content-Type": "application/json"}, json.dumps(document).encode())
+    def order(self):
+        who = self.headers.get("Authorization")
+        status = 200 if who == MAY else 403 if who else 401
+        self.say(status, {"id": "canary"} if status == 200 else {"error": "forbidden"})
+
+    def say(self, status, document, headers=None):
+        self.reply(status, {"Content-Type": "application/json", **(headers or {})}, json.dumps(document).encode())
 
 
 def because(lab, name, service):

@@ -135,6 +135,10 @@ class Turn:
         if down:
             self.log(fault=f"region-down: {down}")
             return HANG if down == "hang" else DROP
+        try:
+            call.state.sessions.judge(call)
+        except LabError as error:
+            return self.refuse(error, "session")
         wrong = violations(call)
         if wrong:
             code = validation_code(call.service, call.protocol)

@@ -19,10 +19,14 @@ HOSTS = {
     "route53": "route53.amazonaws.com",
     "cloudfront": "cloudfront.amazonaws.com",
     "iam": "iam.amazonaws.com",
+    "cloudfront-keyvaluestore": "cloudfront-kvs.global.api.aws",
 }
 
 #: services whose host is not called as their model is
 NAMES = {"cloudwatch": "monitoring"}
+
+#: services whose paths hold names with a slash in them, which must not be taken for the path's own
+SLASHES = {"cloudfront-keyvaluestore"}
 
 READ_WORDS = (
     "Describe", "List", "Get", "Head", "Query", "Scan", "BatchGet", "TestDNSAnswer",
@@ -82,7 +86,10 @@ def build(wire):
     headers["x-moto-account-id"] = wire.account
     headers["user-agent"] = "lab"
     query = f"?{wire.query}" if wire.query else ""
-    path = wire.path.replace(";", "%3B") if wire.service == "s3" else quote(unquote(wire.path), safe="/~")
+    if wire.service in SLASHES:
+        path = wire.path.replace("%", "%25")
+    else:
+        path = wire.path.replace(";", "%3B") if wire.service == "s3" else quote(unquote(wire.path), safe="/~")
     return Request.from_primitives(wire.method, f"https://{host}{path}{query}", headers, wire.body)
 
 
@@ -128,4 +135,7 @@ def understand(wire):
         raise problem from error
     if shape is None:
         params = {}
+    elif wire.service in SLASHES:
+        in_path = [name for name, member in shape.members.items() if member.serialization.get("location") == "uri"]
+        params |= {name: unquote(params[name]) for name in in_path}
     return Call(wire, request, model, operation, protocol, params)

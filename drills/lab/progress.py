@@ -10,6 +10,7 @@ import time
 
 from .caches import Caches
 from .routing import Routing
+from .sessions import Sessions
 from .sms import Sms
 
 
@@ -57,7 +58,7 @@ class Account:
         self.changes = {}
         self.distributions = {}
         self.invalidations = {}
-        self.callers = {}
+        self.sessions = Sessions()
         self.sms = Sms()
         self.db_rests = ["available"]
         self.db_groups_late = 0

@@ -5,8 +5,8 @@ runbook restores from. The reply names everything a runbook needs.
 """
 
 from . import (
-    seed_aurora, seed_backups, seed_cache_global, seed_caches, seed_cognito, seed_data, seed_edge, seed_fence, seed_global, seed_iam,
-    seed_objects, seed_replicas, seed_replication, seed_routing, seed_twins,
+    seed_aurora, seed_backups, seed_cache_global, seed_caches, seed_cognito, seed_data, seed_edge, seed_fence, seed_functions, seed_global,
+    seed_iam, seed_key_values, seed_objects, seed_replicas, seed_replication, seed_routing, seed_standing, seed_trust, seed_twins,
 )  # fmt: skip
 
 PRIMARY, RECOVERY = "eu-west-1", "eu-central-1"
@@ -14,6 +14,16 @@ SERVICES = ("payments", "orders", "web")
 TARGETS = {
     "orders": "orders-dr", "users": "users-dr", "sessions": "sessions-dr", "carts": "carts-dr",
 }  # fmt: skip
+
+
+#: what is planted only where it is asked for, and a parameter that only that has
+PARTS = {"aurora": "global_cluster", "cache_global": "cache_global", "standing": "app_url"}
+
+
+def asked_for(document):
+    """The parts whose parameters somebody wants, beside those that are named."""
+    wanted = document.get("wanted", ())
+    return {part: True for part, param in PARTS.items() if param in wanted and part not in document}
 
 
 def graph_of(targets):
@@ -33,6 +43,7 @@ def plant(lab, document):
     primary = document.get("primary", PRIMARY)
     recovery = document.get("recovery", RECOVERY)
     targets = {**TARGETS, **document.get("targets", {})}
+    document = {**document, **asked_for(document)}
     with lab.lock:
         account = lab.account(name)
         account.looks = int(document.get("looks", lab.looks))
@@ -77,14 +88,20 @@ def plant(lab, document):
         params |= seed_backups.second(account)
         if document.get("iam"):
             params |= seed_iam.roles(account, primary, recovery, document["iam"] == "drifted")
+        params |= seed_trust.roles(account, document.get("roles", []))
         objects, history = seed_objects.buckets(account, primary, recovery, document)
         params |= objects
         params |= seed_replication.buckets(account, primary, recovery)
         params |= seed_cognito.pools(account, primary, recovery, document)
+        if document.get("standing"):
+            params |= seed_standing.stores(account, primary, recovery, params)
         params |= seed_edge.services(account, primary, recovery, SERVICES)
         params |= seed_edge.edge(account, places)
+        params["name_servers"] = [params["dns"]]
         params |= seed_routing.cluster(account, places, params["endpoint"])
         params |= seed_routing.flags(account, places)
+        params |= seed_key_values.store(account, primary)
+        params |= seed_functions.functions(account, primary, recovery, document)
         account.seed = {
             **places, **history, "graph": document.get("graph") or graph_of(targets),
             "distribution": params["distribution_id"],

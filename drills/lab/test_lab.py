@@ -26,7 +26,8 @@ class AccountsTest(LabTest):
     def test_an_assumed_role_is_in_its_own_account(self):
         import boto3
 
-        one, two = Estate(), Estate()
+        one = Estate()
+        two = Estate(roles=[{"name": "dr", "trusts": [one.name]}])
         role = f"arn:aws:iam::{two.name}:role/dr"
         given = one.client("sts").assume_role(RoleArn=role, RoleSessionName="drill-session")["Credentials"]
         sts = boto3.client(

@@ -56,6 +56,25 @@ class RdsTest(LabTest):
         self.look("orders-b")
         self.refused("DBInstanceNotFound", self.rds.describe_db_instances, 404, **who)
 
+    def test_a_renamed_instance_keeps_its_resource_id(self):
+        self.restore("orders-n")
+        while self.look("orders-n")["DBInstanceStatus"] != "available":
+            pass
+        before = self.look("orders-n")["DbiResourceId"]
+        rename, who = self.rds.modify_db_instance, {"DBInstanceIdentifier": "orders-n"}
+        new = {"NewDBInstanceIdentifier": "Orders-N-Old"}
+        self.refused("InvalidParameterCombination", rename, 400, **who, **new)
+        self.refused(
+            "DBInstanceAlreadyExists", rename, 400, **who, NewDBInstanceIdentifier="orders-n", ApplyImmediately=True
+        )
+        self.assertEqual(rename(**who, **new, ApplyImmediately=True)["DBInstance"]["DBInstanceStatus"], "renaming")
+        self.refused("InvalidDBInstanceState", rename, 400, **who, MultiAZ=True)
+        while "orders-n" in [db["DBInstanceIdentifier"] for db in self.rds.describe_db_instances()["DBInstances"]]:
+            pass
+        after = self.look("orders-n-old")
+        self.assertEqual((after["DbiResourceId"], after["DBInstanceStatus"]), (before, "available"))
+        self.assertIn(":db:orders-n-old", after["DBInstanceArn"])
+
     def test_a_seed_says_in_which_states_databases_come_to_rest(self):
         rests = ["storage-optimization", "inaccessible-encryption-credentials-recoverable"]
         estate = Estate(db_rests=rests)

@@ -37,6 +37,16 @@ class S3Test(LabTest):
         latest = [entry for _, entry in whole.values() if entry["IsLatest"]]
         self.assertEqual(len(latest), len({entry["Key"] for entry in latest}))
 
+    def test_the_null_version_of_a_suspended_bucket_is_another_one_after_each_write(self):
+        where = {"Bucket": self.estate.params["bucket_exports"], "Key": "suspended.csv"}
+        suspended = {"Status": "Suspended"}
+        self.s3.put_bucket_versioning(Bucket=where["Bucket"], VersioningConfiguration=suspended)
+        first = self.s3.put_object(**where, Body=b"one")["ETag"]
+        self.assertEqual(self.s3.get_object(**where, IfMatch=first)["VersionId"], "null")
+        self.s3.put_object(**where, Body=b"two")
+        self.assertEqual(self.s3.get_object(**where, VersionId="null")["Body"].read(), b"two")
+        self.refused("PreconditionFailed", self.s3.get_object, 412, **where, VersionId="null", IfMatch=first)
+
     def test_the_history_has_a_point_to_go_back_to(self):
         at = datetime.fromisoformat(self.estate.params["sync_at"].replace("Z", "+00:00"))
         best = {}

@@ -11,10 +11,15 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from .errors import LabError
 
 SCOPE = re.compile(r"Credential=([^/,\s]+)/(\d{8})/([^/]*)/([^/]+)/aws4_request")
+#: signed for several regions at once: the scope names none, a header does
+ASYMMETRIC = re.compile(r"AWS4-ECDSA-P256-SHA256 Credential=([^/,\s]+)/\d{8}/([^/]+)/aws4_request")
 KEY = re.compile(r"^LAB(\d{12})[A-Z0-9]*$")
 
 #: services whose control plane has one home, whatever the signature says
 GLOBAL = {"route53", "cloudfront", "iam", "organizations"}
+
+#: services that take no other signature than one for all regions
+EVERYWHERE = {"cloudfront-keyvaluestore"}
 
 #: signing names that are not the name of the model
 MODELS = {"monitoring": "cloudwatch", "email": "ses", "states": "stepfunctions"}
@@ -31,14 +36,21 @@ class Wire:
         self.headers = {k.lower(): v for k, v in headers}
         self.body = body
         self.account = None
+        self.key = None
         self.region = None
         self.service = None
         self.cbor = None
 
     def identify(self):
         """Reads account, region and service off the credential scope."""
-        found = SCOPE.search(self.headers.get("authorization", ""))
-        if found:
+        authorization = self.headers.get("authorization", "")
+        found, wide = SCOPE.search(authorization), ASYMMETRIC.match(authorization)
+        if wide:
+            key, service = wide.groups()
+            region = self.headers.get("x-amz-region-set")
+            if not region:
+                raise LabError("InvalidSignatureException", "the signature names no set of regions", 403)
+        elif found:
             key, _, region, service = found.groups()
         else:
             credential = parse_qs(self.query).get("X-Amz-Credential")
@@ -54,8 +66,16 @@ class Wire:
                 403,
             )
         self.account = named.group(1)
+        self.key = key
         self.service = MODELS.get(service, service)
+        if self.service in EVERYWHERE and not wide:
+            raise LabError("InvalidSignatureException", f"{service} takes signatures for all regions alone", 403)
         self.region = "us-east-1" if self.service in GLOBAL else region
+
+    def token(self):
+        """The token of a session, where one is signed with."""
+        presigned = parse_qs(self.query).get("X-Amz-Security-Token", [None])[0]
+        return self.headers.get("x-amz-security-token", presigned)
 
     def settle_s3(self):
         """Brings an S3 request to path style and its body to plain bytes."""

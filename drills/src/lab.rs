@@ -135,6 +135,11 @@ impl Lab {
         self.post("/sms", what)
     }
 
+    /// Ends the sessions of an account's roles, or says how long the next ones last: `{"account", "expire"?, "seconds"?}`.
+    pub fn sessions(&self, what: &Value) -> Result<Value, Error> {
+        self.post("/sessions", what)
+    }
+
     /// The calls it took, one JSON object a line.
     pub fn calls(&self, account: Option<&Account>, after: u64) -> Result<String, Error> {
         let account = account.map(|account| format!("account={}&", account.0)).unwrap_or_default();

@@ -8,17 +8,25 @@
 //! Where to go and who one is comes from the SDK's own chain and from nothing
 //! else. Its retries are off: one place retries, and that is the executor.
 
+mod at_address;
 pub mod cli;
 pub mod error;
+mod identity;
 pub mod limits;
 pub mod pace;
+mod role;
 mod rounds;
 pub mod survey;
 pub mod tags;
 pub mod wall;
 
-use crate::world::{Accounts, World};
-use aws_config::{BehaviorVersion, Region, SdkConfig, meta::region::ProvideRegion};
+use crate::world::Accounts;
+use at_address::AtAddress;
+use aws_config::{
+    BehaviorVersion, Region, SdkConfig, identity::IdentityCache, meta::region::ProvideRegion,
+    profile::ProfileFileCredentialsProvider, provider_config::ProviderConfig,
+};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::{Builder as Http, ConnectorBuilder, proxy::ProxyConfig, tls};
 use aws_smithy_runtime_api::client::{
     http::SharedHttpClient, interceptors::SharedInterceptor, runtime_components::RuntimeComponents,
@@ -30,9 +38,11 @@ use dr_engine::{
     step::{Guard, ReadCx, StepCx},
 };
 use error::Site;
+use identity::Identity;
 use pace::Pace;
+use role::{Assumed, Provider};
 use rounds::Rounds;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::{Mutex, OnceCell};
 use wall::{Guarded, ReadOnly, Wall};
 
@@ -45,7 +55,12 @@ pub struct Aws {
     given: Option<SdkConfig>,
     home: Option<String>,
     pace: Pace,
-    me: Mutex<Option<String>>,
+    /// Who the credentials of the chain are.
+    caller: Arc<Identity>,
+    /// Who the accounts' roles are, by the names of the accounts.
+    roles: Mutex<BTreeMap<String, Arc<Identity>>>,
+    run: Option<String>,
+    profile: Option<String>,
     /// The command line, as it is installed here.
     pub cli: cli::Cli,
     /// Database instances that steps wait for, region by region.
@@ -58,6 +73,8 @@ pub struct Aws {
 struct Loaded {
     config: SdkConfig,
     http: SharedHttpClient,
+    /// The region whose STS is asked for the credentials of roles.
+    home: String,
 }
 
 /// Which door a client goes through.
@@ -83,19 +100,33 @@ macro_rules! clients {
         pub struct Clients {
             /// The region they were made for.
             pub region: String,
+            /// The account and the region: what was seen in one is not taken for what stands in another.
+            pub(crate) place: String,
+            /// Whose credentials they sign with, where those are of an account's role.
+            assumed: Option<Arc<Assumed>>,
             $(#[doc = concat!("`", stringify!($sdk), "`.")] pub $name: $sdk::Client,)*
         }
 
         impl Clients {
-            fn new(shared: &SdkConfig, region: String, door: &Door, http: impl Fn(&'static str) -> Wall) -> Self {
+            fn new(
+                shared: &SdkConfig,
+                region: String,
+                place: String,
+                assumed: Option<Arc<Assumed>>,
+                door: &Door,
+                http: impl Fn(&'static str) -> Wall,
+            ) -> Self {
                 Self {
                     $($name: {
                         let mut config = $sdk::config::Builder::from(shared);
                         config.push_interceptor(door.interceptor());
+                        config.push_interceptor(SharedInterceptor::permanent(AtAddress));
                         config.set_http_client(Some(SharedHttpClient::new(http(stringify!($name)))));
                         $sdk::Client::from_conf(config.build())
                     },)*
                     region,
+                    place,
+                    assumed,
                 }
             }
         }
@@ -124,8 +155,13 @@ impl Clients {
     /// Names a call to a service in this region, for whatever becomes of it.
     pub fn call(&self, service: &'static str, operation: &'static str) -> Site {
         // Global services have one control plane, wherever the step stands.
-        let region = if matches!(service, "route53" | "cloudfront") { "us-east-1" } else { &self.region };
-        Site::new(service, operation, region)
+        // A store at the edge has none at all.
+        let region = match service {
+            "route53" | "cloudfront" => "us-east-1",
+            "cloudfront-keyvaluestore" => "all regions",
+            _ => &self.region,
+        };
+        Site::new(service, operation, region).signed(self.assumed.clone())
     }
 
     /// The client of routing controls at one endpoint of a cluster, whose calls are signed for the
@@ -166,6 +202,19 @@ impl Aws {
         Self { cli: cli::Cli::at(program), ..self }
     }
 
+    /// The same with the credentials of this profile, whatever the chain would give. Endpoints and regions
+    /// stay those of the chain.
+    #[must_use]
+    pub fn by_profile(self, profile: Option<&str>) -> Self {
+        Self { profile: profile.map(Into::into), ..self }
+    }
+
+    /// The same with the run as whose the sessions of roles are named.
+    #[must_use]
+    pub fn for_run(self, run: &str) -> Self {
+        Self { run: Some(run.to_owned()), ..self }
+    }
+
     /// Clients that can only look, in the account that the runbook names: what
     /// stands in another one must not be taken for what this step wants.
     pub async fn read(&self, cx: &ReadCx) -> Result<Clients, Failure> {
@@ -174,7 +223,6 @@ impl Aws {
 
     /// Clients that can only look, in a region that the step names itself.
     pub async fn read_in(&self, cx: &ReadCx, region: Option<&str>) -> Result<Clients, Failure> {
-        self.right_account_of(cx).await?;
         self.clients(cx, region, &Door::Look).await
     }
 
@@ -186,17 +234,17 @@ impl Aws {
 
     /// Clients that may act, in a region that the step names itself.
     pub async fn write_in(&self, cx: &StepCx, region: Option<&str>) -> Result<Clients, Failure> {
-        self.right_account_of(&cx.read).await?;
         self.clients(&cx.read, region, &Door::Act(cx.guard())).await
     }
 
-    /// Clients that can only look, for what is no step.
-    pub async fn looking(&self, region: &str, clock: &Arc<dyn Clock>) -> Clients {
-        self.made(region, clock, &Door::Look).await
+    /// Clients that can only look, for what is of the whole run.
+    pub async fn looking(&self, region: &str, clock: &Arc<dyn Clock>, accounts: &Accounts) -> Clients {
+        let who = self.whole_run(accounts, region, clock).await;
+        self.made(region, clock, &Door::Look, &who).await
     }
 
-    /// Clients that may act, for what is no step: the same guard, and the same
-    /// look at the account, which must be one of those that the runbook names.
+    /// Clients that may act, for what is of the whole run: the same guard, and the
+    /// same look at the account, which must be one of those that the runbook names.
     pub async fn acting(
         &self,
         region: &str,
@@ -204,15 +252,14 @@ impl Aws {
         accounts: &Accounts,
         guard: Arc<dyn Guard>,
     ) -> Result<Clients, Failure> {
-        let wanted: Vec<_> = accounts.ids.iter().map(|(name, id)| (name.as_str(), id.as_str())).collect();
-        if !wanted.is_empty() {
-            self.right_account(region, clock, &wanted).await?;
-        }
-        Ok(self.made(region, clock, &Door::Act(guard)).await)
+        let who = self.whole_run(accounts, region, clock).await;
+        self.right_account(region, clock, &who, &accounts.of_run()).await?;
+        Ok(self.made(region, clock, &Door::Act(guard), &who).await)
     }
 
     async fn clients(&self, cx: &ReadCx, region: Option<&str>, door: &Door) -> Result<Clients, Failure> {
-        Ok(self.made(&self.region(cx, region).await?, &cx.clock, door).await)
+        let who = self.right_account_of(cx).await?;
+        Ok(self.made(&self.region(cx, region).await?, &cx.clock, door, &who).await)
     }
 
     async fn region(&self, cx: &ReadCx, region: Option<&str>) -> Result<String, Failure> {
@@ -223,12 +270,18 @@ impl Aws {
         }
     }
 
-    async fn made(&self, region: &str, clock: &Arc<dyn Clock>, door: &Door) -> Clients {
-        let Loaded { config, http } = self.loaded(region).await;
-        let shared = config.to_builder().region(Region::new(region.to_owned())).build();
+    async fn made(&self, region: &str, clock: &Arc<dyn Clock>, door: &Door, who: &Identity) -> Clients {
+        let Loaded { config, http, .. } = self.loaded(region).await;
+        let mut shared = config.to_builder().region(Region::new(region.to_owned()));
+        if let Some(assumed) = &who.assumed {
+            // What is held, and for how long, the provider knows better than a cache does.
+            let provider = SharedCredentialsProvider::new(Provider(assumed.clone()));
+            shared = shared.credentials_provider(provider).identity_cache(IdentityCache::no_cache());
+        }
         let looking = matches!(door, Door::Look);
-        let wall = |service| Wall::new(http.clone(), looking, self.pace.gate(service, region, clock));
-        Clients::new(&shared, region.to_owned(), door, wall)
+        let place = who.place(region);
+        let wall = |service| Wall::new(http.clone(), looking, self.pace.gate(service, &place, clock));
+        Clients::new(&shared.build(), region.to_owned(), place.clone(), who.assumed.clone(), door, wall)
     }
 
     /// The region that the SDK's chain names, if it names one.
@@ -248,12 +301,16 @@ impl Aws {
         self.loaded
             .get_or_init(|| async {
                 let http = http_client();
+                let home = self.home.as_deref().unwrap_or(region).to_owned();
                 let config = if let Some(config) = &self.given {
                     config.clone()
                 } else {
                     let chain = aws_config::defaults(BehaviorVersion::latest());
-                    let home = self.home.as_deref().unwrap_or(region).to_owned();
-                    chain.http_client(http.clone()).region(Region::new(home)).load().await
+                    let chain = chain.http_client(http.clone()).region(Region::new(home.clone()));
+                    match &self.profile {
+                        Some(profile) => chain.credentials_provider(keys_of(profile, &home, &http)).load().await,
+                        None => chain.load().await,
+                    }
                 };
                 let timeouts = TimeoutConfig::builder()
                     .connect_timeout(limits::CONNECT)
@@ -262,45 +319,17 @@ impl Aws {
                     .build();
                 // The wall is set after loading: the credential providers keep the free client.
                 let config = config.into_builder().retry_config(RetryConfig::disabled()).timeout_config(timeouts);
-                Loaded { config: config.build(), http }
+                Loaded { config: config.build(), http, home }
             })
             .await
     }
+}
 
-    /// Refuses to work in an account that is not the step's.
-    async fn right_account_of(&self, cx: &ReadCx) -> Result<(), Failure> {
-        match World::of(cx).accounts.of(cx) {
-            Some(wanted) => self.right_account(&self.region(cx, None).await?, &cx.clock, &[wanted]).await,
-            None => Ok(()),
-        }
-    }
-
-    /// Refuses to work in an account that is none of those `wanted`, each a
-    /// name in the runbook and a number.
-    async fn right_account(
-        &self,
-        region: &str,
-        clock: &Arc<dyn Clock>,
-        wanted: &[(&str, &str)],
-    ) -> Result<(), Failure> {
-        let right = |me: &str| wanted.iter().any(|(_, id)| *id == me);
-        let mut me = self.me.lock().await;
-        if me.as_deref().is_some_and(right) {
-            return Ok(());
-        }
-        let clients = self.looking(region, clock).await;
-        let site = clients.call("sts", "GetCallerIdentity");
-        let identity = clients.sts.get_caller_identity().send().await.map_err(|e| site.read(&e))?;
-        let is = identity.account().unwrap_or_default();
-        if !right(is) {
-            let arn = identity.arn().unwrap_or("an unknown caller");
-            let wanted: Vec<_> = wanted.iter().map(|(name, id)| format!("`{name}` is account {id}")).collect();
-            let text = format!("these credentials are of account {is} ({arn}), and {}", wanted.join(", "));
-            return Err(Failure::new(text).hint("choose the profile of that account: AWS_PROFILE"));
-        }
-        *me = Some(is.to_owned());
-        Ok(())
-    }
+/// The credentials of a profile alone: the chain would look into the environment first.
+fn keys_of(profile: &str, home: &str, http: &SharedHttpClient) -> ProfileFileCredentialsProvider {
+    let with = ProviderConfig::without_region().with_region(Some(Region::new(home.to_owned())));
+    let with = with.with_http_client(http.clone());
+    ProfileFileCredentialsProvider::builder().configure(&with).profile_name(profile).build()
 }
 
 /// A time that a service gives; `None` of one that lies beyond all that `dr` counts.

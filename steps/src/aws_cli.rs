@@ -21,6 +21,7 @@ use async_trait::async_trait;
 use dr_engine::{
     duration::Dur,
     kind::{Explained, Reference},
+    need::Need,
     outcome::{Failure, Output},
     step::{Check, Description, Look, Mistake, OutputName, ReadCx, Step, StepCx, StepError},
     yaml::In,
@@ -179,6 +180,10 @@ impl Step for AwsCli {
         found
     }
 
+    fn leans_on(&self) -> Vec<Need> {
+        vec![Need::ProviderCli]
+    }
+
     fn outputs(&self) -> Vec<OutputName> {
         output::names(&self.outputs)
     }
@@ -262,9 +267,6 @@ fn any_answer(check: &Seen) -> Option<Mistake> {
             .into(),
     })
 }
-
-/// The kinds that need the command line, for `dr doctor`.
-pub const BY_CLI: [&str; 2] = ["aws.cli", "fence.security_group"];
 
 /// The fact that the service took the operation: its words.
 const TAKEN: &str = "taken";

@@ -40,9 +40,10 @@ pub struct CopyJob {
     /// The vault that holds the recovery point, in the step's region, which has to answer.
     vault: In<String>,
     /// What was backed up: its ARN.
+    #[serde(deserialize_with = "crate::form::one::<crate::form::Arn, _>")]
     resource: In<String>,
     /// `latest`, or the ARN of a recovery point.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::form::perhaps::<crate::form::LatestOrArn, _>")]
     recovery_point: Option<In<String>>,
     /// Only a recovery point not later than this, as in `${run.incident_at}`: for corruption.
     #[serde(default)]
@@ -51,6 +52,7 @@ pub struct CopyJob {
     /// organization.
     to: In<String>,
     /// The ARN of the role with which AWS Backup copies.
+    #[serde(deserialize_with = "crate::form::one::<crate::form::Arn, _>")]
     role: In<String>,
     /// The copy is deleted so many days after the original was made; else as the original is.
     #[serde(default)]

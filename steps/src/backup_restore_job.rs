@@ -31,14 +31,16 @@ pub struct RestoreJob {
     /// The vault that holds the recovery point, in the step's region.
     vault: In<String>,
     /// What was backed up: its ARN.
+    #[serde(deserialize_with = "crate::form::one::<crate::form::Arn, _>")]
     resource: In<String>,
     /// `latest`, or the ARN of a recovery point.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::form::perhaps::<crate::form::LatestOrArn, _>")]
     recovery_point: Option<In<String>>,
     /// Only a recovery point not later than this, as in `${run.incident_at}`: for corruption.
     #[serde(default)]
     before: Option<In<String>>,
     /// The ARN of the role with which AWS Backup restores.
+    #[serde(deserialize_with = "crate::form::one::<crate::form::Arn, _>")]
     role: In<String>,
     /// What is to differ from what was backed up: the new name, groups, subnets. Each type of
     /// resource has its own keys.

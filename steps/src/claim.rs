@@ -129,7 +129,7 @@ impl Claim {
     /// Looks once.
     pub async fn look_once(&self) -> Result<Stands, Failure> {
         self.within("GetObject", async {
-            let clients = self.world.aws.looking(&self.region, &self.clock).await;
+            let clients = self.world.aws.looking(&self.region, &self.clock, &self.world.accounts).await;
             self.seen(&clients).await
         })
         .await?

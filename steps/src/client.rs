@@ -51,6 +51,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
     /// The body was longer than what is read.
     pub(crate) cut: bool,
@@ -129,7 +130,8 @@ async fn exchange(stream: Box<dyn Stream>, request: Request<Full<Bytes>>) -> hyp
                 break;
             }
         }
-        Ok(Answer { status: response.status().as_u16(), body, cut })
+        let headers = std::mem::take(response.headers_mut());
+        Ok(Answer { status: response.status().as_u16(), headers, body, cut })
     };
     let (mut work, mut connection) = (pin!(work), pin!(connection));
     // The connection moves the bytes; what it meets, the request hears of.

@@ -52,6 +52,7 @@ pub struct ImportUsers {
     #[serde(default)]
     version: Option<In<String>>,
     /// The ARN of the role with which Cognito writes what became of each line into `CloudWatch` Logs.
+    #[serde(deserialize_with = "crate::form::one::<crate::form::Arn, _>")]
     logs_role: In<String>,
     /// How the passwords in the export are hashed, in one more column than the
     /// pool names. Without it users have to set new ones.

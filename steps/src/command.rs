@@ -8,6 +8,7 @@
 
 use crate::{
     output::{self, Outputs},
+    prepared,
     process::{self, Job, Looked},
     redact::Redactor,
     secret::TextOrSecret,
@@ -19,6 +20,7 @@ use async_trait::async_trait;
 use dr_engine::{
     duration::Dur,
     kind::{Explained, Reference},
+    need::Need,
     outcome::{Failure, Output},
     step::{Check, Description, Look, Mistake, OutputName, ReadCx, Step, StepCx, StepError},
     yaml::In,
@@ -119,6 +121,10 @@ impl Step for Command {
         vec![Mistake { field: "retry_on", message, help }]
     }
 
+    fn leans_on(&self) -> Vec<Need> {
+        self.program().leans_on()
+    }
+
     fn outputs(&self) -> Vec<OutputName> {
         output::names(&self.outputs)
     }
@@ -192,6 +198,12 @@ impl Program<'_> {
         let listed = status.code().is_some_and(|code| self.retry_on.iter().any(|on| i32::from(*on) == code));
         let again = listed && self.check.is_some();
         Err(StepError::Failed(Failure { transient: again, ..failure }))
+    }
+
+    /// It, its `check`, and the secrets of both.
+    pub(crate) fn leans_on(self) -> Vec<Need> {
+        let looks = self.check.iter().flat_map(|check| prepared::started(&check.argv, self.env, self.cwd));
+        prepared::started(self.argv, self.env, self.cwd).chain(looks).collect()
     }
 
     fn job(self, cx: &ReadCx, argv: &[In<Word>]) -> Result<Job, Failure> {

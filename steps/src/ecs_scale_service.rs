@@ -80,7 +80,7 @@ enum Stage {
 
 impl ScaleService {
     async fn see(&self, cx: &ReadCx, clients: &Clients) -> Result<Service, Failure> {
-        let place = format!("{}/{}", clients.region, self.cluster);
+        let place = format!("{}/{}", clients.place, self.cluster);
         let list = |names| list(clients, self.cluster.get(), names);
         let found = World::of(cx).aws.services.look(&place, self.service.get(), list).await?;
         let missing = || Failure::new(format!("there is no service {} in {}: MISSING", self.title(), clients.region));

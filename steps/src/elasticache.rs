@@ -12,6 +12,7 @@
 
 pub(crate) mod global;
 pub(crate) mod snapshots;
+pub(crate) mod warm;
 
 use crate::aws::{
     Clients,
@@ -73,12 +74,20 @@ pub(crate) struct Origin {
 pub(crate) const UNDO: &str = "Waits until the group no longer moves, `DeleteReplicationGroup` without a final \
     snapshot, and waits until it is gone. Only this run's group is deleted.";
 
-/// What `check` looks at, for the pages of the kinds.
-pub(crate) const CHECK: &str = "`DescribeReplicationGroups` and `ListTagsForResource` on the target. Nothing of it \
-    while the name is free; under way while the group is being made; done when it is available. A group that is not \
-    this run's, was made from something else, failed, or differs from what is asked for in node type, replicas, TLS \
-    or user groups, is refused. Its subnet, security and parameter groups and its key are given when it is made, and \
-    not looked at again: `retry --set` of those changes nothing afterwards.";
+/// What `check` looks at, for the pages of the kinds, with what one looks at beside.
+macro_rules! check_page {
+    ($more:literal) => {
+        concat!(
+            "`DescribeReplicationGroups` and `ListTagsForResource` on the target. Nothing of it while the name is free; \
+             under way while the group is being made; done when it is available. A group that is not this run's, was \
+             made from something else, failed, or differs from what is asked for in node type, replicas, TLS or user \
+             groups, is refused. Its subnet, security and parameter groups and its key are given when it is made, and \
+             not looked at again: `retry --set` of those changes nothing afterwards.",
+            $more
+        )
+    };
+}
+pub(crate) use check_page;
 
 /// The actions that every kind needs that makes a group.
 pub(crate) const ACTIONS: [&str; 8] = [

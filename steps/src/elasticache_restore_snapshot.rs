@@ -48,7 +48,7 @@ pub struct RestoreSnapshot {
     before: Option<In<String>>,
     /// In place of a snapshot: exported files in buckets of the step's region,
     /// one for each shard, as in `arn:aws:s3:::bucket/sessions.rdb`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::form::list::<crate::form::Arn, _>")]
     files: Vec<In<String>>,
     /// With `files`: `redis` or `valkey`.
     #[serde(default)]
@@ -175,7 +175,7 @@ impl RestoreSnapshot {
 
 impl Explained for RestoreSnapshot {
     const REFERENCE: Reference = Reference {
-        check: elasticache::CHECK,
+        check: elasticache::check_page!(""),
         run: "`DescribeSnapshots`; writes down which snapshot it is; `CreateReplicationGroup`; waits until the group is \
             available. A snapshot that was chosen stays chosen in that run. With `files` nothing is chosen.",
         undo: Some(elasticache::UNDO),

@@ -15,6 +15,7 @@ use async_trait::async_trait;
 use dr_engine::{
     duration::Dur,
     kind::{Explained, Reference},
+    need::Need,
     outcome::{Failure, Output},
     step::{Check, Description, OutputName, ReadCx, Step, StepCx, StepError},
     yaml::In,
@@ -108,6 +109,11 @@ impl Step for FenceCommand {
         let words: Vec<_> = self.argv.iter().map(ToString::to_string).collect();
         let summary = format!("fences the old writer by `{}`", words.join(" "));
         Description { summary, fences: true, ..Description::default() }
+    }
+
+    fn leans_on(&self) -> Vec<Need> {
+        let lifting = self.undo.iter().flat_map(|undo| self.lifter(undo).leans_on());
+        self.program().leans_on().into_iter().chain(lifting).collect()
     }
 
     fn outputs(&self) -> Vec<OutputName> {

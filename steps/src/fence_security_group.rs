@@ -15,6 +15,7 @@ use async_trait::async_trait;
 use aws_sdk_rds::types::DbInstance;
 use dr_engine::{
     kind::{Explained, Reference},
+    need::Need,
     outcome::{Failure, Output},
     step::{Check, Description, Look, ReadCx, Step, StepCx, StepError},
     yaml::In,
@@ -94,6 +95,10 @@ impl Step for SecurityGroup {
             fences: true,
             ..Description::default()
         }
+    }
+
+    fn leans_on(&self) -> Vec<Need> {
+        vec![Need::ProviderCli]
     }
 
     async fn check(&self, cx: &ReadCx) -> Result<Check, Failure> {

@@ -8,6 +8,7 @@ use crate::{
     client::{self, Answer},
     limits,
     output::{self, Outputs},
+    prepared,
     redact::Redactor,
     text::{self, Word},
     web::{self, Expect, Headers, Json, WebUrl},
@@ -17,8 +18,9 @@ use bytes::Bytes;
 use dr_engine::{
     duration::Dur,
     kind::{Explained, Reference},
+    need::Need,
     outcome::{Failure, Output},
-    step::{Check, Description, OutputName, ReadCx, Step, StepCx, StepError},
+    step::{Check, Description, Mistake, OutputName, ReadCx, Step, StepCx, StepError},
     yaml::In,
 };
 use hyper::{
@@ -146,6 +148,14 @@ impl Step for Http {
     /// attempt's clock, which stops at the same moment, would say less.
     fn grace(&self) -> Dur {
         limits::REQUEST_GRACE
+    }
+
+    fn mistakes(&self) -> Vec<Mistake> {
+        web::written_down("headers", &self.headers).into_iter().collect()
+    }
+
+    fn leans_on(&self) -> Vec<Need> {
+        prepared::secrets(self.headers.values()).collect()
     }
 
     fn outputs(&self) -> Vec<OutputName> {

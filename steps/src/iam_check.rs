@@ -22,6 +22,7 @@ use async_trait::async_trait;
 use document::Renames;
 use dr_engine::{
     kind::{Explained, Reference},
+    need::Need,
     outcome::{Failure, Output},
     step::{Check, Description, Mistake, OutputName, OutputType, ReadCx, Step, StepCx, StepError},
     yaml::In,
@@ -64,9 +65,10 @@ struct Wanted {
 #[serde(deny_unknown_fields)]
 struct May {
     /// The actions, as in `s3:GetObject`.
+    #[serde(deserialize_with = "crate::form::list::<crate::form::Action, _>")]
     actions: Vec<In<String>>,
     /// What they are done to: ARNs. Default: everything (`*`).
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::form::list::<crate::form::ArnOrAll, _>")]
     on: Vec<In<String>>,
 }
 
@@ -248,6 +250,10 @@ impl Step for IamCheck {
             mistakes.push(mistake("rename", text.into(), "name the role to compare with: `like`"));
         }
         mistakes
+    }
+
+    fn leans_on(&self) -> Vec<Need> {
+        vec![Need::ProviderCli]
     }
 
     fn outputs(&self) -> Vec<OutputName> {

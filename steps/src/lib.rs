@@ -18,6 +18,7 @@ pub mod backup_restore_job;
 mod before;
 pub mod claim;
 mod client;
+pub mod cloudfront_kvs_flag;
 pub mod cloudfront_update_origin;
 pub mod cognito_import_users;
 pub mod cognito_replica_activate;
@@ -36,8 +37,13 @@ pub mod elasticache_start_empty;
 pub mod fence_command;
 pub mod fence_rds_read_only;
 pub mod fence_security_group;
+mod form;
 pub mod http;
 pub mod iam_check;
+mod lambda;
+pub mod lambda_activate;
+pub mod lambda_event_source;
+pub mod lambda_smoke;
 pub mod limits;
 pub mod manual;
 mod metrics;
@@ -45,6 +51,7 @@ mod moments;
 mod namesakes;
 mod newest;
 pub mod output;
+pub mod prepared;
 pub mod probe;
 pub mod process;
 mod promotion;
@@ -89,6 +96,7 @@ pub fn registry() -> Registry {
         Kind::of::<aws_cli::AwsCli>("aws.cli"),
         Kind::of::<backup_copy_job::CopyJob>("backup.copy_job"),
         Kind::of::<backup_restore_job::RestoreJob>("backup.restore_job"),
+        Kind::of::<cloudfront_kvs_flag::KvsFlag>("cloudfront.kvs_flag"),
         Kind::of::<cloudfront_update_origin::UpdateOrigin>("cloudfront.update_origin"),
         Kind::of::<cognito_import_users::ImportUsers>("cognito.import_users"),
         Kind::of::<cognito_replica_activate::ReplicaActivate>("cognito.replica_activate"),
@@ -106,6 +114,9 @@ pub fn registry() -> Registry {
         Kind::of::<fence_security_group::SecurityGroup>("fence.security_group"),
         Kind::of::<http::Http>("http"),
         Kind::of::<iam_check::IamCheck>("iam.check"),
+        Kind::of::<lambda_activate::Activate>("lambda.activate"),
+        Kind::of::<lambda_event_source::EventSource>("lambda.event_source"),
+        Kind::of::<lambda_smoke::Smoke>("lambda.smoke"),
         Kind::of::<manual::Manual>("manual"),
         Kind::of::<rds_copy_snapshot::CopySnapshot>("rds.copy_snapshot"),
         Kind::of::<rds_create_replica::CreateReplica>("rds.create_replica"),

@@ -456,7 +456,7 @@ async fn note(cx: &StepCx, db: &DbInstance) {
 
 /// The instance of this name, if there is one. Whoever looks at the same time shares one list.
 pub(crate) async fn find(cx: &ReadCx, clients: &Clients, name: &str) -> Result<Option<DbInstance>, Failure> {
-    World::of(cx).aws.instances.look(&clients.region, name, |names| list(clients, names)).await
+    World::of(cx).aws.instances.look(&clients.place, name, |names| list(clients, names)).await
 }
 
 /// What an instance gives to other steps, by the names in [`outputs`].

@@ -5,16 +5,17 @@
 //! first of the row that `run` goes on with.
 
 use crate::{
-    limits,
+    limits, prepared,
     probe::{HostPort, HttpProbe, Place, Seen, TcpProbe},
-    web::{Expect, Headers, WebUrl},
+    web::{self, Expect, Headers, WebUrl},
 };
 use async_trait::async_trait;
 use dr_engine::{
     duration::Dur,
     kind::{Explained, Reference},
+    need::Need,
     outcome::{Failure, Output},
-    step::{Check, Description, OutputName, OutputType, ReadCx, Step, StepCx, StepError},
+    step::{Check, Description, Mistake, OutputName, OutputType, ReadCx, Step, StepCx, StepError},
     yaml::In,
 };
 use schemars::JsonSchema;
@@ -121,6 +122,14 @@ impl Explained for VerifyHttp {
 impl Step for VerifyHttp {
     fn describe(&self) -> Description {
         Description { summary: format!("waits for good answers of {}", self.url), ..Description::default() }
+    }
+
+    fn mistakes(&self) -> Vec<Mistake> {
+        web::written_down("headers", &self.headers).into_iter().collect()
+    }
+
+    fn leans_on(&self) -> Vec<Need> {
+        prepared::secrets(self.headers.values()).collect()
     }
 
     fn outputs(&self) -> Vec<OutputName> {

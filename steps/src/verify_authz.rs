@@ -10,8 +10,10 @@
 use crate::{
     client::Answer,
     output::Pointer,
+    prepared,
     probe::{Place, Seen, fetch},
     redact::Redactor,
+    secret::TextOrSecret,
     verify::{Row, five_seconds, three},
     web::{self, Expect, Headers, Json, WebUrl},
 };
@@ -19,6 +21,7 @@ use async_trait::async_trait;
 use dr_engine::{
     duration::Dur,
     kind::{Explained, Reference},
+    need::Need,
     outcome::{Failure, Output},
     step::{Check, Description, Mistake, OutputName, OutputType, ReadCx, Step, StepCx, StepError},
     yaml::In,
@@ -99,12 +102,16 @@ pub struct Refusal {
 
 impl From<Refusal> for Expect {
     fn from(Refusal { status, json }: Refusal) -> Self {
-        Self { status: if status.is_empty() { REFUSED.into() } else { status }, json }
+        Self { status: if status.is_empty() { REFUSED.into() } else { status }, json, ..Self::default() }
     }
 }
 
 /// The refusals that say what they mean: 404 may be of a service that is not there.
 const REFUSED: [u16; 2] = [401, 403];
+
+/// What is wrong where one request is to be let in and to be refused.
+const SAME: &str = "`allowed` and `forbidden` are the same request: nothing would be proven";
+const TWO: &str = "give them two identities, by `headers` with different secrets, or two `url`s";
 
 fn is_let_in(status: u16) -> bool {
     (200..300).contains(&status)
@@ -114,6 +121,19 @@ impl VerifyAuthz {
     /// What one of them asks for.
     fn url<'a>(&'a self, own: Option<&'a In<WebUrl>>) -> &'a WebUrl {
         own.unwrap_or(&self.url).get()
+    }
+
+    /// Whether both ask for the same as the same, as far as that is known before: two secrets may have one value.
+    fn are_the_same(&self) -> bool {
+        let sent = |own: &Headers| -> BTreeMap<String, In<TextOrSecret>> {
+            let mut all: BTreeMap<_, _> =
+                self.headers.iter().chain(own).map(|(name, value)| (name.to_lowercase(), value.clone())).collect();
+            all.retain(|_, value| *value != In::Lit(TextOrSecret::Text(String::new())));
+            all
+        };
+        let url = |own: Option<&In<WebUrl>>| own.unwrap_or(&self.url).clone();
+        url(self.allowed.url.as_ref()) == url(self.forbidden.url.as_ref())
+            && sent(&self.allowed.headers) == sent(&self.forbidden.headers)
     }
 
     /// As whom one of them asks.
@@ -140,8 +160,7 @@ impl VerifyAuthz {
         let who_may = self.identity(cx, &self.allowed.headers, &mut redactor)?;
         let who_may_not = self.identity(cx, &self.forbidden.headers, &mut redactor)?;
         if who_may == who_may_not && open == closed {
-            return Err(Failure::new("`allowed` and `forbidden` are the same request: nothing would be proven")
-                .hint("give them two identities, by `headers` with different secrets, or two `url`s"));
+            return Err(Failure::new(SAME).hint(TWO));
         }
         // In this order a cache that keeps the answer of the one for the other is seen.
         let allowed = self.ask(cx, open, who_may).await?;
@@ -223,16 +242,29 @@ impl Step for VerifyAuthz {
     }
 
     fn mistakes(&self) -> Vec<Mistake> {
-        let expect = &self.forbidden.expect;
-        let Some(status) = expect.status.iter().find(|status| is_let_in(**status)) else { return Vec::new() };
-        if !expect.json.is_empty() {
-            return Vec::new();
+        let headers =
+            [("headers", &self.headers), ("allowed", &self.allowed.headers), ("forbidden", &self.forbidden.headers)];
+        let mut mistakes: Vec<_> =
+            headers.into_iter().filter_map(|(field, headers)| web::written_down(field, headers)).collect();
+        if self.are_the_same() {
+            mistakes.push(Mistake { field: "forbidden", message: SAME.into(), help: TWO.into() });
         }
-        vec![Mistake {
-            field: "forbidden",
-            message: format!("status {status} is an answer for who is let in"),
-            help: "a refusal is 401 or 403; where it comes with such a status, say by `json` what it says".into(),
-        }]
+        let expect = &self.forbidden.expect;
+        if let Some(status) = expect.status.iter().find(|status| is_let_in(**status))
+            && expect.json.is_empty()
+        {
+            mistakes.push(Mistake {
+                field: "forbidden",
+                message: format!("status {status} is an answer for who is let in"),
+                help: "a refusal is 401 or 403; where it comes with such a status, say by `json` what it says".into(),
+            });
+        }
+        mistakes
+    }
+
+    fn leans_on(&self) -> Vec<Need> {
+        let headers = [&self.headers, &self.allowed.headers, &self.forbidden.headers];
+        prepared::secrets(headers.into_iter().flat_map(Headers::values)).collect()
     }
 
     fn outputs(&self) -> Vec<OutputName> {

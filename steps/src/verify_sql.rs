@@ -9,9 +9,10 @@ mod expect;
 mod mysql;
 mod postgres;
 mod session;
+mod statements;
 
 use crate::{
-    limits,
+    limits, prepared,
     probe::{Place, Seen},
     redact::Redactor,
     secret::TextOrSecret,
@@ -24,6 +25,7 @@ use async_trait::async_trait;
 use dr_engine::{
     duration::Dur,
     kind::{Explained, Reference},
+    need::Need,
     outcome::{Failure, Output, RecoveryPoint},
     step::{Check, Description, Mistake, OutputName, OutputType, ReadCx, Step, StepCx, StepError},
     yaml::In,
@@ -42,6 +44,7 @@ pub struct VerifySql {
     /// What the database speaks: `postgres` or `mysql`, Aurora's too. MariaDB speaks `mysql`.
     engine: Engine,
     /// The database's endpoint, by the name that stands in its certificate.
+    #[serde(deserialize_with = "crate::form::one::<crate::form::Host, _>")]
     host: In<String>,
     /// Where it listens. Default: 5432 for `postgres`, 3306 for `mysql`.
     port: Option<In<u16>>,
@@ -58,7 +61,7 @@ pub struct VerifySql {
     /// Whether the server has to accept writes: it is no replica, and not read-only. Default: false.
     #[serde(default)]
     writable: bool,
-    /// How long the query may take; the server ends it then. Default: 10s, at most 90s.
+    /// How long the query may take; the server ends it then. Default: 10s, at most 75s.
     #[serde(default = "query_timeout")]
     query_timeout: Dur,
     /// A file of certificates (PEM), relative to the runbook: who has one of these is believed, and nobody else.
@@ -297,15 +300,28 @@ impl Step for VerifySql {
         }
         if !(Dur(1)..=limits::SQL_TIMEOUT_MAX).contains(&self.query_timeout) {
             let text = format!("`query_timeout` is {}; at most {} fit", self.query_timeout, limits::SQL_TIMEOUT_MAX);
-            mistake("query_timeout", text, "a look has two minutes in all: ask for what an index answers");
+            mistake(
+                "query_timeout",
+                text,
+                "a look has two minutes in all, with what it takes to connect: ask for what an index answers",
+            );
         }
         if self.plain_on_loopback && self.ca.is_some() {
             mistake("ca", "without TLS nobody shows a certificate".into(), "leave out `ca`, or `plain_on_loopback`");
         }
         if let Some(In::Lit(query)) = &self.query {
             mistakes.extend(session::writes(query));
+            mistakes.extend(statements::several(self.engine, query));
         }
         mistakes
+    }
+
+    fn leans_on(&self) -> Vec<Need> {
+        let certificates = self.ca.as_ref().filter(|_| !self.plain_on_loopback).map(|file| match file {
+            In::Lit(file) => Need::Certificates(file.clone()),
+            In::Later(file) => Need::Later { what: "file of certificates", written: file.to_string() },
+        });
+        prepared::secrets([&self.password]).chain(certificates).collect()
     }
 
     fn outputs(&self) -> Vec<OutputName> {

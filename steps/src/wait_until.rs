@@ -1,15 +1,18 @@
 //! `wait_until`: nothing is done, until something is so.
 
 use crate::{
+    prepared,
     probe::{CommandProbe, HttpProbe, Seen, TcpProbe},
     verify::Row,
+    web,
 };
 use async_trait::async_trait;
 use dr_engine::{
     duration::Dur,
     kind::{Explained, Reference},
+    need::Need,
     outcome::{Failure, Output},
-    step::{Check, Description, OutputName, OutputType, ReadCx, Step, StepCx, StepError},
+    step::{Check, Description, Mistake, OutputName, OutputType, ReadCx, Step, StepCx, StepError},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -93,6 +96,21 @@ impl Step for WaitUntil {
             }
         };
         Description { summary: format!("waits for {what}"), ..Description::default() }
+    }
+
+    fn mistakes(&self) -> Vec<Mistake> {
+        match &self.probe {
+            Probe::Http(probe) => web::written_down("probe", &probe.headers).into_iter().collect(),
+            Probe::Tcp(_) | Probe::Command(_) => Vec::new(),
+        }
+    }
+
+    fn leans_on(&self) -> Vec<Need> {
+        match &self.probe {
+            Probe::Http(probe) => prepared::secrets(probe.headers.values()).collect(),
+            Probe::Tcp(_) => Vec::new(),
+            Probe::Command(probe) => prepared::started(&probe.argv, &probe.env, probe.cwd.as_ref()).collect(),
+        }
     }
 
     fn outputs(&self) -> Vec<OutputName> {

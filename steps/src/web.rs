@@ -1,8 +1,19 @@
 //! What the kinds that speak HTTP are given: addresses, headers, bodies, and
 //! what is expected of an answer.
 
-use crate::{client::Answer, output::Pointer, redact::Redactor, secret::TextOrSecret, text, world::World};
-use dr_engine::{outcome::Failure, step::ReadCx, yaml::In};
+use crate::{
+    client::Answer,
+    output::Pointer,
+    redact::Redactor,
+    secret::TextOrSecret,
+    text::{self, Word},
+    world::World,
+};
+use dr_engine::{
+    outcome::Failure,
+    step::{Mistake, ReadCx},
+    yaml::In,
+};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -163,9 +174,20 @@ pub struct Expect {
     /// Values in its JSON, each named by a JSON pointer: `/state: ready`.
     #[serde(default)]
     pub json: BTreeMap<Pointer, In<Json>>,
+    /// Its headers, each with its whole value: `x-served-by: eu-central-1`.
+    #[serde(default)]
+    pub headers: BTreeMap<String, In<Word>>,
+    /// A text that stands somewhere in its body.
+    #[serde(default)]
+    pub text: Option<In<Word>>,
 }
 
 impl Expect {
+    /// Whether more than its status is looked at.
+    pub(crate) fn reads_the_answer(&self) -> bool {
+        !self.json.is_empty() || !self.headers.is_empty() || self.text.is_some()
+    }
+
     /// Whether the status is what is expected.
     pub(crate) fn status_met(&self, status: u16) -> bool {
         if self.status.is_empty() { (200..300).contains(&status) } else { self.status.contains(&status) }
@@ -178,11 +200,28 @@ impl Expect {
             let wanted = if wanted.is_empty() { "200 to 299".into() } else { wanted.join(" or ") };
             return Some(format!("status {}, wanted {wanted}", answer.status));
         }
+        let quoted = |why: String| Some(text::short(&redactor.text(&text::clean(&why))).into_owned());
+        for (name, wanted) in &self.headers {
+            let wanted = &wanted.get().0;
+            let found: Vec<_> = answer.headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+            if found.is_empty() {
+                return quoted(format!("its answer has no header `{name}`, wanted `{wanted}`"));
+            }
+            if !found.contains(&wanted.as_bytes()) {
+                let found = String::from_utf8_lossy(found[0]);
+                return quoted(format!("the header `{name}` is `{found}`, wanted `{wanted}`"));
+            }
+        }
+        if (self.text.is_some() || !self.json.is_empty()) && answer.cut {
+            return Some("its answer is too long to be read".into());
+        }
+        if let Some(wanted) = self.text.as_ref().map(|text| &text.get().0)
+            && !String::from_utf8_lossy(&answer.body).contains(wanted.as_str())
+        {
+            return quoted(format!("its answer does not contain `{wanted}`"));
+        }
         if self.json.is_empty() {
             return None;
-        }
-        if answer.cut {
-            return Some("its answer is too long to be read".into());
         }
         let Ok(json) = serde_json::from_slice::<Value>(&answer.body) else {
             return Some("its answer is not JSON".into());
@@ -221,6 +260,36 @@ pub(crate) fn same(found: &Value, wanted: &Value) -> bool {
 
 /// Headers by name.
 pub type Headers = BTreeMap<String, In<TextOrSecret>>;
+
+/// Headers that say who asks.
+const TELLS_WHO: [&str; 10] = [
+    "api-key",
+    "apikey",
+    "authorization",
+    "cookie",
+    "private-token",
+    "proxy-authorization",
+    "x-access-token",
+    "x-api-key",
+    "x-auth-token",
+    "x-vault-token",
+];
+
+/// Headers by which somebody is known, written down for all who read the
+/// runbook, its plan and its journal. What a run gives is none of them; an
+/// empty one is not sent. `field` is where they stand.
+pub(crate) fn written_down(field: &'static str, headers: &Headers) -> Option<Mistake> {
+    let tells = |name: &str| TELLS_WHO.iter().any(|known| name.eq_ignore_ascii_case(known));
+    let plain = |value: &In<TextOrSecret>| matches!(value, In::Lit(TextOrSecret::Text(text)) if !text.is_empty());
+    let (name, _) = headers.iter().find(|(name, value)| tells(name) && plain(value))?;
+    Some(Mistake {
+        field,
+        message: format!("the header `{name}` is a secret, and is written down here"),
+        help: format!(
+            "name where it is: `{name}: {{ secret: env:NAME }}`, which holds the whole header, with what stands before the secret"
+        ),
+    })
+}
 
 /// Headers that frame the message: whoever set them could hide a second one in it.
 const FRAMING: [&str; 4] = ["connection", "content-length", "transfer-encoding", "upgrade"];

@@ -93,6 +93,20 @@ pub(crate) async fn outlast(cx: &StepCx) -> Result<(), StepError> {
     Ok(())
 }
 
+/// Ends what earlier attempts left and still lives: what it works on is taken away.
+pub(crate) async fn end_living(cx: &StepCx) -> Result<(), Failure> {
+    let groups: Vec<_> = living(&cx.read).await.iter().map(|it| it.group).collect();
+    if groups.is_empty() {
+        return Ok(());
+    }
+    // Who may no longer act must not end what its successor waits for.
+    let guard = cx.guard();
+    guard.before()?;
+    process::end(&cx.read.clock, groups).await;
+    guard.after();
+    Ok(())
+}
+
 /// The values that a process printed for other steps.
 pub(crate) fn values(outputs: &Outputs, out: &Path, redactor: &Redactor) -> Result<Output, String> {
     if outputs.is_empty() {

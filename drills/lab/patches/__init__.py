@@ -19,7 +19,7 @@ MODULES = (
     "sts", "rds", "rds_parameters", "rds_pitr", "rds_replica", "rds_global", "rds_cluster", "route53", "dynamodb", "dynamodb_global",
     "dynamodb_restore", "s3", "s3_replication", "s3_rules", "ecs", "cloudfront", "cloudwatch", "cloudwatch_alarms",
     "backup", "backup_copy", "elasticache", "elasticache_global", "preflight", "iam", "sns", "cognito",
-    "cognito_replicas", "route53_health", "routing_controls",
+    "cognito_replicas", "functions", "key_values", "lists", "route53_health", "routing_controls",
 )  # fmt: skip
 
 

@@ -225,13 +225,35 @@ def modify(call):
         database.lab_pending = {**getattr(database, "lab_pending", {}), **later}
         database.pending_modified_values = database.lab_pending
     params["DBInstanceIdentifier"] = name
-    if params.get("NewDBInstanceIdentifier"):
-        refuse("InvalidParameterCombination", "the lab does not rename instances")
+    renamed = params.pop("NewDBInstanceIdentifier", None)
+    if renamed and not params.get("ApplyImmediately"):
+        refuse("InvalidParameterCombination", "the lab renames instances with ApplyImmediately only")
+    if renamed:
+        return rename(call, database, name, renamed)
     groups = params.pop("VpcSecurityGroupIds", None)
     store(call).modify_db_instance(name, XFormedDict(params))
     if groups is not None:
         put_into(call, database, name, groups)
     settle(call, database, name, ("modifying",))
+    return {"DBInstance": database}
+
+
+def rename(call, database, name, new):
+    """It has its new name once it is no longer `renaming`, and its resource id stays (User Guide,
+    Renaming a DB instance). What else is asked for in the same call is not the lab's."""
+    check_identifier(new, "NewDBInstanceIdentifier")
+    new, here = new.lower(), store(call)
+    if new in here.databases:
+        refuse("DBInstanceAlreadyExists", "DB instance already exists")
+    if set(call.params) - {"DBInstanceIdentifier", "NewDBInstanceIdentifier", "ApplyImmediately"}:
+        refuse("InvalidParameterCombination", "the lab renames an instance in a call of its own")
+    database.status = "renaming"
+
+    def finish():
+        here.databases[new] = here.databases.pop(name)
+        database.db_instance_identifier, database.status = new, call.state.db_rest()
+
+    call.state.begin(key(call, "db", name), finish, ("renaming",))
     return {"DBInstance": database}
 
 

@@ -24,13 +24,19 @@ def write(call):
 
 @operation("s3", "GetObject")
 def read(call):
-    """A key whose newest version is a delete marker says so."""
-    versions = bucket_of(call).keys.getlist(call.params["Key"], [])
+    """A key whose newest version is a delete marker says so; what was written while versioning was
+    suspended has the version `null`, which the next one replaces (User Guide, Suspending versioning)."""
+    bucket = bucket_of(call)
+    versions = bucket.keys.getlist(call.params["Key"], [])
     if versions and is_marker(versions[-1]) and not call.params.get("VersionId"):
         headers = {"x-amz-delete-marker": "true", "x-amz-version-id": versions[-1].version_id}
         extra = {"Key": call.params["Key"]}
         refuse("NoSuchKey", "The specified key does not exist.", 404, headers=headers, extra=extra)
-    return bridge.dispatch(call)
+    status, headers, body = bridge.dispatch(call)
+    wanted = call.params.get("VersionId") or (versions[-1].version_id if versions else None)
+    if status < 300 and bucket.versioning_status == "Suspended" and wanted == "null":
+        headers = {**headers, "x-amz-version-id": "null"}
+    return status, headers, body
 
 
 @operation("s3", "HeadObject")

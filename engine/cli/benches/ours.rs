@@ -105,7 +105,14 @@ pub fn opened(plan: Plan, at: Time) -> Event {
 /// The event of the controller that this process is.
 pub fn joined() -> Kind {
     let version = env!("CARGO_PKG_VERSION").into();
-    Kind::Joined(Controller { host: "bench".into(), pid: std::process::id(), epoch: 1, version, why: None })
+    Kind::Joined(Controller {
+        host: "bench".into(),
+        pid: std::process::id(),
+        epoch: 1,
+        version,
+        why: None,
+        break_glass: None,
+    })
 }
 
 /// Runs a plan in this process to its end, durably, in `folder/NAME`; gives how often it committed.

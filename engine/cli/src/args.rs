@@ -189,6 +189,7 @@ pub enum GraphForm {
 
 /// Arguments of `dr execute`.
 #[derive(Debug, ClapArgs)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a word of the command line")]
 pub struct Execute {
     #[command(flatten)]
     pub chosen: Chosen,
@@ -222,7 +223,10 @@ pub struct Execute {
     /// Start although another live run of this runbook is not finished.
     #[arg(long)]
     pub also: bool,
-    /// Why the claim is broken, or gone without.
+    /// Work with the credentials of the profile that the settings keep for emergencies; wants --why.
+    #[arg(long)]
+    pub break_glass: bool,
+    /// Why the claim is broken, or gone without, or those credentials are taken.
     #[arg(long, value_name = "TEXT")]
     pub why: Option<String>,
     #[command(flatten)]
@@ -285,7 +289,10 @@ pub struct Resume {
     /// Take the run from a controller that lives but does not answer.
     #[arg(long, requires = "why")]
     pub take_over: bool,
-    /// Why it is taken over, or its claim broken or gone without.
+    /// Work with the credentials of the profile that the settings keep for emergencies; wants --why.
+    #[arg(long)]
+    pub break_glass: bool,
+    /// Why it is taken over, its claim broken or gone without, or those credentials are taken.
     #[arg(long, value_name = "TEXT")]
     pub why: Option<String>,
     /// The run came from another host, which is off for certain.

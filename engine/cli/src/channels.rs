@@ -47,8 +47,14 @@ pub struct Way {
     instead: Box<dyn Fn(PathBuf) -> Arc<dyn Channel>>,
 }
 
-/// The ways that a runbook names, to these recipients.
-pub fn ways(plan: &Plan, recipients: Recipients, settings: &Settings, clock: &Arc<dyn Clock>) -> Vec<Way> {
+/// The ways that a runbook in this folder names, to these recipients.
+pub fn ways(
+    plan: &Plan,
+    folder: &str,
+    recipients: Recipients,
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+) -> Vec<Way> {
     let mut ways = Vec::new();
     let Some(comms) = &plan.comms else { return ways };
     if let Some(wanted) = &comms.slack {
@@ -84,7 +90,7 @@ pub fn ways(plan: &Plan, recipients: Recipients, settings: &Settings, clock: &Ar
     if comms.sms.is_some() {
         ways.push(Way {
             name: "SMS",
-            channel: sms_of(plan, settings, clock).map(|it| Arc::new(it) as Arc<dyn Channel>),
+            channel: sms_of(plan, folder, settings, clock).map(|it| Arc::new(it) as Arc<dyn Channel>),
             instead: Box::new(|folder| Arc::new(sms::files(folder))),
         });
     }
@@ -106,7 +112,7 @@ pub fn pages(plan: &Plan) -> BTreeMap<String, BTreeMap<String, Health>> {
 }
 
 /// SMS by Amazon SNS, wherever AWS is from here.
-fn sms_of(plan: &Plan, settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Sms, String> {
+fn sms_of(plan: &Plan, folder: &str, settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Sms, String> {
     let text = settings.sms.as_ref().ok_or("no [sms] in the settings")?;
     let region = text.region.as_ref().or(plan.regions.get("recovery")).cloned();
     let region = region.ok_or("neither [sms] nor the runbook names a region")?;
@@ -115,7 +121,7 @@ fn sms_of(plan: &Plan, settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Sm
         return Err("the runbook names no number for it".into());
     }
     let kind = Endpoints::in_force().kind(true, None).map_err(|failure| failure.message)?;
-    let World { aws, accounts, .. } = command::world_of(Some(plan), World::default(), settings);
+    let World { aws, accounts, .. } = command::world_of(Some(plan), World::beside(folder), settings);
     let sns = Sns::new(aws, region, accounts, text.sender.clone(), clock.clone());
     Ok(Sms::new(Arc::new(sns), recipients, kind != RunKind::Lab, clock.clone()))
 }
@@ -126,7 +132,7 @@ pub fn of(run: &Run, folder: &Path, settings: &Settings, clock: &Arc<dyn Clock>)
     let outbox = folder.join("outbox");
     let kind = run.opened.kind;
     let mut channels = Channels { all: Vec::new(), remarks: Vec::new() };
-    for Way { name, channel, instead } in ways(run.plan(), Recipients::of(run), settings, clock) {
+    for Way { name, channel, instead } in ways(run.plan(), &run.opened.folder, Recipients::of(run), settings, clock) {
         let this_is = || Err(format!("this is a {} run", kind.word().to_uppercase()));
         let stays = channel.and_then(|way| match (kind, way.leaves()) {
             (RunKind::Lab, true) => this_is(),

@@ -31,9 +31,9 @@ use crate::{
 use dr_comms::template;
 use dr_engine::{
     clock::Time,
-    event::Opened,
+    event::{Kind, Opened},
     plan::{
-        Mode, Plan, Selection,
+        Account, Mode, Plan, Selection,
         build::{self, Options, Sources},
     },
     run::Run,
@@ -41,7 +41,7 @@ use dr_engine::{
 };
 use dr_steps::{
     aws::{Aws, pace::Pace},
-    world::{Accounts, World},
+    world::{Accounts, Role, World},
 };
 use std::{
     fs,
@@ -120,9 +120,10 @@ impl Here {
         Settings::load(self.config.as_deref(), Some(&self.settings.state), beside)
     }
 
-    /// Says what stands above a run that begins or goes on here.
-    pub fn head(&self, run: &Run) {
-        show::aside(&show::lines::head(run));
+    /// Says what stands above a run that begins or goes on here, with what its controller brings.
+    pub fn head(&self, run: &Run, first: &[Kind]) {
+        let joined = |kind: &Kind| if let Kind::Joined(it) = kind { it.break_glass.clone() } else { None };
+        show::aside(&show::lines::head_of(run, first.iter().find_map(joined).as_ref()));
         if self.told {
             let folder = self.settings.state.display().to_string();
             show::aside(&format!(
@@ -213,12 +214,13 @@ pub fn plan_of(chosen: &Chosen) -> Result<Plan, Failure> {
     }
 }
 
-/// The plan of a runbook as a whole, or the plan that was saved.
-pub fn plan_at(path: &Path, params: &[String]) -> Result<Plan, Failure> {
+/// The plan of a runbook as a whole, or the plan that was saved; and the folder
+/// of its relative paths.
+pub fn plan_at(path: &Path, params: &[String]) -> Result<(Plan, PathBuf), Failure> {
     if let Some(saved) = plan::saved(path)? {
-        return Ok(saved.plan);
+        return Ok((saved.plan, saved.folder.into()));
     }
-    plan_of(&Chosen {
+    let plan = plan_of(&Chosen {
         runbook: path.to_path_buf(),
         params: params.to_vec(),
         mode: ModeArg::Ungraceful,
@@ -226,7 +228,8 @@ pub fn plan_at(path: &Path, params: &[String]) -> Result<Plan, Failure> {
         until: Vec::new(),
         skip: Vec::new(),
         accept_irreversible: false,
-    })
+    })?;
+    Ok((plan, crate::control::folder_of(path).into()))
 }
 
 /// `NAME=VALUE`.
@@ -243,7 +246,9 @@ pub fn value(text: &str) -> serde_json::Value {
 /// What lies behind the step kinds, for a run.
 pub fn world(opened: &Opened, folder: &Path, settings: &Settings) -> Arc<World> {
     let world = World::new(folder, PathBuf::from(&opened.folder));
-    Arc::new(world_of(Some(&opened.plan), world, settings))
+    let mut world = world_of(Some(&opened.plan), world, settings);
+    world.aws = world.aws.for_run(&opened.run);
+    Arc::new(world)
 }
 
 /// A world with what the settings and a plan say of it.
@@ -254,14 +259,25 @@ pub fn world_of(plan: Option<&Plan>, mut world: World, settings: &Settings) -> W
     let region = |name| plan.and_then(|plan| plan.regions.get(name));
     let home = region("recovery").map(String::as_str);
     world.primary = region("primary").cloned();
-    world.aws = Aws::default().paced(Pace::per_second(rates)).homed(home);
+    world.aws = Aws::default().paced(Pace::per_second(rates)).homed(home).by_profile(settings.profile.as_deref());
     if let Some(Plan { accounts, .. }) = plan {
         world.accounts = Accounts {
             default: accounts.keys().next().filter(|_| accounts.len() == 1).cloned(),
             ids: accounts.iter().map(|(name, account)| (name.clone(), account.id.clone())).collect(),
+            roles: accounts.iter().filter_map(|(name, account)| Some((name.clone(), role(account)?))).collect(),
+            first: accounts.keys().next().cloned(),
+            folder: world.runbook_folder.clone(),
         };
     }
     world
+}
+
+/// The role that steps of an account work as.
+fn role(account: &Account) -> Option<Role> {
+    // Planning has read its form; a plan of another version that has one unknown here is asked for no external id,
+    // which the role then refuses.
+    let external_id = account.external_id.as_ref().and_then(|it| it.secret.parse().ok());
+    Some(Role { arn: account.role.clone()?, external_id })
 }
 
 /// A day, in milliseconds.

@@ -14,7 +14,7 @@ use dr_engine::{
     clock::{Clock, SystemClock},
     crash::CrashAt,
     duration::Dur,
-    event::{Controller, Event, Kind, Outcome},
+    event::{BreakGlass, Controller, Event, Kind, Outcome},
     executor::{Arrival, Executor, Exit, Tools},
     inbox::Inbox,
     journal::{
@@ -90,13 +90,14 @@ pub fn clock() -> Arc<dyn Clock> {
 }
 
 /// The event of a controller that joins.
-pub fn joined(epoch: u64, why: Option<String>) -> Kind {
+pub fn joined(epoch: u64, why: Option<String>, break_glass: Option<BreakGlass>) -> Kind {
     Kind::Joined(Controller {
         host: person::host(),
         pid: std::process::id(),
         epoch,
         version: env!("DR_VERSION_IN_JOURNALS").into(),
         why,
+        break_glass,
     })
 }
 

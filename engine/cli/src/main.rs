@@ -3,6 +3,7 @@
 #![expect(unreachable_pub, reason = "in a binary nothing is reachable; `pub` says what other files use")]
 
 mod args;
+mod break_glass;
 mod channels;
 mod claim;
 mod command;

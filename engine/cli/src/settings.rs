@@ -37,8 +37,20 @@ pub struct Settings {
     pub statuspage: Option<statuspage::Access>,
     /// How an SMS is sent.
     pub sms: Option<SmsText>,
+    /// The profile whose credentials are kept for emergencies.
+    pub break_glass: Option<BreakGlassText>,
+    /// The profile whose credentials are used in place of those of the SDK's chain.
+    pub profile: Option<String>,
     /// The file that was read, if there was one.
     pub file: Option<PathBuf>,
+}
+
+/// Credentials that are kept for when the usual ones cannot be had.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BreakGlassText {
+    /// A profile of the AWS configuration.
+    pub profile: String,
 }
 
 /// How Slack is reached.
@@ -84,6 +96,7 @@ struct Text {
     mail: Option<mail::Settings>,
     statuspage: Option<statuspage::Access>,
     sms: Option<SmsText>,
+    break_glass: Option<BreakGlassText>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -150,6 +163,8 @@ impl Settings {
             mail: None,
             statuspage: None,
             sms: None,
+            break_glass: None,
+            profile: None,
             file: None,
         }
     }
@@ -201,6 +216,8 @@ impl Settings {
             mail: text.mail,
             statuspage,
             sms: text.sms,
+            break_glass: text.break_glass,
+            profile: None,
             file,
         })
     }

@@ -150,7 +150,8 @@ fn what_stands_in_another_account_is_not_taken_for_the_goal() {
 #[test]
 fn a_role_is_assumed_from_the_recovery_region_whichever_step_comes_first() {
     let Some(lab) = lab() else { return };
-    let estate = Estate::new(lab);
+    let role = json!([{ "name": "recovery", "trusts": ["*"] }]);
+    let estate = Estate::with(lab, [("roles".to_owned(), role)].into_iter().collect());
     let primary = RUNBOOK.replace("{ recovery:", "{ primary: eu-west-1, recovery:");
     let place = Place::with(&primary.replace("    check_timeout", "    region: primary\n    check_timeout"));
     let role = format!("arn:aws:iam::{}:role/recovery", estate.account);
@@ -164,7 +165,7 @@ fn a_role_is_assumed_from_the_recovery_region_whichever_step_comes_first() {
     let mut command = estate.dr(&place, &["execute", "runbook.yaml", "--yes", "--no-wait", "--param", &account]);
     command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
     command.env("AWS_CONFIG_FILE", place.path("aws.ini")).env("AWS_PROFILE", "dr");
-    place.end(command);
+    place.end(command).ends(0);
     let assumed = estate.calls().into_iter().filter(|call| call["operation"] == "AssumeRole");
     let regions: Vec<_> = assumed.map(|call| call["region"].clone()).collect();
     assert_eq!(regions, [json!("eu-central-1")]);

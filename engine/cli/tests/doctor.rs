@@ -157,3 +157,125 @@ fn a_runbook_that_calls_no_service_needs_no_credentials() {
     assert!(!said.out.contains("account"), "{}", said.out);
     place.run(&["doctor", "missing.yaml"]).ends(1).prints(&["BAD  runbook"]);
 }
+
+/// Steps and a probe that lean on all sorts of things of this machine.
+const LEANING: &str = r#"
+dr: v1
+name: leaning
+roles:
+  executive: { name: Cem Acar, deputies: [Dana Vogt] }
+steps:
+  ready:
+    do:
+      command:
+        argv: [./good]
+        check: { argv: [sh, -c, "true"] }
+        env: { TOKEN: { secret: env:DR_TEST_SET }, KEY: { secret: file:keys/key } }
+        outputs: { name: { line: 1 } }
+  charge:
+    do: { http: { method: POST, url: "https://billing.example.com/x", headers: { authorization: { secret: env:DR_TEST_UNSET } } } }
+  refund:
+    do: { http: { method: POST, url: "https://billing.example.com/y", headers: { authorization: { secret: env:DR_TEST_UNSET } } } }
+  sign:
+    do: { command: { argv: [./plain], env: { A: { secret: file:keys/none }, B: { secret: file:keys/empty } } } }
+  count:
+    do:
+      verify.sql:
+        engine: postgres
+        host: db.example.com
+        database: orders
+        user: reader
+        password: { secret: env:DR_TEST_SET }
+        ca: keys/key
+        query: SELECT 1
+        expect: { value: 1 }
+  stop:
+    do:
+      fence.command:
+        argv: [./no-such, stop]
+        check: { argv: [no-such-program] }
+        undo: { argv: [./windows], check: { argv: [sh] } }
+  told: { needs: [ready], do: { command: { argv: ["${steps.ready.name}"] } } }
+  elsewhere: { do: { wait_until: { probe: { command: { argv: [./good], cwd: none } } } } }
+verify:
+  probed: { verify.http: { url: "https://www.example.com", headers: { x-key: { secret: env:DR_TEST_PROBE } } } }
+"#;
+
+#[test]
+fn what_steps_need_on_this_machine_is_told_before_it_is_too_late() {
+    let place = Place::with(LEANING);
+    std::fs::create_dir(place.path("keys")).expect("a folder");
+    place.write("keys/key", "hush-key");
+    place.write("keys/empty", "\n");
+    place.program("good", "#!/bin/sh\necho ./good\n");
+    place.write("plain", "#!/bin/sh\n");
+    place.program("windows", "#!/bin/sh\r\n");
+    let mut command = place.dr(&["doctor", "runbook.yaml"]);
+    command.env("DR_TEST_SET", "hush-set");
+    let said = place.end(command).ends(1);
+    assert!(!said.out.contains("hush"), "{}", said.out);
+    said.prints(&[
+        "ok   secrets    env:DR_TEST_SET, file:keys/key\n",
+        "ok   programs   ./good, sh\n",
+        "BAD  secrets    the secret `env:DR_TEST_UNSET` is not set, and `charge`, `refund` need it — export DR_TEST_UNSET where",
+        "BAD  secrets    the secret `env:DR_TEST_PROBE` is not set, and `verify` needs it",
+        "BAD  secrets    the secret `file:keys/none` cannot be read: No such file",
+        "BAD  secrets    the secret `file:keys/empty` is empty, and `sign` needs it",
+        "BAD  ca         the file of `ca`, `keys/key`, holds no certificates that can be trusted",
+        "and `count` needs it — it takes certificates as PEM",
+        "BAD  programs   the program `./no-such` cannot be started: ",
+        "no-such is not there, and `stop` needs it",
+        "BAD  programs   there is no program `no-such-program` in PATH, and `stop` needs it — install it",
+        "plain may not be executed by this user, and `sign` needs it — chmod +x ",
+        r"windows names `/bin/sh\r` in its first line, which is not there",
+        "none`, in which `./good` is started, is not there, and `elsewhere` needs it",
+        "?    program    which program `${steps.ready.name}` is, only a run knows; `told` needs it",
+    ]);
+}
+
+#[test]
+fn every_service_is_asked_and_answers_in_the_lab() {
+    let Some(lab) = lab() else { return };
+    let estate = Estate::new(lab);
+    let place = Place::new();
+    let said = estate.run(&place, &["doctor"]).ends(0);
+    let services = said.out.lines().find(|line| line.starts_with("ok   services")).expect("a line");
+    for service in dr_steps::aws::survey::SERVICES {
+        assert!(services.contains(&format!("{service} ")), "{service}: {services}");
+    }
+    assert_eq!(estate.writes(), [], "it only looks");
+}
+
+#[test]
+fn regions_that_steps_name_are_asked_and_the_one_that_is_given_up_may_be_dark() {
+    let Some(lab) = lab() else { return };
+    let estate = Estate::new(lab);
+    let place = Place::with(
+        "
+dr: v1
+name: evacuate
+regions: { primary: eu-west-1, recovery: eu-central-1, third: eu-north-1 }
+steps:
+  old: { region: primary, do: { ecs.scale_service: { cluster: prod, service: orders, desired: 0 } } }
+  here: { do: { ecs.scale_service: { cluster: prod, service: orders, desired: 2 } } }
+  table: { region: third, do: { dynamodb.global_table: { table: orders, from: eu-central-1 } } }
+",
+    );
+    let whole = estate.run(&place, &["doctor", "runbook.yaml"]).ends(0);
+    let said = whole.prints(&["ms (eu-west-1)", "ms (eu-north-1)"]);
+    let home = said.out.lines().find(|line| line.starts_with("ok   services")).expect("a line");
+    for asked in ["dynamodb", "ecs", "sts"] {
+        assert!(home.contains(&format!("{asked} ")), "{home}");
+    }
+    estate.region("eu-west-1", "down");
+    let said = estate.run(&place, &["doctor", "runbook.yaml"]).ends(0);
+    said.prints(&[
+        "-    services   ecs ListClusters in eu-west-1",
+        "eu-west-1 is the primary, and this runbook is for its loss",
+    ]);
+    estate.region("eu-north-1", "down");
+    estate
+        .run(&place, &["doctor", "runbook.yaml"])
+        .ends(1)
+        .prints(&["BAD  services   dynamodb ListTables in eu-north-1"]);
+}

@@ -139,7 +139,8 @@ impl Recovery {
         let run = folder.path().join("run");
         let journal = Sqlite::create(&run, "pid 7 on ops-1", Arc::new(CrashAt::default())).expect("a journal");
         let mut recovery = Self { folder, journal, seq: 0 };
-        let controller = Controller { host: "ops-1".into(), pid: 7, epoch: 1, version: "1".into(), why: None };
+        let controller =
+            Controller { host: "ops-1".into(), pid: 7, epoch: 1, version: "1".into(), why: None, break_glass: None };
         recovery.happens(0, Kind::Opened(Box::new(opened)));
         recovery.happens(0, Kind::Joined(controller));
         recovery

@@ -3,7 +3,7 @@
 
 use crate::{
     duration::Dur,
-    kind::Registry,
+    kind::Make,
     outcome::{Failure, RecoveryPoint},
     question::{APPROVED_BY, About, Question},
     step::{Check, Description, OutputName, OutputType, ReadCx, Step, StepCx, StepError},
@@ -40,10 +40,10 @@ pub struct DataLoss {
 }
 
 impl DataLoss {
-    /// The step, with the work behind it made by the registry.
-    pub fn from_json(registry: &Registry, with: Value) -> Result<Self, Failure> {
+    /// The step, with the work behind it made as `make` makes it.
+    pub fn from_json(make: Make<'_>, with: Value) -> Result<Self, Failure> {
         let with: DataLossWith = serde_json::from_value(with).map_err(|e| Failure::new(format!("{DATA_LOSS}: {e}")))?;
-        Ok(Self { work: registry.make(&with.kind, with.with)?, step: with.step, roles: with.roles })
+        Ok(Self { work: make(&with.kind, with.with)?, step: with.step, roles: with.roles })
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     question::{Choice, Question},
 };
 pub use crate::{
-    opened::{ADDS, Controller, Opened, Person, RunKind},
+    opened::{ADDS, BreakGlass, Controller, Opened, Person, RunKind},
     outcome::Outcome,
 };
 use serde::{Deserialize, Serialize};

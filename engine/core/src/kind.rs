@@ -8,7 +8,7 @@ use crate::{
     problem::{Problem, Span},
     step::{Step, Steps},
     verify::Verify,
-    yaml::{R, Scope, frozen},
+    yaml::{Limits, Lookup, R, Scope, frozen, parse},
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
@@ -125,6 +125,19 @@ impl Registry {
         self.kinds.iter().map(|kind| (kind.name, kind.schema(generator))).collect()
     }
 
+    /// The step as it was planned: what only a run knows is still open in it.
+    /// It can be asked what it is, not to do anything.
+    pub fn planned(&self, step: &PlanStep) -> Option<Arc<dyn Step>> {
+        composed(&step.kind, step.with.clone(), &|kind, with| {
+            // A plan holds its inputs as a runbook does: references, and texts in which `$${` is no reference.
+            let text = with.to_string();
+            let doc = parse(&text, 0, &Limits { bytes_max: text.len(), ..Limits::default() }).ok();
+            let read = doc.and_then(|doc| self.read(kind, Span::default(), doc.root(), &Open, &mut Vec::new()));
+            read.map(|(step, _)| step).ok_or_else(|| Failure::new(format!("the inputs of `{kind}` are wrong")))
+        })
+        .ok()
+    }
+
     fn find(&self, kind: &str) -> Option<&Kind> {
         self.kinds.iter().find(|known| known.name == kind)
     }
@@ -141,13 +154,28 @@ impl Registry {
 
 impl Steps for Registry {
     fn step(&self, step: &PlanStep, with: Value) -> Result<Arc<dyn Step>, Failure> {
-        // The grammar's own steps: several probes of other kinds as one, and the gate of another kind.
-        if step.kind == VERIFY {
-            return Verify::from_json(self, with).map(|step| Arc::new(step) as _);
-        }
-        if step.kind == DATA_LOSS {
-            return DataLoss::from_json(self, with).map(|step| Arc::new(step) as _);
-        }
-        self.make(&step.kind, with)
+        composed(&step.kind, with, &|kind, with| self.make(kind, with))
+    }
+}
+
+/// Makes a step of a kind and its inputs.
+pub type Make<'a> = &'a dyn Fn(&str, Value) -> Result<Arc<dyn Step>, Failure>;
+
+/// A step, and the grammar's own ones, which are made of others: several probes
+/// as one, and the gate of another step.
+fn composed(kind: &str, with: Value, make: Make<'_>) -> Result<Arc<dyn Step>, Failure> {
+    match kind {
+        VERIFY => Verify::from_json(make, with).map(|step| Arc::new(step) as _),
+        DATA_LOSS => DataLoss::from_json(make, with).map(|step| Arc::new(step) as _),
+        kind => make(kind, with),
+    }
+}
+
+/// The scope in which every reference is one to what only a run knows.
+struct Open;
+
+impl Scope for Open {
+    fn lookup(&self, _: &[&str]) -> Lookup {
+        Lookup::Later
     }
 }

@@ -22,6 +22,7 @@ pub mod kind;
 pub mod lease;
 pub mod limits;
 pub mod message;
+pub mod need;
 pub mod opened;
 pub mod outcome;
 pub mod phone;

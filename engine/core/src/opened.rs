@@ -66,6 +66,20 @@ pub struct Controller {
     pub version: String,
     /// Why it took over from a controller that still lived, or [`ADDS`].
     pub why: Option<String>,
+    /// That it works with the credentials that are kept for emergencies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub break_glass: Option<BreakGlass>,
+}
+
+/// Credentials that are kept for when the usual ones cannot be had, and who took them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BreakGlass {
+    /// The profile of the provider's configuration.
+    pub profile: String,
+    /// Why.
+    pub why: String,
+    /// Who.
+    pub by: Person,
 }
 
 /// Why somebody joined who drives nothing: what was said is written down where no controller runs.

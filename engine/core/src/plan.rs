@@ -2,6 +2,7 @@
 //! executed; it travels in the first event of a run, so that a later edit of
 //! the runbook cannot change a recovery under way.
 
+mod account;
 pub mod build;
 mod claim;
 mod draft;
@@ -92,6 +93,26 @@ pub struct Plan {
 pub struct Account {
     /// Its number, which the caller's identity must match.
     pub id: String,
+    /// The role that its steps work as, assumed by whoever runs `dr`; none where they work as the caller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// Where the external id is read that the role asks for. The id itself never stands in a plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<SecretName>,
+}
+
+impl Account {
+    /// The role's name without its path, as people say it.
+    pub fn role_name(&self) -> Option<&str> {
+        self.role.as_deref().map(|arn| arn.rsplit('/').next().unwrap_or(arn))
+    }
+}
+
+/// The name of a secret: where it is read when it is needed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretName {
+    /// As in `env:NAME`.
+    pub secret: String,
 }
 
 /// Recovery objectives.

@@ -9,7 +9,9 @@ pub use crate::state::{State, StepRun};
 use crate::{
     clock::Time,
     duration::Dur,
-    event::{Controller, Deadline, Doubt, Event, Kind, Moment, Opened, Outcome, Person, Proof, Skipper},
+    event::{
+        ADDS, BreakGlass, Controller, Deadline, Doubt, Event, Kind, Moment, Opened, Outcome, Person, Proof, Skipper,
+    },
     limits,
     outcome::{Failure, Output},
     plan::{OnFailure, Plan, StepIx, VERIFY, graph::Graph},
@@ -37,6 +39,8 @@ pub struct Run {
     pub at: Time,
     /// Who writes the journal.
     pub controller: Option<Controller>,
+    /// The credentials kept for emergencies with which the last one worked that drove it.
+    pub break_glass: Option<BreakGlass>,
     /// Nobody starts anything new: somebody stopped it, or a failure did.
     pub stopping: Option<Outcome>,
     /// Somebody paused it.
@@ -88,6 +92,7 @@ impl Run {
             seq: event.seq,
             at: event.at,
             controller: None,
+            break_glass: None,
             stopping: None,
             paused: false,
             leaving: false,
@@ -251,6 +256,9 @@ impl Run {
         match &event.kind {
             Kind::Joined(controller) => {
                 (self.controller, self.leaving) = (Some(controller.clone()), false);
+                if controller.why.as_deref() != Some(ADDS) {
+                    self.break_glass.clone_from(&controller.break_glass);
+                }
                 // Whoever ran these is gone. Nothing else distinguishes a resumed run.
                 for step in &self.open {
                     let it = &mut self.steps[step.ix()];

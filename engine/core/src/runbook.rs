@@ -7,7 +7,7 @@
 use crate::{
     comms::Comms,
     duration::Dur,
-    plan::{OnFailure, OnUnknown, Role},
+    plan::{Account, OnFailure, OnUnknown, Role, SecretName},
     yaml::Spanned,
 };
 use indexmap::IndexMap;
@@ -202,6 +202,27 @@ pub struct Service {
 pub struct AccountText {
     /// Its number: twelve digits, in quotes.
     pub id: Spanned<String>,
+    /// The role that its steps work as, by its ARN. It is assumed with the credentials of whoever runs `dr`,
+    /// at the STS of the recovery region; without one its steps work with those credentials themselves.
+    pub role: Option<Spanned<String>>,
+    /// The external id that the role asks for, as in `{ secret: env:DR_EXTERNAL_ID }`. The journal
+    /// keeps the name alone.
+    pub external_id: Option<ExternalIdText>,
+}
+
+/// Where an external id is read.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExternalIdText {
+    /// Where it is read when the role is assumed: `env:NAME` or `file:PATH`.
+    pub secret: Spanned<String>,
+}
+
+impl From<AccountText> for Account {
+    fn from(text: AccountText) -> Self {
+        let external_id = text.external_id.map(|it| SecretName { secret: it.secret.value });
+        Self { id: text.id.value, role: text.role.map(|role| role.value), external_id }
+    }
 }
 
 /// Recovery objectives.

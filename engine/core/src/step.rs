@@ -9,6 +9,7 @@ use crate::{
     duration::Dur,
     event::RunKind,
     limits,
+    need::Need,
     outcome::{Fact, Failure, Output, RecoveryPoint},
     plan::{Evidence, PlanStep, StepIx},
     question::Question,
@@ -47,6 +48,13 @@ pub trait Step: Send + Sync {
 
     /// The roles of the runbook that it asks: somebody must have them.
     fn roles(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What it needs on the machine that carries it out, so that `dr doctor` can
+    /// tell beforehand what would stop it. What it needs of the provider stands
+    /// in [`Description::actions`].
+    fn leans_on(&self) -> Vec<Need> {
         Vec::new()
     }
 

@@ -6,8 +6,9 @@
 use crate::{
     clock::Time,
     duration::Dur,
-    kind::Registry,
+    kind::Make,
     limits,
+    need::Need,
     outcome::{Failure, Output},
     step::{Check, Description, OutputName, ReadCx, Step, StepCx, StepError},
 };
@@ -40,10 +41,10 @@ pub struct Verify {
 }
 
 impl Verify {
-    /// The step, its probes made by the registry.
-    pub fn from_json(registry: &Registry, with: Value) -> Result<Self, Failure> {
+    /// The step, its probes made as `make` makes them.
+    pub fn from_json(make: Make<'_>, with: Value) -> Result<Self, Failure> {
         let with: VerifyWith = serde_json::from_value(with).map_err(|e| Failure::new(format!("verify: {e}")))?;
-        let probes = with.probes.into_iter().map(|(name, (kind, with))| Ok((name, registry.make(&kind, with)?)));
+        let probes = with.probes.into_iter().map(|(name, (kind, with))| Ok((name, make(&kind, with)?)));
         Ok(Self { probes: probes.collect::<Result<_, Failure>>()?, hold: with.hold, every: with.every })
     }
 
@@ -78,6 +79,10 @@ impl Step for Verify {
 
     fn outputs(&self) -> Vec<OutputName> {
         vec![OutputName::number(HEALTHY_SINCE)]
+    }
+
+    fn leans_on(&self) -> Vec<Need> {
+        self.probes.iter().flat_map(|(_, probe)| probe.leans_on()).collect()
     }
 
     fn changes(&self) -> bool {

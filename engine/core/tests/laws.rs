@@ -121,7 +121,7 @@ proptest! {
             }
             // The power went here: a fresh controller joins and goes on.
             let (seq, at) = (run.seq + 1, run.at);
-            let joined = Controller { host: "ops".into(), pid: 1, epoch: 9, version: "0".into(), why: None };
+            let joined = Controller { host: "ops".into(), pid: 1, epoch: 9, version: "0".into(), why: None, break_glass: None };
             run.apply(&Event { seq, at, kind: Kind::Joined(joined) }).expect("anybody may join");
             let running = |state: &State| matches!(state, State::Running { .. } | State::Undoing { since: Some(_) });
             prop_assert!(!run.steps().any(|(_, it)| running(&it.state)), "nobody runs anything yet");
@@ -218,7 +218,14 @@ fn kind(steps: u32) -> impl Strategy<Value = Kind> {
     let steps_of = move || prop::collection::vec((0..steps).prop_map(StepIx), 0..4);
     prop_oneof![
         (any::<u32>(), any::<u64>(), text(), any::<bool>()).prop_map(|(pid, epoch, host, why)| Kind::Joined(
-            Controller { host, pid, epoch, version: "0.1.0".into(), why: why.then(|| "it hangs".into()) }
+            Controller {
+                host,
+                pid,
+                epoch,
+                version: "0.1.0".into(),
+                why: why.then(|| "it hangs".into()),
+                break_glass: None
+            }
         )),
         (step(), attempt()).prop_map(|(step, attempt)| Kind::Started { step, attempt }),
         (step(), attempt(), value(), any::<bool>()).prop_map(|(step, attempt, value, handle)| {

@@ -73,7 +73,7 @@ impl Clock for Suspended {
 async fn healthy(row: u32, sleeps: &[i64]) -> (i64, i64) {
     let registry = Registry::of(vec![Kind::of::<Good>("good")]);
     let with = json!({ "probes": { "web": ["good", { "row": row }] }, "hold": "1m", "every": "5s" });
-    let verify = Verify::from_json(&registry, with).expect("inputs");
+    let verify = Verify::from_json(&|kind, with| registry.make(kind, with), with).expect("inputs");
     let sleeps = Mutex::new(sleeps.iter().rev().map(|seconds| seconds * 1000).collect());
     let clock: Arc<dyn Clock> = Arc::new(Suspended { now: Mutex::new(BEGIN), sleeps });
     let bench = Bench::new("verify", clock.clone(), Arc::new(()));

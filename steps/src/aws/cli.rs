@@ -9,7 +9,7 @@
 pub(crate) mod answer;
 pub(crate) mod words;
 
-use super::{Aws, error::End, limits};
+use super::{Aws, error::End, identity::Identity, limits, role::Assumed};
 use crate::{
     process::{Job, Looked},
     redact::Redactor,
@@ -143,12 +143,21 @@ async fn version(path: &Path, clock: &Arc<dyn Clock>) -> Result<Version, Failure
 pub(crate) struct Ready {
     pub(crate) job: Job,
     pub(crate) called: Called,
+    /// Whose credentials it is given, where those are of an account's role.
+    assumed: Option<Arc<Assumed>>,
 }
 
 impl Ready {
     /// What became of it.
     pub(crate) fn ended(&self, status: ExitStatus, complaint: &str) -> Result<(), Trouble> {
-        if status.success() { Ok(()) } else { Err(Trouble::of(&self.called, status, complaint, &self.job.redactor)) }
+        if status.success() {
+            return Ok(());
+        }
+        let trouble = Trouble::of(&self.called, status, complaint, &self.job.redactor);
+        if let (true, Some(assumed)) = (trouble.is_expired(), &self.assumed) {
+            assumed.expired();
+        }
+        Err(trouble)
     }
 }
 
@@ -186,7 +195,7 @@ impl Aws {
             return Err(Failure::new(message).hint(help));
         }
         let installed = self.cli.installed(&cx.clock).await?;
-        self.right_account_of(cx).await?;
+        let who = self.right_account_of(cx).await?;
         let region = self.region(cx, None).await?;
         let endpoint = self.endpoint(&region).await;
         if (endpoint.is_some() || names_endpoint() || cx.run.kind != RunKind::Live)
@@ -203,19 +212,30 @@ impl Aws {
             );
         }
         let mut redactor = Redactor::default();
-        let env = self.cli_env(&region, &mut redactor).await?;
+        let env = self.cli_env(&region, &who, &mut redactor).await?;
         let argv = argv(&installed.path, &region, endpoint.as_deref(), words);
         let cwd = World::of(cx).path(".");
         let cwd = std::path::absolute(&cwd)
             .map_err(|error| Failure::new(format!("the folder `{}` cannot be found: {error}", cwd.display())))?;
         let one = words::is_one_call(&words[0], &words[1]);
         let called = Called { service: words[0].clone(), operation: words[1].clone(), region, one };
-        Ok(Ready { job: Job { argv, env, cwd, redactor }, called })
+        Ok(Ready { job: Job { argv, env, cwd, redactor }, called, assumed: who.assumed.clone() })
     }
 
     /// The environment that makes it work as whom our own clients do.
-    async fn cli_env(&self, region: &str, redactor: &mut Redactor) -> Result<Vec<(String, String)>, Failure> {
-        let keys = self.credentials(region).await?;
+    async fn cli_env(
+        &self,
+        region: &str,
+        who: &Identity,
+        redactor: &mut Redactor,
+    ) -> Result<Vec<(String, String)>, Failure> {
+        let keys = match &who.assumed {
+            Some(assumed) => assumed.keys().await.map_err(|failure| Failure {
+                message: format!("the command line was not started: {}", failure.message),
+                ..failure
+            })?,
+            None => self.credentials(region).await?,
+        };
         // A lab's key is a word, and would be found in every other one.
         let secret = |text: &&str| text.len() >= limits::SECRET_KEY_CHARS_MIN;
         [Some(keys.secret_access_key()), keys.session_token()]

@@ -5,7 +5,10 @@
 //! In doubt is whatever was sent and not clearly answered: no answer, a lost
 //! connection, a 5xx, an answer that cannot be read.
 
-use super::wall::Refused;
+use super::{
+    role::{Assumed, NotAssumed},
+    wall::Refused,
+};
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sts::operation::RequestId;
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
@@ -14,7 +17,7 @@ use dr_engine::{
     outcome::{Call, Failure},
     step::StepError,
 };
-use std::error::Error;
+use std::{error::Error, sync::Arc};
 
 /// A call: the service, the operation, the region it is sent to.
 #[derive(Debug, Clone)]
@@ -22,6 +25,8 @@ pub struct Site {
     pub(super) service: &'static str,
     pub(super) operation: &'static str,
     pub(super) region: String,
+    /// Whose credentials it is signed with, where those are of an account's role.
+    pub(super) assumed: Option<Arc<Assumed>>,
 }
 
 /// Codes with which a service says *later*: the call had no effect.
@@ -82,6 +87,8 @@ const UNKNOWN_CALLER: [&str; 5] = [
 pub(super) enum End {
     /// We refused to send it.
     Refused(Box<Failure>),
+    /// It was not sent: the role of its account was not assumed, for this reason.
+    NotAssumed(Box<Failure>),
     /// It was not sent: no credentials.
     Anonymous,
     /// It was not sent: whoever gives the credentials failed for now.
@@ -130,7 +137,17 @@ impl End {
 
     /// Whether the same call may go well later.
     pub(super) fn passes(&self) -> bool {
-        matches!(self, Self::NoKeysYet | Self::Unsent | Self::Later | Self::Expired | Self::Broken | Self::Lost)
+        match self {
+            Self::NotAssumed(failure) => failure.transient,
+            Self::NoKeysYet | Self::Unsent | Self::Later | Self::Expired | Self::Broken | Self::Lost => true,
+            Self::Refused(_)
+            | Self::Anonymous
+            | Self::Malformed
+            | Self::Denied
+            | Self::UnknownCaller
+            | Self::Elsewhere(_)
+            | Self::No => false,
+        }
     }
 
     /// Whether the call may have had its effect all the same.
@@ -158,7 +175,12 @@ impl End {
 
 impl Site {
     pub(crate) fn new(service: &'static str, operation: &'static str, region: &str) -> Self {
-        Self { service, operation, region: region.to_owned() }
+        Self { service, operation, region: region.to_owned(), assumed: None }
+    }
+
+    /// The same call, signed with the credentials of a role.
+    pub(super) fn signed(self, assumed: Option<Arc<Assumed>>) -> Self {
+        Self { assumed, ..self }
     }
 
     /// A look that failed. Passing, unless the service said no.
@@ -184,12 +206,27 @@ impl Site {
         if doubt { StepError::Doubt(failure) } else { StepError::Failed(failure) }
     }
 
-    fn end<E>(&self, error: &SdkError<E, HttpResponse>) -> End
+    /// How it ended; credentials of a role that the service calls too old are not used again.
+    pub(super) fn end<E>(&self, error: &SdkError<E, HttpResponse>) -> End
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        let end = self.ended(error);
+        if let (End::Expired, Some(assumed)) = (&end, &self.assumed) {
+            assumed.expired();
+        }
+        end
+    }
+
+    fn ended<E>(&self, error: &SdkError<E, HttpResponse>) -> End
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     {
         if let Some(Refused(failure)) = find::<Refused>(error) {
             return End::Refused(failure.clone());
+        }
+        if let Some(NotAssumed(failure)) = find::<NotAssumed>(error) {
+            return End::NotAssumed(failure.clone());
         }
         if let Some(credentials) = find::<CredentialsError>(error) {
             return End::of_credentials(credentials);
@@ -230,10 +267,14 @@ impl Site {
     {
         let code = error.as_service_error().and_then(|e| e.code());
         let said = error.as_service_error().and_then(|e| e.message());
-        let Self { service, operation, region } = self;
-        let call = format!("{service} {operation} in {region}");
+        let Self { service, operation, region, assumed } = self;
+        let account = assumed.as_ref().map(|it| format!(" of account `{}`", it.account)).unwrap_or_default();
+        let call = format!("{service} {operation} in {region}{account}");
         let text = match end {
             End::Refused(failure) => return (**failure).clone(),
+            End::NotAssumed(failure) => {
+                return Failure { message: format!("{call} was not sent: {}", failure.message), ..(**failure).clone() };
+            }
             End::Anonymous => format!("{call} was not sent: no AWS credentials"),
             End::NoKeysYet => format!("{call} was not sent: the credentials could not be fetched"),
             End::Unsent => format!("{call} was not sent: no connection"),
@@ -252,7 +293,10 @@ impl Site {
                 (says, _) => format!("{call}: {says}"),
             },
         };
-        let hint = end.hint(service, region, &self.action());
+        let hint = match (end, assumed) {
+            (End::Expired, Some(it)) => Some(format!("the role {} is assumed anew with the next try", it.role.arn)),
+            _ => end.hint(service, region, &self.action()),
+        };
         let call = Call {
             service: (*service).into(),
             operation: (*operation).into(),
@@ -270,6 +314,7 @@ impl Site {
             ("s3", "CopyObject" | "CreateMultipartUpload" | "UploadPartCopy" | "CompleteMultipartUpload") => {
                 "PutObject"
             }
+            ("lambda", "Invoke") => "InvokeFunction",
             ("s3", "HeadObject") => "GetObject",
             ("s3", "GetBucketReplication") => "GetReplicationConfiguration",
             ("s3", "HeadBucket" | "ListObjectsV2") => "ListBucket",

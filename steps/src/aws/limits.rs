@@ -12,6 +12,13 @@ pub const READ: Duration = Duration::from_secs(30);
 pub const OPERATION: Duration = Duration::from_mins(1);
 /// How long the copy of one large object may take in all.
 pub const COPY: Duration = Duration::from_mins(15);
+/// How long a region may leave questions about what is to be turned off in it without an answer, before
+/// that counts as unknown: it may be lost.
+pub const TURNS_OFF: Dur = Dur(20_000);
+/// The pause between two of them.
+pub const TURNS_OFF_PAUSE: Dur = Dur(500);
+/// How long the answer of a function may take: no function runs longer.
+pub const INVOKE: Dur = Dur(15 * 60_000);
 /// How long something that was just made may not be seen yet.
 pub const UNSEEN: Dur = Dur(60_000);
 /// How long a measured value may be waited for that is only told: a region that is lost has none.
@@ -55,7 +62,7 @@ pub const TAG_CHARS_MAX: usize = 256;
 /// How many looks per second each service is asked for, in one region; what
 /// is not listed is not bounded. Route 53 takes five calls a second from a
 /// whole account, ours and everybody else's.
-pub const LOOKS_PER_SECOND: [(&str, u32); 11] = [
+pub const LOOKS_PER_SECOND: [(&str, u32); 13] = [
     ("rds", 5),
     ("route53", 3),
     ("dynamodb", 8),
@@ -67,7 +74,18 @@ pub const LOOKS_PER_SECOND: [(&str, u32); 11] = [
     ("cloudwatch", 10),
     ("elasticache", 5),
     ("cognito", 5),
+    ("key_values", 5),
+    ("lambda", 5),
 ];
+/// How long the credentials of a role are asked for: what every role allows, and the most that one gets who
+/// assumes it with the credentials of another role ("Roles terms and concepts", IAM User Guide).
+pub const ROLE_LASTS: Dur = Dur(3_600_000);
+/// How long STS may take to give them: while they are still good, steps go on without.
+pub const ROLE_CALL: Dur = Dur(10_000);
+/// The pause between two tries to renew credentials that are still good.
+pub const ROLE_PAUSE: Dur = Dur(30_000);
+/// How soon after new credentials were given an answer may still be to a call that was signed with the old ones.
+pub const ROLE_SETTLES: Dur = Dur(1_000);
 /// How long one question of `dr doctor` may take in all.
 pub const SURVEY_CALL: Dur = Dur(5_000);
 /// How long AWS Backup is taken to know an idempotency token: an hour, as its API

@@ -3,7 +3,7 @@
 //! for long.
 
 use super::{
-    Aws, Clients,
+    Aws, Clients, Door,
     error::{Site, anonymous, answered},
     limits,
 };
@@ -27,6 +27,7 @@ use dr_engine::{
 };
 use futures_util::future::{BoxFuture, FutureExt, join_all};
 use std::{
+    collections::BTreeSet,
     error::Error,
     fmt,
     sync::{Arc, Mutex, PoisonError},
@@ -73,7 +74,19 @@ pub enum Ended {
 }
 
 /// The services that can be asked, as their SDKs name them.
-pub const SERVICES: [&str; 7] = ["cloudfront", "dynamodb", "ecs", "rds", "route53", "s3", "sts"];
+pub const SERVICES: [&str; 11] = [
+    "backup",
+    "cloudfront",
+    "cloudwatch",
+    "cognito-idp",
+    "dynamodb",
+    "ecs",
+    "elasticache",
+    "rds",
+    "route53",
+    "s3",
+    "sts",
+];
 
 impl Aws {
     /// Who the credentials are, in the region given; and the clocks compared,
@@ -81,7 +94,7 @@ impl Aws {
     pub async fn caller(&self, region: &str, clock: &Arc<dyn Clock>) -> (Result<Caller, Failure>, Option<Skew>) {
         let watch = Watch { clock: clock.clone(), seen: Arc::default() };
         let caller = Box::pin(async {
-            let clients = self.looking(region, clock).await;
+            let clients = self.made(region, clock, &Door::Look, &self.caller).await;
             let site = clients.call("sts", "GetCallerIdentity");
             let asked = clients.sts.get_caller_identity().customize().interceptor(watch.clone()).send();
             let said = asked.await.map_err(|e| site.read(&e))?;
@@ -96,11 +109,18 @@ impl Aws {
         (caller, seen.skew)
     }
 
-    /// Asks these services in a region, all at the same time.
-    pub async fn survey(&self, region: &str, clock: &Arc<dyn Clock>, services: &[&str]) -> Vec<Asked> {
-        let clients = self.looking(region, clock).await;
-        let asks = services.iter().filter_map(|service| ask(&clients, service, clock));
-        join_all(asks).await
+    /// Asks these services, each in the region beside it, all at the same time.
+    pub async fn survey<'a>(
+        &self,
+        clock: &Arc<dyn Clock>,
+        all: &'a [(String, BTreeSet<&str>)],
+    ) -> Vec<(&'a str, Vec<Asked>)> {
+        let surveys = all.iter().map(|(region, services)| async move {
+            let clients = self.made(region, clock, &Door::Look, &self.caller).await;
+            let asks = services.iter().filter_map(|service| ask(&clients, service, clock));
+            (region.as_str(), join_all(asks).await)
+        });
+        join_all(surveys).await
     }
 }
 
@@ -114,9 +134,18 @@ fn ask<'a>(clients: &'a Clients, service: &str, clock: &'a Arc<dyn Clock>) -> Op
         }};
     }
     Some(match service {
+        "backup" => ask!("backup", "ListBackupVaults", clients.backup.list_backup_vaults().max_results(1)),
         "cloudfront" => ask!("cloudfront", "ListDistributions", clients.cloudfront.list_distributions().max_items(1)),
+        "cloudwatch" => ask!("cloudwatch", "DescribeAlarms", clients.cloudwatch.describe_alarms().max_records(1)),
+        "cognito-idp" => ask!("cognito-idp", "ListUserPools", clients.cognito.list_user_pools().max_results(1)),
         "dynamodb" => ask!("dynamodb", "ListTables", clients.dynamodb.list_tables().limit(1)),
         "ecs" => ask!("ecs", "ListClusters", clients.ecs.list_clusters().max_results(1)),
+        "elasticache" => ask!(
+            "elasticache",
+            "DescribeReplicationGroups",
+            // The least that it takes.
+            clients.elasticache.describe_replication_groups().max_records(20)
+        ),
         "rds" => ask!("rds", "DescribeAccountAttributes", clients.rds.describe_account_attributes()),
         "route53" => ask!("route53", "GetHostedZoneCount", clients.route53.get_hosted_zone_count()),
         "s3" => ask!("s3", "ListBuckets", clients.s3.list_buckets().max_buckets(1)),

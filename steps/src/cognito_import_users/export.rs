@@ -28,7 +28,8 @@ pub(super) struct Place {
 pub(super) struct Export {
     /// Its version, where the bucket keeps versions.
     pub(super) version: Option<String>,
-    /// Its entity tag, which holds it where there are no versions.
+    /// Its entity tag: a version does not hold it where versioning was suspended, whose version `null` is
+    /// written over.
     pub(super) tag: Option<String>,
     /// How many users are in it.
     pub(super) users: u64,
@@ -46,8 +47,7 @@ impl Place {
 
     /// The bytes of an export that was chosen.
     pub(super) async fn again(&self, clients: &Clients, export: &Export) -> Result<Bytes, Failure> {
-        let same = export.version.is_none().then_some(export.tag.as_deref()).flatten();
-        Ok(self.get(clients, export.version.as_deref(), same).await?.3)
+        Ok(self.get(clients, export.version.as_deref(), export.tag.as_deref()).await?.3)
     }
 
     fn says(&self, what: &str) -> String {

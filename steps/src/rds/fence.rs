@@ -167,8 +167,9 @@ impl Writer {
     }
 }
 
-/// The instances that this run fenced before its inputs named another one, and
-/// that are there still, each with what stood there before.
+/// The instances that this run fenced, that are there still, and that do not have
+/// the name now which the inputs give, each with what stood there before: whoever
+/// restores in place renames the old one, and gives its name to the new one.
 pub(crate) fn others<'a>(cx: &'a ReadCx, all: &'a [DbInstance], name: &str) -> Vec<(&'a DbInstance, &'a Value)> {
     let own = |db: &DbInstance| db.db_instance_identifier() == Some(name) && Which::of(db).before(cx).is_some();
     let stood = |db: &DbInstance| {
@@ -185,10 +186,10 @@ pub(crate) fn fenced(cx: &ReadCx) -> bool {
     cx.fact(BEFORE).is_some()
 }
 
-/// That an instance is fenced still which the inputs do not name any more: it
-/// is not for this step to change, and not to be forgotten.
+/// That an instance is fenced still which does not have the name any more that the
+/// inputs give: it is not for this step to change, and not to be forgotten.
 pub(crate) fn left(name: &str, former: &str) -> Failure {
-    let text = format!("this run fenced `{name}` too, before the inputs named another instance, and it still is");
+    let text = format!("this run fenced `{name}` too, which is not what the step names now, and it still is");
     Failure::new(text).hint(format!(
         "put it back by hand to what it had, {former}, and answer `retry`; or `skip` if it is to stay fenced"
     ))

@@ -190,6 +190,16 @@ mod tests {
         assert_eq!(only_here(&door(Some(trust)), at("10.0.0.1")), Ok(()));
     }
 
+    /// A look that is cut off says nothing of the database; the next one would be cut off as well.
+    #[test]
+    fn the_longest_look_fits_into_its_time() {
+        let longest = Question { query: None, writable: false, timeout: limits::SQL_TIMEOUT_MAX }.limit();
+        // The name, the connection, the login, and the farewell.
+        let beside = 3 * limits::CONNECT_TIMEOUT.0 + limits::SQL_GRACE.0;
+        let look = dr_engine::plan::PlanStep::plain("it", "verify.sql", Value::Null).check_timeout;
+        assert!(longest.0 + beside <= look.0, "{longest} and {} do not fit into {look}", Dur(beside));
+    }
+
     #[test]
     fn a_query_begins_with_a_word_that_reads() {
         for query in [

@@ -161,7 +161,8 @@ async fn a_moment_before_the_damage_takes_an_older_one() {
 fn what_does_not_go_together_is_a_mistake() {
     let mistakes = |field: &str, value: Value| {
         let mut with = json!({
-            "vault": "v", "resource": "arn:r", "role": "arn:role",
+            "vault": "v", "resource": "arn:aws:dynamodb:eu-central-1:111122223333:table/r",
+            "role": "arn:aws:iam::111122223333:role/r",
             "to": "arn:aws:backup:eu-north-1:111122223333:backup-vault:v", "cold_after_days": 10,
         });
         with[field] = value;

@@ -25,6 +25,7 @@ fn claim(estate: &Estate) -> Claim {
     world.accounts = Accounts {
         default: Some("production".into()),
         ids: [("production".to_owned(), estate.account.clone())].into(),
+        ..Accounts::default()
     };
     Claim {
         world: Arc::new(world),

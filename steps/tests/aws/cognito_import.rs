@@ -5,7 +5,10 @@ use crate::{
     lab::{Estate, lab},
     sweep::Trial,
 };
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::{
+    primitives::ByteStream,
+    types::{BucketVersioningStatus, VersioningConfiguration},
+};
 use dr_engine::{
     clock::{Clock, SystemClock},
     crash::{Edge, Place},
@@ -238,6 +241,29 @@ async fn an_export_that_is_written_over_meanwhile_stays_the_one_that_was_chosen(
     assert!(matches!(ended.state(), State::Done), "{:?}", ended.state());
     assert_eq!(users(&estate).as_object().map(serde_json::Map::len), Some(12), "not zoe");
     assert_eq!(jobs(&estate), [("Succeeded".into(), json!([11, 1, 0]))]);
+}
+
+/// Versions that are not kept do not hold what was chosen; its entity tag does.
+#[tokio::test]
+async fn an_export_without_a_version_of_its_own_that_is_written_over_is_refused() {
+    let Some(lab) = lab() else { return };
+    let estate = lab.estate();
+    let (hand, header) = (by_hand(&estate).await, header(&estate).await);
+    let suspended = VersioningConfiguration::builder().status(BucketVersioningStatus::Suspended).build();
+    let suspend = hand.s3.put_bucket_versioning().bucket(estate.param("bucket_exports"));
+    suspend.versioning_configuration(suspended).send().await.expect("it is suspended");
+    let text = |name| format!("{header}\n{}", row(&header, &person(name, "x@example.com")));
+    export(&estate, "null.csv", &text("ann"), None).await;
+    let mut with = with(&estate);
+    with["object"] = "null.csv".into();
+    let mut drive = Drive::new(&estate, TRIAL.kind, &with);
+    assert!(drive.go(Some((Place::Call, 1, Edge::After))).await.life.is_over());
+    export(&estate, "null.csv", &text("zoe"), None).await;
+    let failure = drive.go(None).await.failure();
+    assert!(failure.message.ends_with("null.csv: it was written over since this step chose it"), "{failure:?}");
+    let read = estate.calls().into_iter().rfind(|call| call["operation"] == "GetObject").expect("it was read again");
+    assert_eq!(read["request"]["VersionId"], "null");
+    assert_eq!(users(&estate).as_object().map(serde_json::Map::len), Some(1), "neither ann nor zoe");
 }
 
 #[tokio::test]

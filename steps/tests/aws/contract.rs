@@ -62,6 +62,8 @@ contract! {
     aws_cli: crate::aws_cli::TRIAL;
     backup_copy_job: crate::backup_copy::TRIAL;
     backup_restore_job: crate::backup::TRIAL;
+    cloudfront_kvs_flag: crate::kvs_flag::TRIAL, undo: crate::kvs_flag::TRIAL;
+    cloudfront_kvs_flag_of_a_new_key: crate::kvs_flag::NEW, undo: crate::kvs_flag::NEW;
     cloudfront_update_origin: crate::cloudfront::TRIAL, undo: crate::cloudfront::TRIAL;
     cognito_import_users: crate::cognito_import::TRIAL;
     cognito_replica_activate: crate::cognito_replica::TRIAL, undo: crate::cognito_replica::TRIAL;
@@ -71,9 +73,11 @@ contract! {
     ecs_scale_service: crate::ecs::TRIAL, undo: crate::ecs::TRIAL;
     elasticache_global_failover: crate::elasticache_global::TRIAL;
     elasticache_restore_snapshot: crate::elasticache::RESTORE, undo: crate::elasticache::RESTORE;
-    elasticache_start_empty: crate::elasticache::EMPTY, undo: crate::elasticache::EMPTY;
+    elasticache_start_empty: crate::elasticache_warm::WARMED, undo: crate::elasticache_warm::WARMED;
     fence_rds_read_only: crate::fence_rds::TRIAL, undo: crate::fence_rds::TRIAL;
     fence_security_group: crate::fence_group::TRIAL, undo: crate::fence_group::TRIAL;
+    lambda_activate: crate::lambda_activate::TRIAL, undo: crate::lambda_activate::TRIAL;
+    lambda_event_source: crate::lambda_event_source::TRIAL, undo: crate::lambda_event_source::TRIAL;
     rds_copy_snapshot: crate::rds_copy::TRIAL, undo: crate::rds_copy::TRIAL;
     rds_create_replica: crate::rds_create_replica::TRIAL, undo: crate::rds_create_replica::TRIAL;
     rds_promote_replica: crate::rds_promote::TRIAL;
@@ -95,6 +99,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("fence.command", "a process: tests/kinds/fence_command.rs"),
     ("http", "a server of anybody's: tests/kinds/http.rs"),
     ("iam.check", "only looks"),
+    ("lambda.smoke", "nobody sees whether a function ran: tests/aws/lambda_smoke.rs"),
     ("manual", "asks people"),
     ("s3.replication_check", "only looks"),
     ("status_page.statuspage", "another's API: tests/kinds/statuspage.rs"),

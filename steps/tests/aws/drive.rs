@@ -124,6 +124,8 @@ pub(crate) struct Drive {
     pub(crate) events: Vec<Event>,
     pub(crate) config: SdkConfig,
     pub(crate) account: String,
+    /// The accounts that the runbook names, if not that one, in which the caller is.
+    pub(crate) accounts: Option<Accounts>,
     pub(crate) nameservers: Vec<SocketAddr>,
     /// The region that the runbook calls `primary`.
     pub(crate) primary: Option<String>,
@@ -219,6 +221,7 @@ impl Drive {
             events: Vec::new(),
             config,
             account,
+            accounts: None,
             nameservers: Vec::new(),
             primary: None,
             said: Arc::default(),
@@ -290,15 +293,16 @@ impl Drive {
         for event in &self.events[1..] {
             run.apply(event).expect("it happened");
         }
-        let controller = Controller { host: "here".into(), pid: 1, epoch: 1, version: "0".into(), why: None };
+        let controller =
+            Controller { host: "here".into(), pid: 1, epoch: 1, version: "0".into(), why: None, break_glass: None };
         let first = std::iter::once(Kind::Joined(controller)).chain(more).collect();
-        let accounts = Accounts {
+        let mut world = World::new(self.folder.path(), self.folder.path());
+        world.aws = Aws::given(self.config.clone()).paced(Pace::per_second([])).with_cli(&self.cli).for_run(&self.id);
+        world.accounts = self.accounts.clone().unwrap_or_else(|| Accounts {
             default: Some("production".into()),
             ids: [("production".to_owned(), self.account.clone())].into(),
-        };
-        let mut world = World::new(self.folder.path(), self.folder.path());
-        world.aws = Aws::given(self.config.clone()).paced(Pace::per_second([])).with_cli(&self.cli);
-        world.accounts = accounts;
+            ..Accounts::default()
+        });
         world.nameservers.clone_from(&self.nameservers);
         world.primary.clone_from(&self.primary);
         let (arrive, mut arrivals) = tokio::sync::mpsc::unbounded_channel();

@@ -26,7 +26,7 @@ fn restored(estate: &Estate) -> Value {
     place(estate, &json!({ "source": "Sessions-Cache" }))
 }
 
-fn empty(estate: &Estate) -> Value {
+pub(crate) fn empty(estate: &Estate) -> Value {
     place(estate, &json!({ "engine": "valkey", "engine_version": "8.0", "replicas": 0, "tls": false }))
 }
 

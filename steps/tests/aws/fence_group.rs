@@ -107,29 +107,36 @@ async fn what_was_seen_of_one_instance_proves_nothing_of_another() {
     let failure = drive.go(None).await.failure();
     assert!(failure.message.contains("has rules"), "{failure:?}");
     ec2(&estate, &[&["revoke-security-group-ingress", "--group-id", group][..], &rule].concat());
-    // The old writer was another one, which somebody has put there by hand and not restarted.
-    make(&estate, "albums", group);
-    let mut ended = drive.again_with(&json!({ "instance": "albums" })).await;
-    if !matches!(ended.state(), State::Done) {
-        let failure = ended.failure();
-        assert!(failure.message.contains("`albums` is cut off already, not by this run"), "{failure:?}");
-        ended = drive.answer(Choice::Retry).await;
+    // Somebody gives its name to another one, cut off by hand and not restarted.
+    make(&estate, "books-new", group);
+    for (name, new) in [("books", "books-old"), ("books-new", "books")] {
+        by_hand_now(&estate, async |rds| {
+            let call = rds.modify_db_instance().db_instance_identifier(name).new_db_instance_identifier(new);
+            call.apply_immediately(true).send().await.expect("it is renamed");
+            while rds.describe_db_instances().db_instance_identifier(name).send().await.is_ok() {}
+        });
     }
+    let failure = drive.again().await.failure();
+    assert!(failure.message.contains("`books` is cut off already, not by this run"), "{failure:?}");
+    let ended = drive.answer(Choice::Retry).await;
     assert!(matches!(ended.state(), State::Done), "{:?}", ended.state());
     assert_eq!(restarts(), 2, "the other one is restarted for itself");
-    // Taken back is the one that the inputs name, to what it had itself; the first is not forgotten.
+    // Taken back is the one that has the name, to what it had itself; the first is not forgotten.
     let failure = drive.undo(None).await.failure();
-    assert!(failure.message.contains("this run fenced `books` too"), "{failure:?}");
+    assert!(
+        failure.message.contains("this run fenced `books-old` too, which is not what the step names"),
+        "{failure:?}"
+    );
     assert!(failure.hint.as_ref().is_some_and(|hint| hint.contains(open)), "{failure:?}");
-    let albums = || estate.state()["rds"]["eu-central-1"]["instances"]["albums"]["security_groups"].clone();
-    assert_eq!((albums(), groups(&estate)), (json!([group]), json!([group])));
+    let old = || estate.state()["rds"]["eu-central-1"]["instances"]["books-old"]["security_groups"].clone();
+    assert_eq!((old(), groups(&estate)), (json!([group]), json!([group])));
     by_hand_now(&estate, async |rds| {
-        let call = rds.modify_db_instance().db_instance_identifier("books").vpc_security_group_ids(open);
+        let call = rds.modify_db_instance().db_instance_identifier("books-old").vpc_security_group_ids(open);
         call.send().await.expect("it is changed");
     });
     let ended = drive.again().await;
     assert!(matches!(ended.state(), State::Undone), "{:?}", ended.state());
-    assert_eq!((albums(), groups(&estate)), (json!([group]), former));
+    assert_eq!((old(), groups(&estate)), (former, json!([group])));
 }
 
 #[tokio::test]

@@ -145,6 +145,11 @@ impl Estate {
         self.lab.ask("POST", "/fault", &json!({ "account": self.account, "rules": rules }));
     }
 
+    /// Ends all sessions of the account's roles.
+    pub(crate) fn expire(&self) {
+        self.lab.ask("POST", "/sessions", &json!({ "account": self.account, "expire": true }));
+    }
+
     /// Says who wants no SMS, and what the SMS sandbox allows.
     pub(crate) fn sms(&self, what: &Value) {
         let mut what = what.clone();

@@ -25,7 +25,8 @@ const BO: &str = "+14155550100";
 const CY: &str = "+14155550101";
 
 fn sms_of(config: SdkConfig, account: &str, to: &[&str]) -> Sms {
-    let accounts = Accounts { default: None, ids: [("production".to_owned(), account.to_owned())].into() };
+    let accounts =
+        Accounts { default: None, ids: [("production".to_owned(), account.to_owned())].into(), ..Accounts::default() };
     let clock = Arc::new(SystemClock::new());
     let sender = Some("DRLAB".parse().expect("a sender"));
     let sns = Sns::new(Aws::given(config), "eu-central-1".into(), accounts, sender, clock.clone());

@@ -169,7 +169,10 @@ async fn what_a_server_repeats_of_a_secret_is_not_said_on() {
 
 #[test]
 fn what_lets_everybody_in_is_a_mistake_of_the_runbook() {
-    let with = |forbidden: Value| json!({ "url": "https://api.example.com/x", "allowed": {}, "forbidden": forbidden });
+    let with = |forbidden: Value| {
+        let allowed = json!({ "headers": { "authorization": { "secret": "env:DR_MAY" } } });
+        json!({ "url": "https://api.example.com/x", "allowed": allowed, "forbidden": forbidden })
+    };
     let mistakes = |forbidden| step::<VerifyAuthz>(with(forbidden)).mistakes();
     assert_eq!(mistakes(json!({})), []);
     assert_eq!(mistakes(json!({ "expect": { "status": [200], "json": { "/error": "forbidden" } } })), []);

@@ -87,6 +87,11 @@ async fn what_an_answer_means_depends_on_what_was_asked() {
         ("half", json!({}), 'D', 'T'),
         ("404", json!({ "status": [404] }), '.', '.'),
         ("200", json!({ "json": { "/n": 1.0 } }), '.', '.'),
+        ("200", json!({ "text": "\"state\": \"ready\"" }), 'D', 'T'),
+        ("200", json!({ "text": "\"state\": \"pending\"" }), '.', '.'),
+        ("200", json!({ "headers": { "x-origin": "eu-central-1" } }), 'D', 'T'),
+        ("200", json!({ "headers": { "Location": "/elsewhere" } }), 'D', 'T'),
+        ("200", json!({ "headers": { "Location": "/other", "content-length": 28 }, "text": "pending" }), '.', '.'),
     ] {
         let server = Server::start(move |_| match reply {
             "gone" => Reply::Gone,

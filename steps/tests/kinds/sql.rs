@@ -49,7 +49,10 @@ impl Client {
     /// What one look gives, in words.
     async fn look(&self, instead: &Value) -> String {
         let work = step::<VerifySql>(self.with(instead));
-        assert_eq!(work.mistakes(), [], "{instead}");
+        // A second statement is told when planning; one that only a run brings, the server refuses.
+        let mut mistakes = work.mistakes();
+        mistakes.retain(|mistake| !mistake.message.starts_with("behind the `;`"));
+        assert_eq!(mistakes, [], "{instead}");
         let cx = self.scene.bench.cx();
         let seen = match work.check(&cx.read).await {
             Ok(Check::Done(output)) => format!("good: {}", output.values.get("value").unwrap_or(&Value::Null)),
@@ -416,7 +419,7 @@ fn what_does_not_go_together_is_told_when_planning() {
         ("expect", json!({}), "expect", "nothing is expected of the answer"),
         ("query", json!("DROP TABLE orders"), "query", "a query that begins with `DROP` may write"),
         ("password", json!(PASSWORD), "password", "a password is named, never written down"),
-        ("query_timeout", json!("5m"), "query_timeout", "`query_timeout` is 5m; at most 1m30s fit"),
+        ("query_timeout", json!("76s"), "query_timeout", "`query_timeout` is 1m16s; at most 1m15s fit"),
     ] {
         let mut with = with.clone();
         with[field] = value;

@@ -64,7 +64,7 @@ fn try_to_let_go(here: &Here, mut known: Known) -> Result<(), Failure> {
     if known.run.finished.is_none() {
         return Ok(());
     }
-    let joined = control::joined(journal.epoch(), None);
+    let joined = control::joined(journal.epoch(), None, None);
     journal.append(&[Event { seq: known.run.seq + 1, at: clock.now().max(known.run.at), kind: joined }])?;
     it.me.epoch = journal.epoch();
     let lease: Arc<dyn Guard> = Arc::new(Lease::new(known.folder.clone(), journal.epoch(), crash));

@@ -2,6 +2,10 @@
 //! recovery leans on. What could not be looked at is shown as unknown: it is
 //! no yes.
 
+mod accounts;
+mod prepared;
+mod services;
+
 use super::{Here, plan_at};
 use crate::{
     args::Doctor,
@@ -22,21 +26,20 @@ use dr_engine::{
     comms::Health,
     duration::Dur,
     event::RunKind,
-    kind::Registry,
+    need::Need,
     plan::Plan,
 };
 use dr_steps::{
     aws::{
         limits::SKEW_MAX,
-        survey::{Asked, Caller, Ended, SERVICES, Skew},
+        survey::{Caller, Skew},
     },
-    aws_cli::BY_CLI,
     world::World,
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -55,6 +58,14 @@ pub fn doctor(here: &Here, args: &Doctor) -> Result<u8, Failure> {
         Some(path) => runbook(here, path, &args.params, &mut sheet),
         None => None,
     };
+    let needs = plan.as_ref().map(|(plan, folder)| {
+        let needs = prepared::needs(plan, &dr_steps::registry());
+        prepared::tell(&needs, folder, &mut sheet);
+        needs
+    });
+    let by_cli = needs.is_some_and(|needs| needs.contains_key(&Need::ProviderCli));
+    let plan = plan.map(|(plan, _)| plan);
+    let folder = args.runbook.as_deref().map(control::folder_of).unwrap_or_default();
     let endpoints = Endpoints::in_force();
     let (ok, found) = endpoints.told();
     sheet.say(ok.into(), "aws", &found);
@@ -66,14 +77,14 @@ pub fn doctor(here: &Here, args: &Doctor) -> Result<u8, Failure> {
         );
     } else if let Ok(kind) = endpoints.kind(true, None) {
         let runtime = control::runtime()?;
-        runtime.block_on(aws(here, plan.as_ref(), kind, &mut sheet));
+        runtime.block_on(aws(here, plan.as_ref(), &folder, kind, by_cli, &mut sheet));
         runtime.shutdown_background();
     } else {
         sheet.say(Mark::Unknown, "account", "not asked: these endpoints are no place to ask");
     }
     if let Some(plan) = &plan {
         let runtime = control::runtime()?;
-        for way in channels::ways(plan, Recipients::planned(plan), settings, &clock()) {
+        for way in channels::ways(plan, &folder, Recipients::planned(plan), settings, &clock()) {
             let found = way.channel.map(|way| runtime.block_on(way.check()).map_err(|trouble| trouble.to_string()));
             sheet.found(&way.name.to_lowercase(), &found.and_then(|found| found));
         }
@@ -92,14 +103,14 @@ async fn statuspage(settings: &Settings, id: &str, components: &BTreeMap<String,
     page.check(components).await.map(|found| format!("{id}: {found}")).map_err(|why| format!("{id}: {why}"))
 }
 
-/// The plan of the runbook that would be run.
-fn runbook(here: &Here, path: &Path, params: &[String], sheet: &mut Sheet) -> Option<Plan> {
+/// The plan of the runbook that would be run, and the folder of its relative paths.
+fn runbook(here: &Here, path: &Path, params: &[String], sheet: &mut Sheet) -> Option<(Plan, PathBuf)> {
     match plan_at(path, params) {
-        Ok(plan) => {
+        Ok((plan, folder)) => {
             let count = plan.steps.len();
             let found = format!("{}, {count} step{}", path.display(), if count == 1 { "" } else { "s" });
             sheet.say(Mark::Good, "runbook", &found);
-            Some(plan)
+            Some((plan, folder))
         }
         Err(failure) => {
             // Its mistakes, each at its place, stand above the line that counts them.
@@ -113,9 +124,9 @@ fn runbook(here: &Here, path: &Path, params: &[String], sheet: &mut Sheet) -> Op
 }
 
 /// What AWS says, in the region that recovers.
-async fn aws(here: &Here, plan: Option<&Plan>, kind: RunKind, sheet: &mut Sheet) {
+async fn aws(here: &Here, plan: Option<&Plan>, folder: &str, kind: RunKind, by_cli: bool, sheet: &mut Sheet) {
     let clock = clock();
-    let world = super::world_of(plan, World::default(), &here.settings);
+    let world = super::world_of(plan, World::beside(folder), &here.settings);
     let recovery = plan.and_then(|plan| plan.regions.get("recovery").cloned());
     let region = match recovery {
         Some(region) => Some(region),
@@ -125,18 +136,18 @@ async fn aws(here: &Here, plan: Option<&Plan>, kind: RunKind, sheet: &mut Sheet)
         sheet.say(Mark::Unknown, "account", "not asked: no region is named (AWS_REGION, or a runbook)");
         return;
     };
-    let services = services_in_use(plan);
-    let services: Vec<_> = services.into_iter().collect();
     let (caller, skew) = world.aws.caller(&region, &clock).await;
     match &caller {
         Ok(caller) => account(caller, plan, &region, sheet),
         Err(failure) => sheet.failed("account", failure),
     }
+    accounts::roles(&world, &region, &clock, sheet).await;
+    accounts::kept(&here.settings, &region, &clock, sheet).await;
     compared(skew, clock.now(), sheet);
-    if plan.is_some_and(|plan| plan.steps.iter().any(|step| BY_CLI.contains(&step.kind.as_str()))) {
+    if by_cli {
         command_line(&world, kind, &clock, sheet).await;
     }
-    asked(world.aws.survey(&region, &clock, &services).await, sheet);
+    services::ask(plan, &region, &world, &clock, sheet).await;
     if let Some(plan) = plan
         && let Some((url, stands)) = claim::seen(plan, kind, &Arc::new(world), &clock).await
     {
@@ -151,7 +162,9 @@ async fn aws(here: &Here, plan: Option<&Plan>, kind: RunKind, sheet: &mut Sheet)
 fn account(caller: &Caller, plan: Option<&Plan>, region: &str, sheet: &mut Sheet) {
     let Caller { account, arn } = caller;
     let found = format!("{account} ({arn}), asked in {region}");
-    let wanted: Vec<_> = plan.iter().flat_map(|plan| &plan.accounts).collect();
+    // An account with a role is reached by that, whoever assumes it.
+    let all = plan.iter().flat_map(|plan| &plan.accounts);
+    let wanted: Vec<_> = all.filter(|(_, wanted)| wanted.role.is_none()).collect();
     if wanted.is_empty() || wanted.iter().any(|(_, wanted)| wanted.id == *account) {
         return sheet.say(Mark::Good, "account", &found);
     }
@@ -195,42 +208,6 @@ async fn command_line(world: &World, kind: RunKind, clock: &Arc<dyn Clock>, shee
         }
         None => sheet.say(Mark::Good, "aws cli", &format!("{} {}", installed.path.display(), installed.version)),
     }
-}
-
-/// Which services answer, and how soon.
-fn asked(all: Vec<Asked>, sheet: &mut Sheet) {
-    let mut answered = Vec::new();
-    let mut unasked = Vec::new();
-    for Asked { service, region, ended } in all {
-        match ended {
-            Ended::Answered(took) => answered.push(format!("{service} {}ms ({region})", took.0)),
-            Ended::Unasked => unasked.push(service),
-            Ended::Silent(failure) => sheet.failed("services", &failure),
-        }
-    }
-    if !answered.is_empty() {
-        sheet.say(Mark::Good, "services", &answered.join(", "));
-    }
-    if !unasked.is_empty() {
-        sheet.say(Mark::Unknown, "services", &format!("not asked, for want of credentials: {}", unasked.join(", ")));
-    }
-}
-
-/// The services that a plan calls; without one, all that any kind of work does.
-fn services_in_use(plan: Option<&Plan>) -> BTreeSet<&'static str> {
-    let all = || BTreeSet::from(SERVICES);
-    let Some(plan) = plan else { return all() };
-    let registry: Registry = dr_steps::registry();
-    let mut found: BTreeSet<_> = plan.claim.iter().flat_map(|_| ["s3", "sts"]).collect();
-    for step in plan.steps.iter().filter(|step| step.calls_provider) {
-        // What a step is given may be known only when it runs: then any service may be its own.
-        let Ok(work) = dr_engine::step::Steps::step(&registry, step, step.with.clone()) else { return all() };
-        let actions = work.describe().actions;
-        let named = |service: &&str| actions.iter().any(|action| action.split(':').next() == Some(*service));
-        found.extend(SERVICES.iter().copied().filter(named));
-        found.insert("sts");
-    }
-    found
 }
 
 fn state_folder(folder: &Path) -> (bool, String) {

@@ -3,6 +3,7 @@
 use super::{Here, moment, plan};
 use crate::{
     args::Execute,
+    break_glass::{self, Wanted},
     claim::{Claiming, Wish},
     control::{self, Control},
     endpoints::Endpoints,
@@ -36,6 +37,9 @@ pub fn execute(here: &Here, args: Execute) -> Result<u8, Failure> {
         may_declare(&plan, name)?;
     }
     let wish = Wish::of(args.on_claim, args.why.as_deref(), args.who.as_deref(), &plan)?;
+    let mut settings = here.settings.clone();
+    let glass = Wanted::of(args.break_glass, args.why.as_deref(), args.who.as_deref())?;
+    let glass = glass.map(|wanted| wanted.take(&plan, &mut settings)).transpose()?;
     let at = |text: &Option<String>| text.as_deref().map(|t| moment(t, now)).transpose();
     let (incident, detected_at, declared_at) = (at(&args.incident_at)?, at(&args.detected_at)?, at(&args.declared_at)?);
     alone(here, &plan, kind, args.also)?;
@@ -59,7 +63,8 @@ pub fn execute(here: &Here, args: Execute) -> Result<u8, Failure> {
     };
     let folder = here.state.folder(&run);
     let runtime = control::runtime()?;
-    let world = super::world(&opened, &folder, &here.settings);
+    let world = super::world(&opened, &folder, &settings);
+    runtime.block_on(break_glass::ready(glass.as_ref(), &world))?;
     // Before anything is written: who is refused here leaves nothing behind.
     let claiming = runtime.block_on(Claiming::begin(&opened, 1, &world, &clock, wish))?;
     let mut journal = Sqlite::create(&folder, &person::process(), crash.clone())?;
@@ -68,7 +73,7 @@ pub fn execute(here: &Here, args: Execute) -> Result<u8, Failure> {
     // Until this is written there is no run; nothing else was changed.
     let written = vec![first];
     journal.append(&written)?;
-    let first = vec![control::joined(journal.epoch(), None)];
+    let first = vec![control::joined(journal.epoch(), None, glass)];
     let control = Control {
         folder,
         journal,
@@ -79,13 +84,13 @@ pub fn execute(here: &Here, args: Execute) -> Result<u8, Failure> {
         claiming,
         world,
         registry: dr_steps::registry(),
-        settings: &here.settings,
+        settings: &settings,
         driving: args.driving,
         json: here.json,
         crash,
         clock,
     };
-    here.head(&control.run);
+    here.head(&control.run, &control.first);
     control.drive(runtime)
 }
 

@@ -135,7 +135,14 @@ fn env(here: &Here, lab: &Lab, args: &Env) {
 fn seed(here: &Here, lab: &Lab, args: &Seed) -> Result<(), Failure> {
     // Before anything is planted: a runbook that cannot be read changes nothing.
     let wanted = args.runbook.as_deref().map(params_of).transpose()?;
-    let mut params = if args.last { lab.seeded(&args.account)? } else { lab.seed(&args.account, more(&args.set)?)? };
+    let mut params = if args.last {
+        lab.seeded(&args.account)?
+    } else {
+        let mut how = more(&args.set)?;
+        // Some things stand in a lab only when somebody wants them.
+        how.extend(wanted.as_ref().map(|wanted| ("wanted".to_owned(), json!(wanted))));
+        lab.seed(&args.account, how)?
+    };
     if let Some(wanted) = wanted {
         params.retain(|name, _| wanted.contains(name));
     }

@@ -3,6 +3,7 @@
 use super::Here;
 use crate::{
     args::{Driving, Resume},
+    break_glass::{self, Wanted},
     claim::{self, Claiming, Wish},
     control::{self, Control},
     endpoints::Endpoints,
@@ -58,8 +59,9 @@ pub fn resume(here: &Here, args: Resume) -> Result<u8, Failure> {
         .hint(format!("when that host is off for certain: dr resume {id} --moved")));
     }
     let wish = Wish::of(args.on_claim, args.why.as_deref(), None, run.plan())?;
+    let glass = Wanted::of(args.break_glass, args.why.as_deref(), None)?;
     let why = args.why.clone().filter(|_| args.take_over);
-    drive(here, known, why, args.driving, wish, Vec::new())
+    drive(here, known, why, args.driving, (wish, glass), Vec::new())
 }
 
 /// Takes a run and drives it. `then` are events that follow at once.
@@ -68,7 +70,7 @@ pub fn drive(
     mut known: Known,
     take_over: Option<String>,
     driving: Driving,
-    wish: Wish,
+    (wish, glass): (Wish, Option<Wanted>),
     then: Vec<Kind>,
 ) -> Result<u8, Failure> {
     let crash = control::crash_at()?;
@@ -76,8 +78,10 @@ pub fn drive(
     Endpoints::in_force().allow(&known.run)?;
     let holder = sqlite::holder(&folder)?;
     let runtime = control::runtime()?;
-    let settings = here.settings_of(&known.run)?;
+    let mut settings = here.settings_of(&known.run)?;
+    let glass = glass.map(|wanted| wanted.take(known.run.plan(), &mut settings)).transpose()?;
     let world = super::world(&known.run.opened, &folder, &settings);
+    runtime.block_on(break_glass::ready(glass.as_ref(), &world))?;
     // Before anything is written, as whoever will hold the run; a journal that
     // cannot be read any more says so below.
     let next = sqlite::epoch(&folder).unwrap_or_default() + 1;
@@ -107,7 +111,7 @@ pub fn drive(
         show::aside(&format!("{why}; waiting {} until the lease of the one before has run out", limits::LEASE));
         runtime.block_on(clock.sleep(limits::LEASE));
     }
-    let mut first = vec![control::joined(journal.epoch(), take_over)];
+    let mut first = vec![control::joined(journal.epoch(), take_over, glass)];
     if run.paused && run.finished.is_none() {
         first.push(Kind::Continued { by: person::here(None) });
     }
@@ -129,7 +133,7 @@ pub fn drive(
         crash,
         clock,
     };
-    here.head(&control.run);
+    here.head(&control.run, &control.first);
     control.drive(runtime)
 }
 

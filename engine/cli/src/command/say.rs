@@ -279,7 +279,7 @@ pub fn append(folder: &Path, messages: &[Message]) -> Result<(), Failure> {
         return Ok(());
     }
     let now = control::clock().now().max(run.at);
-    let first = control::joined(journal.epoch(), Some(ADDS.into()));
+    let first = control::joined(journal.epoch(), Some(ADDS.into()), None);
     let mut batch = Vec::new();
     for kind in std::iter::once(first).chain(events) {
         let event = Event { seq: run.seq + 1, at: now, kind };

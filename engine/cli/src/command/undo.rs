@@ -48,7 +48,7 @@ pub fn undo(here: &Here, args: Undo) -> Result<u8, Failure> {
         return say::say(here, &id, undo(Some(shown)), &args.saying);
     }
     let wish = Wish::of(args.on_claim, Some(&args.saying.why), args.saying.who.as_deref(), known.run.plan())?;
-    resume::drive(here, known, None, args.driving, wish, kinds)
+    resume::drive(here, known, None, args.driving, (wish, None), kinds)
 }
 
 /// Goes on when a person types the word.

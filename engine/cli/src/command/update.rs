@@ -84,9 +84,10 @@ pub fn comms(here: &Here, what: Comms) -> Result<u8, Failure> {
 
 /// Sends one message by each way, and says which arrived.
 fn trial(here: &Here, args: &Trial) -> Result<u8, Failure> {
-    let plan = plan_at(&args.runbook, &args.params)?;
+    let (plan, _) = plan_at(&args.runbook, &args.params)?;
     let clock = control::clock();
-    let mut ways = channels::ways(&plan, Recipients::planned(&plan), &here.settings, &clock);
+    let mut ways =
+        channels::ways(&plan, &control::folder_of(&args.runbook), Recipients::planned(&plan), &here.settings, &clock);
     let names: Vec<_> = ways.iter().map(|way| way.name.to_lowercase()).collect();
     if let Some(other) = args.by.iter().find(|by| !names.contains(&by.to_lowercase())) {
         let known = if names.is_empty() { "it names none".into() } else { names.join(", ") };

@@ -6,11 +6,11 @@
 use dr_engine::{
     clock::{Clock, Time},
     duration::Dur,
-    event::{ADDS, Deadline, Event, Kind, Outcome, Proof, Skipper},
+    event::{ADDS, BreakGlass, Controller, Deadline, Event, Kind, Outcome, Proof, Skipper},
     executor::Observer,
     message::{Ask, Message},
     outcome::{Failure, Learned},
-    plan::StepIx,
+    plan::{Account, StepIx},
     question::{self, About, Choice, Question},
     run::{Run, State},
 };
@@ -163,10 +163,12 @@ pub fn sentence(event: &Event, run: &Run) -> Option<String> {
             (String::new(), what)
         }
         Kind::Joined(c) if c.why.as_deref() == Some(ADDS) => return None,
-        Kind::Joined(c) if c.epoch == 1 => (String::new(), format!("controller: pid {} on {}", c.pid, c.host)),
+        Kind::Joined(c) if c.epoch == 1 => {
+            (String::new(), format!("controller: pid {} on {}{}", c.pid, c.host, broken(c)))
+        }
         Kind::Joined(c) => {
             let why = c.why.as_ref().map_or(String::new(), |why| format!(", taken over: {why}"));
-            (String::new(), format!("controller: pid {} on {} goes on with it{why}", c.pid, c.host))
+            (String::new(), format!("controller: pid {} on {} goes on with it{why}{}", c.pid, c.host, broken(c)))
         }
         // It is tried each minute: how that ended is the next line.
         Kind::Started { step, .. } if matches!(run.step(*step).state, State::Owed { .. }) => return None,
@@ -287,17 +289,35 @@ pub fn behind(run: &Run, now: Time) -> Option<String> {
     Some(format!("the clock here is {by} behind the last event, which counts: time goes on from there"))
 }
 
+/// That a controller works with the credentials that are kept for emergencies.
+fn broken(controller: &Controller) -> String {
+    let told =
+        |it: &BreakGlass| format!("; BREAK GLASS, the profile {}, says {}: {}", it.profile, name(&it.by), it.why);
+    controller.break_glass.as_ref().map(told).unwrap_or_default()
+}
+
+fn named(name: &str, account: &Account) -> String {
+    let role = account.role_name().map(|role| format!(" as {role}"));
+    format!("{name} {}{}", account.id, role.unwrap_or_default())
+}
+
 /// What stands above every run: its kind, where it works, its id.
 pub fn head(run: &Run) -> String {
+    head_of(run, run.break_glass.as_ref())
+}
+
+/// The same for a controller that is about to join.
+pub fn head_of(run: &Run, glass: Option<&BreakGlass>) -> String {
     let plan = run.plan();
     let kind = run.opened.kind.word().to_uppercase();
     let regions = match (plan.regions.get("primary"), plan.regions.get("recovery")) {
         (Some(primary), Some(recovery)) => format!(" · {primary} → {recovery}"),
         _ => String::new(),
     };
-    let accounts: Vec<_> = plan.accounts.iter().map(|(name, a)| format!("{name} {}", a.id)).collect();
+    let accounts: Vec<_> = plan.accounts.iter().map(|(name, it)| named(name, it)).collect();
     let accounts = if accounts.is_empty() { String::new() } else { format!(" · {}", accounts.join(", ")) };
-    super::plain(&format!("{kind} · {}{regions}{accounts} · run {}", plan.name, run.opened.run))
+    let glass = glass.map_or(String::new(), |it| format!(" · BREAK GLASS {}", it.profile));
+    super::plain(&format!("{kind} · {}{regions}{accounts}{glass} · run {}", plan.name, run.opened.run))
 }
 
 fn row(at: Time, who: &str, what: &str, run: &Run) -> String {

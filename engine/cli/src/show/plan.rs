@@ -7,7 +7,7 @@ use dr_engine::{
     event::RunKind,
     forecast::{Draw, Slot, critical, forecast},
     limits,
-    plan::{Mode, Plan, PlanStep, VERIFY, graph::waves},
+    plan::{Account, Mode, Plan, PlanStep, VERIFY, graph::waves},
     when::left_out,
 };
 use dr_steps::{status_page_static, status_page_statuspage};
@@ -76,6 +76,10 @@ fn head(plan: &Plan, prediction: &Prediction, text: &mut String) {
     if let (Some(primary), Some(recovery)) = (plan.regions.get("primary"), plan.regions.get("recovery")) {
         line(text, &format!("from {primary} to {recovery}"));
     }
+    if plan.accounts.values().any(|account| account.role.is_some()) {
+        let all: Vec<_> = plan.accounts.iter().map(|(name, account)| account_of(name, account)).collect();
+        line(text, &format!("works in {}", all.join(", ")));
+    }
     let least = if prediction.unknown > 0 { "at least " } else { "" };
     let rto = plan.objectives.rto.map_or_else(
         || "no RTO is set".to_owned(),
@@ -103,6 +107,12 @@ fn head(plan: &Plan, prediction: &Prediction, text: &mut String) {
         );
     }
     text.push('\n');
+}
+
+/// An account, and as whom its steps work.
+fn account_of(name: &str, account: &Account) -> String {
+    let who = account.role_name().map_or_else(|| "whoever runs it".to_owned(), |role| format!("the role {role}"));
+    format!("{name} {} as {who}", account.id)
 }
 
 fn rows(plan: &Plan, prediction: &Prediction, critical: &[bool], text: &mut String) {

@@ -12,6 +12,8 @@ pub enum Mark {
     Bad,
     /// It could not be looked at: that is no yes.
     Unknown,
+    /// Worth knowing; a recovery does not lean on it.
+    Aside,
 }
 
 impl From<bool> for Mark {
@@ -42,6 +44,7 @@ impl Sheet {
             Mark::Good => ("ok  ", "ok"),
             Mark::Bad => ("BAD ", "bad"),
             Mark::Unknown => ("?   ", "unknown"),
+            Mark::Aside => ("-   ", "aside"),
         };
         let line = if self.json {
             serde_json::json!({ "check": what, "state": state, "found": found }).to_string()

@@ -5,6 +5,7 @@
 
 pub(crate) mod lab;
 pub(crate) mod pty;
+pub(crate) mod scene;
 pub(crate) mod shim;
 pub(crate) mod terminal;
 

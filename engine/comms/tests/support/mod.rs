@@ -152,7 +152,8 @@ impl Story {
             by: person("Bo"),
         };
         let first = ("0:10", Kind::Opened(Box::new(opened)));
-        let controller = Controller { host: "ops-1".into(), pid: 7, epoch: 1, version: "1".into(), why: None };
+        let controller =
+            Controller { host: "ops-1".into(), pid: 7, epoch: 1, version: "1".into(), why: None, break_glass: None };
         let joined = ("0:10", Kind::Joined(controller));
         let all = [first, joined].into_iter().chain(told).zip(1..);
         let events: Vec<_> = all.map(|((when, kind), seq)| Event { seq, at: at(when), kind }).collect();
@@ -287,7 +288,8 @@ impl Story {
     /// Its controller leaves, and another goes on an hour later.
     pub(crate) fn interrupted() -> Self {
         let by = person("Ana");
-        let controller = Controller { host: "ops-2".into(), pid: 8, epoch: 2, version: "1".into(), why: None };
+        let controller =
+            Controller { host: "ops-2".into(), pid: 8, epoch: 2, version: "1".into(), why: None, break_glass: None };
         let (step, output) = (StepIx(0), Output::default());
         let started = |step, attempt| Kind::Started { step, attempt };
         Self::of(

@@ -9,7 +9,7 @@
 //! blamed for it.
 
 use super::{
-    Account, Claim, Estimate, Mode, Objectives, Plan, PlanStep, Selection, VERIFY, claim,
+    Claim, Estimate, Mode, Objectives, Plan, PlanStep, Selection, VERIFY, account, claim,
     draft::{self, Draft, Usual},
     order,
     scope::Names,
@@ -212,6 +212,10 @@ impl Build<'_> {
         self.take_who(root, &part.prefix, &names);
         let runbook: Option<Runbook> = read(root, span, &names, &mut self.problems);
         self.way_out("`dr` is missing", "a runbook begins with `dr: v1`");
+        for problem in account::written_down(root) {
+            self.problems.retain(|said| said.span != problem.span);
+            self.problems.push(problem);
+        }
         let file = File {
             names: names.clone(),
             usual: Usual::of(lenient::<Defaults>(root, "defaults", &names).as_ref()),
@@ -252,11 +256,7 @@ impl Build<'_> {
             self.problems.push(problem.help("use the version of dr that the runbook was written for"));
         }
         for (name, account) in &runbook.accounts {
-            if account.id.len() != 12 || !account.id.bytes().all(|b| b.is_ascii_digit()) {
-                let message = format!("the id of account `{name}` has twelve digits, this is `{}`", *account.id);
-                let problem = Problem::new(account.id.span, message);
-                self.problems.push(problem.help("in quotes, or leading zeros are lost: id: \"012345678901\""));
-            }
+            self.problems.extend(account::mistakes(name, account));
         }
     }
 
@@ -307,9 +307,6 @@ impl Build<'_> {
         };
         refuse(root, "mirror", "take it out; `dr export RUN` makes a copy of a run");
         refuse(root, "review", "take it out, and keep the date in your calendar");
-        for (_, account) in root.get("accounts").into_iter().flat_map(R::pairs) {
-            refuse(account, "role", "take it out, and run with credentials of the account itself (AWS_PROFILE)");
-        }
     }
 
     /// Tells a mistake in place of what was said of the same key.
@@ -364,7 +361,7 @@ impl Build<'_> {
             description: runbook.description,
             owner: runbook.owner,
             regions: runbook.regions,
-            accounts: self.who.accounts().map(|(name, id)| (name, Account { id })).collect(),
+            accounts: self.who.accounts().collect(),
             objectives,
             roles: self.who.roles().collect(),
             params: names.params,

@@ -77,6 +77,7 @@ impl Build<'_> {
             let work = self.registry.read(kind_name, kind.span(), *with, &file.names, &mut self.problems);
             let Some((work, with_json)) = work else { continue };
             self.probes_call_provider |= !work.describe().actions.is_empty();
+            self.mistakes(&*work, *with, kind.span());
             if work.changes() {
                 let problem = Problem::new(kind.span(), format!("`{kind_name}` changes something: it is no probe"));
                 self.problems.push(problem.help("probes are verify.http, verify.tcp and the like"));

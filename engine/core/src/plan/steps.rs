@@ -15,6 +15,7 @@ use crate::{
     plan::Estimate,
     problem::{Problem, Span},
     runbook::{Approve, EstimateText, StepText},
+    step::Step,
     when,
     yaml::{Closed, Fields, Kind, Lookup, R, Scope, Spanned, exact_json, read},
 };
@@ -158,6 +159,7 @@ impl Build<'_> {
             fence::check_region(&draft, names.regions.get("primary").and_then(Value::as_str), &mut self.problems);
         }
         if let Some(asked) = text.data_loss {
+            loses_nothing(&draft, asked.span, &mut self.problems);
             // Whoever takes the loss on has agreed to the step.
             draft.approved = true;
             let gate = loss_gate(&draft, asked.span, usual);
@@ -187,6 +189,14 @@ impl Build<'_> {
             self.instead(problem.help(format!("write `do: {{ {name}: … }}`")));
         }
         !found.is_empty()
+    }
+
+    /// The inputs of a kind that do not go together, each at its field, else at the kind.
+    pub(super) fn mistakes(&mut self, work: &dyn Step, with: R<'_>, kind: Span) {
+        for mistake in work.mistakes() {
+            let at = pair(with, mistake.field).map_or(kind, |(at, _)| at);
+            self.problems.push(Problem::new(at, mistake.message).help(mistake.help));
+        }
     }
 
     /// What stands under `do`, `start` or `healthy`: a kind and its inputs.
@@ -224,10 +234,7 @@ impl Build<'_> {
         if with.is_null() {
             with = Value::Object(Map::new());
         }
-        for mistake in work.mistakes() {
-            let at = pair(act.with, mistake.field).map_or(act.key_span, |(at, _)| at);
-            self.problems.push(Problem::new(at, mistake.message).help(mistake.help));
-        }
+        self.mistakes(&*work, act.with, act.key_span);
         let mut draft = Draft::new(span, draft::plain(id.into(), act.key, Value::Null, file.usual));
         draft.describe(&*work);
         draft.prefix.clone_from(&file.prefix);
@@ -453,4 +460,22 @@ pub(super) fn estimate(
         problems.push(problem.help("give the step a longer `timeout`"));
     }
     Some(Estimate { p50, p90 })
+}
+
+/// A question about lost data before a step that can lose none: whoever reads
+/// it at night would believe it. Of a program, or a restore, its author knows.
+fn loses_nothing(draft: &Draft, at: Span, problems: &mut Vec<Problem>) {
+    let step = &draft.step;
+    let why = match () {
+        () if draft.broken || draft.loses_data => return,
+        () if !step.changes => "only looks or asks",
+        () if step.fences => "is a fence, which ends writes and loses none",
+        () if step.moves_traffic => "sends users elsewhere, and has no data",
+        () => return,
+    };
+    let message = format!("step `{}` {why}: nobody need acknowledge a loss", draft.written());
+    problems.push(
+        Problem::new(at, message)
+            .help("take `data_loss` away, or give it to the step that loses what was written last"),
+    );
 }

@@ -5,7 +5,7 @@
 //! two files disagree nobody is chosen in silence.
 
 use super::{
-    Role, VERIFY,
+    Account, Role, VERIFY, account,
     build::{Build, GATE, pair},
     draft::Draft,
     fence,
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     problem::{Problem, Span},
-    runbook::RoleText,
+    runbook::{AccountText, RoleText},
     yaml::{Kind, R, read},
 };
 use indexmap::IndexMap;
@@ -23,8 +23,8 @@ use std::collections::{BTreeSet, HashMap};
 /// The accounts and roles of all files of a plan.
 #[derive(Default)]
 pub(super) struct Who {
-    /// The number of each account, and where it is written.
-    accounts: IndexMap<String, (String, Span)>,
+    /// Each account, and where it is written.
+    accounts: IndexMap<String, (Account, Span)>,
     /// The people in each role, and where they are written; none where that has a mistake.
     roles: IndexMap<String, (Option<Role>, Span)>,
     /// The accounts that the steps of a file can name, by the prefix of their ids.
@@ -35,8 +35,8 @@ pub(super) struct Who {
 }
 
 impl Who {
-    pub(super) fn accounts(&mut self) -> impl Iterator<Item = (String, String)> + use<> {
-        std::mem::take(&mut self.accounts).into_iter().map(|(name, (id, _))| (name, id))
+    pub(super) fn accounts(&mut self) -> impl Iterator<Item = (String, Account)> + use<> {
+        std::mem::take(&mut self.accounts).into_iter().map(|(name, (account, _))| (name, account))
     }
 
     /// The names of all roles.
@@ -61,17 +61,21 @@ impl Build<'_> {
         self.who.within.insert(prefix.to_owned(), names.accounts.keys().cloned().collect());
         for (key, value) in root.get("accounts").into_iter().flat_map(R::pairs) {
             let name = key.text().unwrap_or_default();
+            // Its mistakes are told when the whole is read; until then the number speaks for it.
             let Some(id) = names.accounts.get(name).and_then(Value::as_str) else { continue };
+            let read = read::<AccountText>(value, key.span(), names, &mut Vec::new()).map(Account::from);
+            let one = read.unwrap_or_else(|| Account { id: id.to_owned(), role: None, external_id: None });
             let at = value.get("id").map_or(key.span(), R::span);
             match self.who.accounts.get(name) {
-                Some((known, there)) if known != id => {
+                Some((known, there)) if *known != one => {
                     let there = self.map.place(*there).path;
-                    let problem = Problem::new(at, format!("account `{name}` is {id} here, and {known} in {there}"));
+                    let (one, known) = (account::shown(&one), account::shown(known));
+                    let problem = Problem::new(at, format!("account `{name}` is {one} here, and {known} in {there}"));
                     self.problems
                         .push(problem.help("one name means one account in the whole plan: call this one otherwise"));
                 }
                 Some(_) => {}
-                None => drop(self.who.accounts.insert(name.to_owned(), (id.to_owned(), at))),
+                None => drop(self.who.accounts.insert(name.to_owned(), (one, at))),
             }
         }
         let Some((_, node)) = pair(root, "roles") else { return };

@@ -45,6 +45,9 @@ impl Report {
             "tool": story.controllers.iter().map(|(at, it)| json!({
                 "version": it.version, "host": it.host, "pid": it.pid, "epoch": it.epoch,
                 "joined": stamp(*at), "took_over_why": it.why,
+                "break_glass": it.break_glass.as_ref().map(|it| json!({
+                    "profile": it.profile, "who": name(&it.by), "identity": identity(&it.by), "why": it.why,
+                })),
             })).collect::<Vec<_>>(),
             "people": story.people.iter().map(|by| json!({
                 "name": by.name, "claimed": by.name.is_some(), "identity": identity(by), "roles": roles(plan, by),
@@ -183,6 +186,9 @@ pub(super) fn rpo(rpo: &Rpo) -> Value {
         put(&mut fields, "achieved", &store.loss);
         if let Some(late) = &store.late {
             put(&mut fields, "until_fenced", late);
+        }
+        if let Some(two) = &store.two_writers {
+            put(&mut fields, "two_writers", two);
         }
         if !store.acknowledged_by.is_empty() {
             fields.insert("acknowledged_by".into(), store.acknowledged_by.clone().into());

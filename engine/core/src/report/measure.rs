@@ -107,6 +107,8 @@ pub struct Store {
     /// What no RPO counts, of a store that took over from a writer: from the incident, or from
     /// the recovery point where that is later, until the old writer was fenced. At most so much is lost too.
     pub late: Option<Measure>,
+    /// How long two could write: from when this one did until the old writer was fenced. None where it was before.
+    pub two_writers: Option<Measure>,
     /// Who took the loss on.
     pub acknowledged_by: Vec<String>,
     /// At most this much.
@@ -236,9 +238,14 @@ fn store(run: &Run, step: StepIx, clocks: &Opened) -> Option<Store> {
         }
         None => Measure::unknown("its old writer was not proven to be fenced"),
     });
+    let two_writers = it.done_at.filter(|_| took_over).and_then(|done| match run.fenced_at(step) {
+        Some(fenced) => (fenced > done).then(|| Measure::Known(fenced.since(done))),
+        None => Some(Measure::unknown(format!("since {done}, and the old writer is not fenced"))),
+    });
     let acknowledged_by = run.gates(step).filter(|gate| run.plan().step(*gate).kind == DATA_LOSS);
     let acknowledged_by = acknowledged_by.flat_map(|gate| names(&run.step(gate).output.values)).collect();
-    Some(Store { step: plan.id.clone(), recovery_point: point, loss, late, acknowledged_by, objective, verdict })
+    let step = plan.id.clone();
+    Some(Store { step, recovery_point: point, loss, late, two_writers, acknowledged_by, objective, verdict })
 }
 
 /// Who approved, as a gate keeps it.

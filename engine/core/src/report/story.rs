@@ -410,6 +410,10 @@ impl Story {
         let id = event.kind.step().map(|step| run.plan().step(step).id.clone());
         let id = id.as_ref();
         let joined = |names: &mut dyn Iterator<Item = &str>| names.collect::<Vec<_>>().join(", ");
+        if let Kind::Joined(Controller { break_glass: Some(it), .. }) = &event.kind {
+            let what = format!("worked with the credentials of the break-glass profile `{}`", it.profile);
+            self.deviate(event, None, what, &it.why, Some(&it.by));
+        }
         let (what, why, deviates) = match &event.kind {
             Kind::Joined(Controller { why: Some(why), host, .. }) if why != ADDS => {
                 return self.deviate(event, None, format!("{host} took over from a controller that lived"), why, None);

@@ -5,13 +5,22 @@ use super::{
     text::{clean, clipped, value, who},
 };
 use crate::{
-    event::{ADDS, Deadline, Doubt, Event, Kind, Opened, Outcome, Proof, Skipper},
+    event::{ADDS, Controller, Deadline, Doubt, Event, Kind, Opened, Outcome, Proof, Skipper},
     outcome::{Failure, Learned},
     plan::{EVIDENCE, StepIx},
     question::Choice,
     run::Run,
 };
 use serde_json::Value;
+
+/// A controller that drives the run from here on.
+fn joined(it: &Controller) -> String {
+    let reason = it.why.as_deref().map_or(String::new(), |text| format!(", taking over: {}", clipped(text)));
+    let glass = it.break_glass.as_ref();
+    let glass =
+        glass.map(|it| format!("; BREAK GLASS {}: {}", clean(&it.profile), clipped(&it.why))).unwrap_or_default();
+    format!("controller {} joined (dr {}, epoch {}){reason}{glass}", clean(&it.host), clean(&it.version), it.epoch)
+}
 
 /// The event for people; `run` has taken it in.
 pub(super) fn line(run: &Run, event: &Event) -> String {
@@ -21,10 +30,7 @@ pub(super) fn line(run: &Run, event: &Event) -> String {
     match &event.kind {
         Kind::Opened(opened) => opened_line(opened),
         Kind::Joined(it) if it.why.as_deref() == Some(ADDS) => format!("{} joined {ADDS}", clean(&it.host)),
-        Kind::Joined(it) => {
-            let reason = it.why.as_deref().map_or(String::new(), |text| format!(", taking over: {}", clipped(text)));
-            format!("controller {} joined (dr {}, epoch {}){reason}", clean(&it.host), clean(&it.version), it.epoch)
-        }
+        Kind::Joined(it) => joined(it),
         Kind::Started { step, attempt } => format!("{} started{}", id(step), again(attempt)),
         Kind::Recorded { step, fact, .. } => {
             let verb = if fact.handle { "is with the provider" } else { "noted" };

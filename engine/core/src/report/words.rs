@@ -287,7 +287,11 @@ fn taken_on(store: &Store) -> Option<String> {
     };
     let by: Vec<_> = store.acknowledged_by.iter().map(|name| clean(name)).collect();
     let by = if by.is_empty() { None } else { Some(format!("the loss was taken on by {}", by.join(", "))) };
-    let what: Vec<_> = late.into_iter().chain(by).collect();
+    let two = store.two_writers.as_ref().map(|two| match two.known() {
+        Some(span) => format!("TWO COULD WRITE for {} or more, until its fence stood", seconds(span)),
+        None => format!("TWO MAY WRITE {}", two.why().unwrap_or_default()),
+    });
+    let what: Vec<_> = two.into_iter().chain(late).chain(by).collect();
     (!what.is_empty()).then(|| format!("`{}`: {}.", store.step, what.join("; ")))
 }
 

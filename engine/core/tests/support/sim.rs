@@ -296,6 +296,7 @@ impl Sim {
             epoch: self.epoch,
             version: "0".into(),
             why: None,
+            break_glass: None,
         }));
         if run.finished.is_some()
             && let Some(Action { at, what: What::Say(ask), by }) = self.actions.pop_front()

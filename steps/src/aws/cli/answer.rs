@@ -99,6 +99,11 @@ impl Trouble {
         Self { end, one: *one, code, failure: Box::new(failure) }
     }
 
+    /// Whether the credentials were too old.
+    pub(crate) fn is_expired(&self) -> bool {
+        matches!(self.end, End::Expired)
+    }
+
     /// Whether the service answered, and with nothing that may pass or that a
     /// person has to mend first.
     pub(crate) fn is_plain_no(&self) -> bool {

@@ -143,6 +143,12 @@ pub(crate) fn refused(words: &[Option<&str>]) -> Option<(String, String)> {
             "write both out; references may stand behind them",
         );
     };
+    if *service == "aws" {
+        return no(
+            "`aws` is the program, and stands before `args`".into(),
+            "leave it out: the service comes first, as in `[ssm, put-parameter, --name, …]`",
+        );
+    }
     if let Some(option) = [service, operation].into_iter().find(|word| word.starts_with('-')) {
         return no(
             format!("`{option}` stands where the service and the operation do"),

@@ -163,7 +163,8 @@ fn ada() -> Person {
 /// The usual runbook with three steps at work.
 fn failover() -> Story {
     let mut story = Story::of(FAILOVER, RunKind::Live);
-    let controller = Controller { host: "laptop".into(), pid: 1, epoch: 1, version: "1".into(), why: None };
+    let controller =
+        Controller { host: "laptop".into(), pid: 1, epoch: 1, version: "1".into(), why: None, break_glass: None };
     story.tell(Kind::Joined(controller));
     story.starts("restore_db").starts("copy_objects").starts("warm_cache");
     story.at(260).says("restore_db", "creating: 45 %");

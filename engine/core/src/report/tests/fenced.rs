@@ -14,8 +14,9 @@ fn promotion() -> String {
     )
 }
 
-/// The summary of a run in which the fence went as `fence` says and the data is there up to `point`.
-fn summed(fence: &str, point: &str, expected: &Expect) {
+/// The summary of a run in which the fence went as `fence` says, and as `after` does once the
+/// new writer was there, whose data is there up to `point`.
+fn summed(fence: &str, point: &str, after: &str, expected: &Expect) {
     let script = format!(
         "
         01:00 opened
@@ -26,7 +27,8 @@ fn summed(fence: &str, point: &str, expected: &Expect) {
         10:00 orders!data_loss asks approval roles=ic: Go on?
         11:00 orders!data_loss approve Ana
         11:00 orders start
-        13:00 orders done point={point}"
+        13:00 orders done point={point}
+        {after}"
     );
     let report = report_of(&plan("- 5m -", &promotion()), &script, "14:00");
     let summary = report.summary();
@@ -45,6 +47,7 @@ fn what_the_old_writer_took_until_its_fence_is_told_beside_the_rpo() {
     summed(
         stood,
         "-2m",
+        "",
         &expect![[r#"
         RPO met: at worst 2m lost (`orders`), of 5m allowed.
         `orders`: also lost what its old writer took after the outage began, until its fence stood: up to 9m30s; the loss was taken on by Ana.
@@ -53,6 +56,7 @@ fn what_the_old_writer_took_until_its_fence_is_told_beside_the_rpo() {
     summed(
         stood,
         "03:00",
+        "",
         &expect![[r#"
         RPO met: at worst 0s lost (`orders`), of 5m allowed.
         `orders`: also lost what its old writer took after the outage began, until its fence stood: up to 6m30s; the loss was taken on by Ana.
@@ -61,6 +65,7 @@ fn what_the_old_writer_took_until_its_fence_is_told_beside_the_rpo() {
     summed(
         stood,
         "09:30",
+        "",
         &expect![[r#"
         RPO met: at worst 0s lost (`orders`), of 5m allowed.
         `orders`: the loss was taken on by Ana.
@@ -74,9 +79,22 @@ fn what_the_old_writer_took_until_its_fence_is_told_beside_the_rpo() {
     summed(
         owed,
         "03:00",
+        "",
+        &expect![[r#"
+            RPO met: at worst 0s lost (`orders`), of 5m allowed.
+            `orders`: TWO MAY WRITE since 2026-11-22T06:13:00Z, and the old writer is not fenced; also lost what its old writer took after the outage began; up to when is unknown: its old writer was not proven to be fenced; the loss was taken on by Ana.
+            orders | 0s (a later point); after the outage began unknown | 5m | met | 2026-11-22T06:03:00Z | LatestRestorableTime"#]],
+    );
+    let late = "
+        13:20 stop_old start
+        13:45 stop_old done";
+    summed(
+        owed,
+        "03:00",
+        late,
         &expect![[r#"
         RPO met: at worst 0s lost (`orders`), of 5m allowed.
-        `orders`: also lost what its old writer took after the outage began; up to when is unknown: its old writer was not proven to be fenced; the loss was taken on by Ana.
-        orders | 0s (a later point); after the outage began unknown | 5m | met | 2026-11-22T06:03:00Z | LatestRestorableTime"#]],
+        `orders`: TWO COULD WRITE for 45s or more, until its fence stood; also lost what its old writer took after the outage began, until its fence stood: up to 10m45s; the loss was taken on by Ana.
+        orders | 0s (a later point); after the outage began up to 10m45s | 5m | met | 2026-11-22T06:03:00Z | LatestRestorableTime"#]],
     );
 }

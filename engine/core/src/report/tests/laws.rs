@@ -100,7 +100,14 @@ fn kind(run: &Run, what: u8, which: u8, at: Time) -> Kind {
                 why: String::new(),
             }
         }
-        37 => Kind::Joined(Controller { host: "h".into(), pid: 1, epoch: 2, version: "1".into(), why: None }),
+        37 => Kind::Joined(Controller {
+            host: "h".into(),
+            pid: 1,
+            epoch: 2,
+            version: "1".into(),
+            why: None,
+            break_glass: None,
+        }),
         38 if which.is_multiple_of(4) => Kind::Finished { outcome: Outcome::Stopped },
         39 => Kind::Reopened { by, why: String::new() },
         40 => Kind::Affected { by, text: "x".into() },

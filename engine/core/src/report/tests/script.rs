@@ -71,7 +71,7 @@ pub(crate) fn plan(objectives: &str, lines: &str) -> Plan {
         description: Some("Move the shop out of a lost region".into()),
         owner: None,
         regions: [("primary", "eu-west-1"), ("recovery", "eu-central-1")].map(|(a, b)| (a.into(), b.into())).into(),
-        accounts: [("prod".to_owned(), Account { id: "111122223333".into() })].into(),
+        accounts: [("prod".to_owned(), Account { id: "111122223333".into(), role: None, external_id: None })].into(),
         objectives: Objectives { rto: next(), rpo: next(), hold: next(), ..Objectives::default() },
         roles: [("ic".to_owned(), role("Ana", &["Bo"])), ("dba".to_owned(), role("Cy", &[]))].into(),
         params: Map::new(),
@@ -137,6 +137,7 @@ fn kind(plan: &Plan, attempts: &mut [u32], line: &str, at: Time) -> Kind {
             epoch: words[1].parse().expect("an epoch"),
             version: "0.1.0".into(),
             why: Some(why).filter(|why| !why.is_empty()),
+            break_glass: None,
         }),
         "passed" => Kind::DeadlinePassed {
             which: match (words[0], words.get(1)) {
