@@ -82,7 +82,7 @@ fn the_cache_of_the_other_region_writes_once_the_old_one_is_fenced_and_the_loss_
 #[test]
 fn replicas_that_are_there_serve_and_nothing_is_changed() {
     let Some(lab) = lab() else { return };
-    let scene = Scene::new(lab, Map::from_iter([("wanted".to_owned(), json!(["protected_url"]))]));
+    let scene = Scene::new(lab, Map::from_iter([("wanted".to_owned(), json!(["app_url"]))]));
     scene.estate.region("eu-west-1", "down");
     // Without `verify`: its alarms have to be quiet for a minute.
     let mut controller = scene.execute("replicated_stores.yaml", &["--only", "phase.datastores"]);

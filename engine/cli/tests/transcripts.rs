@@ -165,7 +165,11 @@ fn an_answer_that_cannot_be_is_refused_with_the_one_that_can() {
     answer(&["promote_db", "again"]).ends(2).says(&["again", "retry"]);
     answer(&["warm_cache", "retry"]).ends(1).says(&["`warm_cache` asks nothing: it is done"]);
     answer(&["promote_db", "set"]).ends(2).says(&["`set` wants a value", "dr answer"]);
-    answer(&["promote_db", "retry", "--set", "agrv=[]", "--why", "x"]).ends(1).says(&["did you mean `argv`?"]);
+    answer(&["promote_db", "retry", "--set", "agrv=[]", "--why", "x"]).ends(1).says(&[
+        "`promote_db` takes no such input",
+        "unknown field `agrv`",
+        "`argv`",
+    ]);
     answer(&["promote_db", "retry", "--set", "argv=[\"true\"]"]).ends(1).says(&["--why TEXT"]);
     answer(&["promote_db", "retry", "--as", "Eve"]).ends(2).says(&["`Eve` stands in no role"]);
     place.run(&["logs", &id, "promote_bd"]).ends(2).says(&["did you mean `promote_db`?"]);

@@ -5,7 +5,7 @@
 use crate::{
     clock::Clock,
     duration::Dur,
-    event::{Doubt, Event, Kind},
+    event::Doubt,
     fence::Beside,
     inputs, limits,
     outcome::{Failure, Output},
@@ -97,19 +97,6 @@ impl Tools {
         let with = inputs::resolve(run, step)
             .map_err(|missing| Failure::new(format!("a value is missing: {}", missing.join(", "))))?;
         self.steps.step(run.plan().step(step), with)
-    }
-
-    /// Whether the step could be made with inputs that a person changes: what its kind does not
-    /// take is refused before it is written down.
-    pub(crate) fn takes(&self, run: &Run, amended: &Event) -> Result<(), String> {
-        let Kind::Amended { step, .. } = amended.kind else { return Ok(()) };
-        let mut tried = run.clone();
-        // What cannot happen is refused elsewhere, and what is missing is asked for.
-        let Ok(()) = tried.apply(amended) else { return Ok(()) };
-        let Ok(with) = inputs::resolve(&tried, step) else { return Ok(()) };
-        let planned = run.plan().step(step);
-        let made = self.steps.step(planned, with).map(drop);
-        made.map_err(|failure| format!("`{}` takes no such input: {}", planned.id, failure.message))
     }
 
     /// What the step's own `check` sees, if it sees that the goal is reached.

@@ -15,6 +15,7 @@ use crate::{
     clock::Time,
     decide::{Effect, decide, settle},
     event::{Event, Kind, Outcome, Proof, Skipper},
+    inputs,
     journal::{self, Journal},
     message::{self, Taken},
     plan::StepIx,
@@ -233,10 +234,7 @@ impl Executor<'_> {
                 let gates: Vec<_> = gates.into_iter().map(skip).collect();
                 Ok(std::iter::once(Kind::Bypassed { step, by, why, output, proof }).chain(gates).collect())
             }
-            Ok(Taken::Events(kinds)) => {
-                let event = |kind: &Kind| Event { seq: run.seq + 1, at: self.now(run), kind: kind.clone() };
-                kinds.iter().try_for_each(|kind| self.tools.takes(run, &event(kind))).map(|()| kinds)
-            }
+            Ok(Taken::Events(kinds)) => inputs::accepted(run, &*self.tools.steps, &kinds).map(|()| kinds),
             Err(why) => Err(why),
         };
         let (kinds, said) = said.map_or_else(|why| (Vec::new(), Err(why)), |kinds| (kinds, Ok(())));

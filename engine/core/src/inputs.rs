@@ -2,8 +2,10 @@
 //! knows put in. A value that was put in is never read as a reference again.
 
 use crate::{
+    event::Kind,
     plan::{Plan, StepIx},
     run::{Run, State},
+    step::Steps,
     template::{Template, TemplateError},
 };
 use serde_json::{Map, Value, json};
@@ -11,14 +13,33 @@ use serde_json::{Map, Value, json};
 /// The inputs with which the next attempt at a step begins, or the references
 /// whose values have not come.
 pub fn resolve(run: &Run, step: StepIx) -> Result<Value, Vec<String>> {
+    changed(run, step, &Map::new())
+}
+
+/// Whether the step could be made with inputs that a person changes: what its kind does not take
+/// is refused before it is written down. What is missing is asked for, and no reason to refuse.
+pub fn accepted(run: &Run, steps: &dyn Steps, events: &[Kind]) -> Result<(), String> {
+    events.iter().try_for_each(|kind| {
+        let Kind::Amended { step, inputs, .. } = kind else { return Ok(()) };
+        let Ok(with) = changed(run, *step, inputs) else { return Ok(()) };
+        let planned = run.plan().step(*step);
+        let made = steps.step(planned, with).map(drop);
+        made.map_err(|failure| format!("`{}` takes no such input: {}", planned.id, failure.message))
+    })
+}
+
+/// The inputs with more of them changed.
+fn changed(run: &Run, step: StepIx, more: &Map<String, Value>) -> Result<Value, Vec<String>> {
     let mut missing = Vec::new();
     let mut with = run.plan().step(step).with.clone();
+    let amended = &run.step(step).amended;
     if let Value::Object(fields) = &mut with {
-        fields.retain(|name, _| !run.step(step).amended.contains_key(name));
+        fields.retain(|name, _| !amended.contains_key(name) && !more.contains_key(name));
     }
     fill(&mut with, run, step, &mut missing);
     if let Value::Object(fields) = &mut with {
-        fields.extend(run.step(step).amended.clone());
+        fields.extend(amended.clone());
+        fields.extend(more.clone());
     }
     if missing.is_empty() { Ok(with) } else { Err(missing) }
 }

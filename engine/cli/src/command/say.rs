@@ -11,6 +11,7 @@ use dr_engine::{
     duration::Dur,
     event::{ADDS, Event, Moment},
     inbox::Inbox,
+    inputs,
     journal::{
         Journal,
         sqlite::{Feed, Sqlite},
@@ -184,7 +185,11 @@ pub fn say(here: &Here, run: &str, ask: Ask, saying: &Saying) -> Result<u8, Fail
         return Ok(failure::DONE);
     }
     // Refused now rather than by a controller that comes later.
-    message::take(&known, &message).map_err(|why| Failure::before(why).hint(format!("dr status {id}")))?;
+    let taken = message::take(&known, &message).and_then(|taken| match taken {
+        Taken::Events(kinds) => inputs::accepted(&known, &dr_steps::registry(), &kinds),
+        Taken::Prove { .. } => Ok(()),
+    });
+    taken.map_err(|why| Failure::before(why).hint(format!("dr status {id}")))?;
     if known.finished.is_some() {
         return Err(Failure::before("the run is over"));
     }
