@@ -161,6 +161,11 @@ impl Clients {
             "cloudfront-keyvaluestore" => "all regions",
             _ => &self.region,
         };
+        self.call_in(service, operation, region)
+    }
+
+    /// The same in another region, whose calls are signed as these are.
+    pub(crate) fn call_in(&self, service: &'static str, operation: &'static str, region: &str) -> Site {
         Site::new(service, operation, region).signed(self.assumed.clone())
     }
 

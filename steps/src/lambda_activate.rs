@@ -126,12 +126,19 @@ impl Activate {
         Ok(found.reserved_concurrent_executions())
     }
 
+    /// How it stands, and whether the version that is to serve can.
     async fn look(&self, clients: &Clients) -> Result<Seen, Failure> {
         let stage = lambda::stage(clients, self.function(), Some(self.version.get())).await?;
-        let mut pending = match stage {
-            Stage::Ready => None,
-            Stage::Pending(says) => Some(says),
-        };
+        let seen = self.stands(clients).await?;
+        Ok(match stage {
+            Stage::Ready => seen,
+            Stage::Pending(says) => Seen { pending: Some(says), ..seen },
+        })
+    }
+
+    /// How it stands, whatever became of the version: what is broken is taken back, too.
+    async fn stands(&self, clients: &Clients) -> Result<Seen, Failure> {
+        let mut pending = None;
         let (serves, revision) = self.serves(clients).await?;
         let reserved = self.reserved(clients).await?;
         let (mut provisioned, mut failed) = (None, None);
@@ -148,7 +155,7 @@ impl Activate {
                     match found.status() {
                         Some(Status::Ready) => {}
                         Some(Status::Failed) => failed = Some(found.status_reason().unwrap_or("no reason").to_owned()),
-                        _ => pending = pending.or(Some(format!("{ready} of {of} executions are ready"))),
+                        _ => pending = Some(format!("{ready} of {of} executions are ready")),
                     }
                 }
             }
@@ -263,7 +270,7 @@ impl Activate {
     async fn settled(&self, cx: &ReadCx, clients: &Clients, to: &Setup) -> Result<(), Failure> {
         let since = cx.clock.now();
         cx.poll(|| async {
-            let seen = self.look(clients).await?;
+            let seen = self.stands(clients).await?;
             match (seen.failed, seen.pending) {
                 (Some(why), _) if to.provisioned.is_some() => Err(self.not_ready(&why)),
                 (_, Some(says)) => Ok(Look::Pending(says)),
@@ -434,11 +441,15 @@ impl Step for Activate {
             return Ok(Check::Done(Output::default()));
         };
         let clients = World::of(cx).aws.read(cx).await?;
-        let seen = self.look(&clients).await?;
+        let seen = self.stands(&clients).await?;
         if let Err(foreign) = self.ours(cx, &seen, &self.wanted()?) {
             return Ok(Check::Impossible(foreign));
         }
-        Ok(if seen.now == before { Check::Done(Output::default()) } else { Check::Absent })
+        Ok(match seen {
+            Seen { now, .. } if now != before => Check::Absent,
+            Seen { pending: Some(_), .. } => Check::InProgress,
+            _ => Check::Done(Output::default()),
+        })
     }
 
     async fn undo(&self, cx: &StepCx, _: &Output) -> Result<(), StepError> {
@@ -446,8 +457,9 @@ impl Step for Activate {
             return Ok(());
         };
         let clients = World::of(&cx.read).aws.write(cx).await?;
-        let seen = self.look(&clients).await?;
+        let seen = self.stands(&clients).await?;
         self.ours(&cx.read, &seen, &self.wanted()?)?;
-        self.shift(cx, &clients, &seen, &before).await
+        self.shift(cx, &clients, &seen, &before).await?;
+        Ok(self.settled(&cx.read, &clients, &before).await?)
     }
 }

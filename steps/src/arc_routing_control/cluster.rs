@@ -78,6 +78,8 @@ pub(super) fn is_region(text: &str) -> bool {
 struct End {
     region: String,
     client: Client,
+    get: Site,
+    set: Site,
 }
 
 /// All endpoints that the plan names.
@@ -138,7 +140,10 @@ impl Cluster {
         let end = |(url, region): (&str, &str)| {
             let local = url.parse().is_ok_and(|url| reach::is_loopback(&url));
             if local == lab {
-                return Ok(End { region: region.into(), client: clients.routing_controls_at(url, region) });
+                let client = clients.routing_controls_at(url, region);
+                let call = |operation| clients.call_in(SERVICE, operation, region);
+                let (get, set) = (call("GetRoutingControlState"), call("UpdateRoutingControlStates"));
+                return Ok(End { region: region.into(), client, get, set });
             }
             Err(if lab {
                 Failure::new(format!("this run is a rehearsal in a lab, and {url} is not of the lab: it is not called"))
@@ -252,14 +257,10 @@ enum Refusal {
 }
 
 impl End {
-    fn site(&self, operation: &'static str) -> Site {
-        Site::new(SERVICE, operation, &self.region)
-    }
-
     async fn states(&self, of: &States) -> Result<States, Failure> {
         let each = of.keys().map(|arn| async move {
             let reply = self.client.get_routing_control_state().routing_control_arn(arn).send().await;
-            let reply = reply.map_err(|e| self.site("GetRoutingControlState").read(&e))?;
+            let reply = reply.map_err(|e| self.get.read(&e))?;
             let state = match reply.routing_control_state() {
                 RoutingControlState::On => Switch::On,
                 RoutingControlState::Off => Switch::Off,
@@ -283,7 +284,7 @@ impl End {
             request = request.update_routing_control_state_entries(entry.build().map_err(malformed)?);
         }
         let Err(error) = request.send().await else { return Ok(()) };
-        match self.site("UpdateRoutingControlStates").wrote(&error) {
+        match self.set.wrote(&error) {
             // A rule that is waiting after a change refuses for some seconds: the same is asked again.
             StepError::Failed(failure) if code(&error) == "ConflictException" => Err(Refusal::Cluster(Failure {
                 transient: true,

@@ -174,7 +174,7 @@ impl End {
 }
 
 impl Site {
-    pub(crate) fn new(service: &'static str, operation: &'static str, region: &str) -> Self {
+    pub(super) fn new(service: &'static str, operation: &'static str, region: &str) -> Self {
         Self { service, operation, region: region.to_owned(), assumed: None }
     }
 
